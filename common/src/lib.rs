@@ -1,0 +1,8 @@
+//! What controller and agent share: ids, plan, steps and actions, errors with codes, secrets, wire forms.
+
+pub mod action;
+pub mod codes;
+pub mod duration;
+pub mod error;
+pub mod id;
+pub mod secret;
