@@ -1,1 +1,4 @@
-//! placeholder
+//! The agent: does the work on one host.
+
+pub mod action;
+pub mod host;

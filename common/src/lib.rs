@@ -5,4 +5,7 @@ pub mod codes;
 pub mod duration;
 pub mod error;
 pub mod id;
+pub mod message;
+pub mod plan;
+pub mod report;
 pub mod secret;

@@ -1,0 +1,187 @@
+//! Everything the agent does to the machine goes through [`Host`]: files, processes, network, clock.
+//!
+//! The real one is [`real::RealHost`]; the simulation has one of its own, so that executor, ledger and the actions that
+//! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
+//! called through [`Host::blocking`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cavalcade_common::action::{HttpCheck, Runtime};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A process as the kernel shows it. `pid` alone names nobody: numbers are used again, so the start time belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The kernel's number.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, from `/proc/PID/stat`.
+    pub start_ticks: u64,
+}
+
+/// A live process with its command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Which.
+    pub id: ProcessId,
+    /// Command line.
+    pub args: Vec<String>,
+    /// Name of its user; the number where it has no name.
+    pub user: String,
+    /// When it started.
+    pub started: Timestamp,
+}
+
+/// A child that outlives the agent: held by a shim, its output in a file, its end in a record (10, rules 8 to 14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSpec {
+    /// Folder of the attempt: spec, lock, records and output are in it.
+    pub dir: PathBuf,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// User, JAVA_HOME, environment.
+    pub runtime: Runtime,
+    /// Whether a second launch of the JVM by the start script (exit 121) is refused and recorded (10, rule 12).
+    pub one_launch: bool,
+}
+
+/// What the attempt's folder says (10, rule 8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HeldState {
+    /// No shim ever took the lock, and none can any more: the caller holds the lock now and has written ABANDONED.
+    NeverBegan,
+    /// The lock is held: shim or child lives, even if an exit record is there (a start script returns at once).
+    Alive {
+        /// Exit code of the direct child, if it has ended already.
+        exit: Option<i32>,
+    },
+    /// The lock is free and an exit record is there.
+    Ended {
+        /// Exit code; 128 + signal for a signal.
+        exit: i32,
+        /// Whether a second launch was refused.
+        relaunch_refused: bool,
+    },
+    /// The lock is free, SPAWNED is there, no exit record: it vanished.
+    Vanished,
+}
+
+/// An answer to an HTTP check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// Status code.
+    pub status: u16,
+    /// Body, cut after 64 KiB.
+    pub body: Vec<u8>,
+}
+
+/// A file of records that only grows, for the ledger. Every method is durable when it returns.
+pub trait RecordFile: Send {
+    /// The whole content as of opening.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read_all(&mut self) -> io::Result<Vec<u8>>;
+    /// Appends and syncs.
+    ///
+    /// # Errors
+    /// Those of the file system. After an error the file is suspect: the caller stops using it (10, rule 32).
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file to a length and syncs (a torn tail).
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// Makes sure that this many more bytes can be appended without running out of space (fallocate with KEEP_SIZE).
+    ///
+    /// # Errors
+    /// Those of the file system, above all "no space left".
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+/// The machine.
+#[async_trait]
+pub trait Host: Send + Sync + 'static {
+    /// Wall clock, for what people read. Never for decisions.
+    fn now(&self) -> Timestamp;
+    /// Monotonic clock since some fixed point, for ages and limits. Goes on over a suspend where the system can.
+    fn monotonic(&self) -> Duration;
+    /// A random text of 32 hex digits.
+    fn random_id(&self) -> String;
+
+    /// Whole content of a file; `None` where there is none. Refuses folders, devices and files above 64 MiB.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces a file's content, old or new and never a mix (promise 9): temp file in the same folder, owner, mode and
+    /// extended attributes of the old file (a new file gets those of `like`, or 0644 and the folder's owner), fsync,
+    /// rename, fsync of the folder. A symlink is followed to its target, which is then replaced.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Makes a folder with its parents, synced.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn create_dirs(&self, path: &Path) -> io::Result<()>;
+    /// Names of a folder's entries, sorted; empty where there is no folder.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Opens or makes a record file.
+    ///
+    /// # Errors
+    /// Those of the file system; a file that another process holds locked.
+    fn record_file(&self, path: &Path) -> io::Result<Box<dyn RecordFile>>;
+
+    /// Starts the shim for this spec. It returns when the shim was asked to start; [`Host::held`] tells the rest. Called
+    /// again for the same folder it does nothing: the lock and the records decide.
+    ///
+    /// # Errors
+    /// Those of making the folder and starting the shim.
+    fn hold(&self, spec: &HeldSpec) -> io::Result<()>;
+    /// State of an attempt's folder. With `claim` a folder in which nothing began is claimed (ABANDONED is written), so
+    /// that a late shim finds it and exits; without it such a folder is reported as `None`.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn held(&self, dir: &Path, claim: bool) -> io::Result<Option<HeldState>>;
+    /// New output of a held child from a byte offset on: the bytes and the offset behind them. At most 256 KiB a call.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn held_output(&self, dir: &Path, from: u64) -> io::Result<(Vec<u8>, u64)>;
+
+    /// All processes whose command line holds `-Dcarbon.home=HOME` for this home, whoever started them.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>>;
+    /// Sends TERM to a process if it is still the same one.
+    ///
+    /// # Errors
+    /// Those of the signal; a process that is gone is no error.
+    fn terminate(&self, process: &ProcessId) -> io::Result<()>;
+
+    /// One HTTP GET, within `limit`.
+    ///
+    /// # Errors
+    /// Those of the connection, and a limit that ran out.
+    async fn http_get(&self, check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer>;
+    /// One TCP connection, within `limit`.
+    ///
+    /// # Errors
+    /// Those of the connection, and a limit that ran out.
+    async fn tcp_connect(&self, address: &str, limit: Duration) -> io::Result<()>;
+
+    /// Runs blocking work aside, where it does not hold up the run loop.
+    async fn blocking(&self, work: Box<dyn FnOnce() + Send>);
+}
