@@ -8,3 +8,4 @@ pub mod run;
 pub mod schedule;
 pub mod session;
 pub mod state;
+pub mod view;
