@@ -125,12 +125,17 @@ fn forbidden(executor: &Executor, offer: &Offer) -> Option<Fault> {
 
 fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>) -> Context {
     let step = format!("{}.{}_{}", offer.attempt.step.stage, offer.attempt.step.step, offer.attempt.step.node);
+    let mut attempt_dir = executor.attempt_dir(&offer.attempt);
+    if executor.bugs.starts_known_attempts() || executor.bugs.begins_again() {
+        // The folder's lock would keep the effect from starting twice all the same: the bug goes round it.
+        attempt_dir.set_extension(executor.host.random_id());
+    }
     Context {
         host: executor.host.clone(),
         attempt: offer.attempt.clone(),
         epoch: offer.epoch,
         step: Arc::new(offer.step.clone()),
-        attempt_dir: executor.attempt_dir(&offer.attempt),
+        attempt_dir,
         undo_dir: executor.state_dir.join("undo").join(offer.attempt.run.as_str()).join(step),
         cache_dir: executor.state_dir.join("cache"),
         out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),

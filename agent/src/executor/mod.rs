@@ -5,6 +5,7 @@
 //! session; an effect key that was started is refused unless a person replaced that start.
 
 pub mod attempt;
+pub mod bugs;
 pub mod output;
 pub mod permit;
 pub mod turns;
@@ -25,6 +26,7 @@ use crate::action::ArtifactSource;
 use crate::host::{HeldState, Host};
 use crate::ledger::state::Phase;
 use crate::ledger::{Ledger, LedgerError};
+use bugs::Bugs;
 use permit::PermitDesk;
 use turns::Turns;
 
@@ -68,6 +70,8 @@ pub struct Parts {
     pub lines: Arc<dyn LineSink>,
     /// Where secrets come from.
     pub secrets: Arc<dyn SecretResolver>,
+    /// Guards left out on purpose, in tests.
+    pub bugs: Bugs,
 }
 
 /// The executor of one agent.
@@ -87,6 +91,7 @@ pub struct Executor {
     /// Something is to be sent.
     pub news: Notify,
     fatal: Mutex<Option<LedgerError>>,
+    pub(crate) bugs: Bugs,
     /// The ledger failed: the agent must end.
     pub failed: Notify,
 }
@@ -119,7 +124,8 @@ impl Executor {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(PermitDesk::new(parts.host.clone())),
+            permits: Arc::new(PermitDesk::new(parts.host.clone(), parts.bugs)),
+            bugs: parts.bugs,
             host: parts.host,
             state_dir: parts.state_dir,
             ledger: Mutex::new(parts.ledger),
@@ -143,6 +149,9 @@ impl Executor {
 
     /// After a start: adopts what lives or has ended (10, rule 3). Begins nothing.
     pub fn adopt(self: &Arc<Self>) {
+        if self.bugs.begins_again() {
+            return;
+        }
         let intended: Vec<Offer> = {
             let ledger = self.ledger();
             let attempts = ledger.state().attempts.values();
@@ -182,10 +191,14 @@ impl Executor {
                 self.start(offer, false);
                 Ok(Admitted::Started)
             }
+            Some(_) if self.bugs.starts_known_attempts() => {
+                self.start(offer, false);
+                Ok(Admitted::Started)
+            }
             Some(Phase::Accepted | Phase::Intended) if self.is_running(&offer.attempt) => Ok(Admitted::Known),
             Some(phase @ (Phase::Accepted | Phase::Intended)) => {
                 self.ledger().renew(offer.clone())?;
-                self.start(offer, phase == Phase::Intended);
+                self.start(offer, phase == Phase::Intended && !self.bugs.begins_again());
                 Ok(Admitted::Confirmed)
             }
             Some(Phase::Abandoned | Phase::Ended(_)) => Ok(Admitted::Known),

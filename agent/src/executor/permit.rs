@@ -13,6 +13,7 @@ use cavalcade_common::report::Evidence;
 use regex::Regex;
 use tokio::sync::{Notify, oneshot};
 
+use super::bugs::Bugs;
 use crate::action::{PermitRefused, PermitSource};
 use crate::host::Host;
 
@@ -27,14 +28,15 @@ type Answer = Result<Vec<Evidence>, String>;
 /// Questions for permits that wait for their answers.
 pub struct PermitDesk {
     host: Arc<dyn Host>,
+    bugs: Bugs,
     open: Mutex<BTreeMap<String, (AttemptId, oneshot::Sender<Answer>)>>,
     /// A new question is there.
     pub asked: Notify,
 }
 
 impl PermitDesk {
-    pub(super) fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, open: Mutex::default(), asked: Notify::new() }
+    pub(super) fn new(host: Arc<dyn Host>, bugs: Bugs) -> Self {
+        Self { host, bugs, open: Mutex::default(), asked: Notify::new() }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (AttemptId, oneshot::Sender<Answer>)>> {
@@ -59,7 +61,7 @@ impl PermitDesk {
 #[async_trait]
 impl PermitSource for PermitDesk {
     async fn obtain(&self, attempt: &AttemptId, step: &PlanStep) -> Result<Vec<Evidence>, PermitRefused> {
-        if step.needs.is_empty() {
+        if step.needs.is_empty() || self.bugs.launches_unpermitted() {
             return Ok(Vec::new());
         }
         let asked = self.host.monotonic();
