@@ -5,3 +5,4 @@ pub mod executor;
 pub mod host;
 pub mod ledger;
 pub mod link;
+pub mod logs;

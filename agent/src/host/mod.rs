@@ -4,6 +4,8 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+pub mod spool;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
