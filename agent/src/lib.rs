@@ -1,1 +1,3 @@
-//! placeholder
+//! The agent: does the work on one host.
+
+pub mod edit;
