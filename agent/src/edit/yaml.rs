@@ -89,7 +89,7 @@ fn set(text: &str, shown: &str, json: &Json) -> Result<String, EditError> {
     if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
         return unsupported("a block scalar");
     }
-    refuse_used_anchors(root, &[found.node], shown, text)?;
+    refuse_used_anchors(root, &found.anchors, &[found.node], shown, text)?;
     let splice = match (found.node.span.is_empty(), found.key) {
         (false, _) => Splice::replace(found.node.span.clone(), new),
         (true, Some(key)) if found.node.anchor == 0 => {
@@ -120,7 +120,8 @@ fn remove_items(text: &str, remove: &YamlRemove) -> Result<String, EditError> {
         });
     }
     let removed: Vec<&Node> = hits.iter().map(|i| &all[*i]).collect();
-    refuse_used_anchors(root, &removed, shown, text)?;
+    let above = [list.anchors.as_slice(), &[list.node.anchor]].concat();
+    refuse_used_anchors(root, &above, &removed, shown, text)?;
     let splices = items::removal(&list, &hits, shown, text)?;
     without(&mut values, &list, &hits).ok_or(EditError::Unintended { format: "YAML" })?;
     checked(span::apply(text, splices), &values)
@@ -148,9 +149,9 @@ fn slot<'a>(value: &'a mut Value, way: &[usize]) -> Option<&'a mut Value> {
     slot(child?, rest)
 }
 
-/// Refuses to change nodes whose anchors are used outside them.
-fn refuse_used_anchors(root: &Node, changed: &[&Node], shown: &str, text: &str) -> Result<(), EditError> {
-    let mut anchors = BTreeSet::new();
+/// Refuses to change nodes where they or what they stand in carry anchors that are used outside them.
+fn refuse_used_anchors(root: &Node, above: &[usize], changed: &[&Node], shown: &str, text: &str) -> Result<(), EditError> {
+    let mut anchors: BTreeSet<usize> = above.iter().copied().collect();
     for node in changed {
         node.each(&mut |n| {
             anchors.insert(n.anchor);

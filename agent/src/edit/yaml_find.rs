@@ -15,17 +15,20 @@ pub(crate) struct Found<'a> {
     pub(crate) node: &'a Node,
     /// The key that it stands under, if it stands under one.
     pub(crate) key: Option<&'a Node>,
+    /// Anchors of the nodes on the way: what changes in the node changes in their aliases too.
+    pub(crate) anchors: Vec<usize>,
 }
 
 /// Follows a path that must exist.
 pub(crate) fn find<'a>(root: &'a Node, segments: &[Segment], shown: &str, text: &str) -> Result<Found<'a>, EditError> {
-    let mut found = Found { way: Vec::new(), node: root, key: None };
+    let mut found = Found { way: Vec::new(), node: root, key: None, anchors: Vec::new() };
     for segment in segments {
         let Kind::Map(entries) = &found.node.kind else { return Err(kind(found.node, shown, "a table", text)) };
         let has = |(key, _): &(Node, Node)| matches!(&key.kind, Kind::Scalar(t, _) if *t == segment.key);
         let at = entries.iter().position(has).ok_or_else(|| EditError::NotFound { path: shown.to_owned() })?;
         found.way.push(at);
         found.key = Some(&entries[at].0);
+        found.anchors.push(found.node.anchor);
         found.node = &entries[at].1;
         if segment.select.is_empty() {
             continue;
@@ -41,6 +44,7 @@ pub(crate) fn find<'a>(root: &'a Node, segments: &[Segment], shown: &str, text: 
         }
         found.way.push(first);
         found.key = None;
+        found.anchors.push(found.node.anchor);
         found.node = &items[first];
     }
     Ok(found)

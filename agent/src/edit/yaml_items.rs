@@ -20,44 +20,46 @@ pub(crate) fn removal(list: &Found<'_>, remove: &[usize], shown: &str, text: &st
     if *flow {
         return flow_removal(list.node, items, remove, text).map_err(|at| refuse(at, "a flow list with comments in it"));
     }
+    let key = list.key.ok_or_else(|| refuse(list.node.span.start, "a list without a key"))?;
     let mut splices = Vec::new();
     for i in remove {
-        let lines = lines(list.node, items, *i, text);
+        let lines = lines(key, items, *i, text);
         let lines = lines.map_err(|at| refuse(at, "a list item that does not start its own line"))?;
         splices.push(Splice::remove(lines));
     }
     if remove.len() == items.len() {
         // Nothing left would read as null; the list stays a list.
-        let key = list.key.ok_or_else(|| refuse(list.node.span.start, "a list without a key that would become empty"))?;
         let colon = text[key.end..].find(':').ok_or_else(|| refuse(key.end, "a key without a colon"))?;
         splices.push(Splice::insert(key.end + colon + 1, " []"));
     }
     Ok(splices)
 }
 
-/// The whole lines of one item. The error is the place that stands in the way.
-fn lines(list: &Node, items: &[Node], i: usize, text: &str) -> Result<Range<usize>, usize> {
-    // The parser puts a block list at its first dash; the other dashes stand below it.
-    let first = list.span.start;
-    if !text[first..].starts_with('-') || !is_blank(&text[line_start(text, first)..first]) {
-        return Err(first);
-    }
-    let column = first - line_start(text, first);
-    let (floor, dash) = match i.checked_sub(1) {
-        None => (0, line_start(text, first)),
-        Some(before) => {
-            let floor = line_end(text, items[before].end);
-            let is_dash = |line: &str| !is_blank(line) && !is_comment(line);
-            let mut at = floor;
-            while at < text.len() && !is_dash(&text[at..line_end(text, at)]) {
-                at = line_end(text, at);
-            }
-            if !text[at..].get(column..).is_some_and(|t| t.starts_with('-')) {
-                return Err(at);
-            }
-            (floor, at)
+/// The line of the first dash at or behind `from`, where only blank lines and comments stand before it.
+fn dash(text: &str, from: usize) -> Result<usize, usize> {
+    let mut at = from;
+    while at < text.len() {
+        let line = &text[at..line_end(text, at)];
+        if line.trim_start().starts_with('-') {
+            return Ok(at);
         }
-    };
+        if !is_blank(line) && !is_comment(line) {
+            break;
+        }
+        at += line.len();
+    }
+    Err(at)
+}
+
+/// The whole lines of one item. The error is the place that stands in the way.
+fn lines(key: &Node, items: &[Node], i: usize, text: &str) -> Result<Range<usize>, usize> {
+    let first = line_end(text, key.end);
+    let column = indent(&text[dash(text, first)?..]);
+    let floor = if i == 0 { first } else { line_end(text, items[i - 1].end) };
+    let dash = dash(text, floor)?;
+    if indent(&text[dash..]) != column || items[i].end <= dash {
+        return Err(dash);
+    }
     let mut start = dash;
     while start > floor {
         let above = line_start(text, start - 1);

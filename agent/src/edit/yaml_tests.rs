@@ -36,7 +36,7 @@ fn scalars_keep_style_and_comment() {
     let source = "a: \"x\"   # c\nb: 'x'\nc: x # d\nd: 5\ne:   \"multi\n  line\" # e\n";
     assert_eq!(set(source, "a", json!("y \"q\"")), source.replace("\"x\"", "\"y \\\"q\\\"\""));
     assert_eq!(set(source, "b", json!("it's")), source.replace("'x'", "'it''s'"));
-    assert_eq!(set(source, "c", json!("y")), source.replace("c: x", "c: y"));
+    assert_eq!(set(source, "c", json!("yy")), source.replace("c: x", "c: yy"));
     assert_eq!(set(source, "c", json!("true")), source.replace("c: x", "c: \"true\""));
     assert_eq!(set(source, "a", json!(true)), source.replace("\"x\"", "true"));
     assert_eq!(set(source, "d", json!(6)), source.replace("d: 5", "d: 6"));
@@ -55,7 +55,11 @@ fn empty_values_are_filled() {
 fn selectors_walk_lists() {
     let source = "v:\n -\n  version: 5.10\n  m:\n   - name: \"A\"\n     p: {k: \"1\"}\n   - {name: B, p: {k: 2}}\n - version: 5.1\n   m: []\n";
     assert_eq!(set(source, "v[version=5.10].m[name=A].p.k", json!("9")), source.replace("\"1\"", "\"9\""));
-    assert_eq!(set(source, "v[version=5.10].m[name=B][p=x].p.k", json!(9)).len(), 0);
+    assert_eq!(set(source, "v[version=5.10].m[name=B].p.k", json!(9)), source.replace("k: 2", "k: 9"));
+    let error = |path: &str| refused(source, json!({"set": {path: 1}}));
+    assert!(matches!(error("v[version=5.10].m[name=A][p=x].p.k"), EditError::NotFound { .. }));
+    assert!(matches!(error("v[version=5.11].m"), EditError::NotFound { .. }));
+    assert!(matches!(error("v.version"), EditError::Kind { .. }));
 }
 
 #[test]

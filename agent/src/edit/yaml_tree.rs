@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, StructureStyle};
 
 use super::error::{At, EditError};
 use super::span;
@@ -109,14 +109,16 @@ impl<'a> Reader<'a> {
                 let range = self.range(at).ok_or_else(|| self.wrong("a place is outside the text", None))?;
                 Ok((event, range))
             }
-            Some(Err(error)) => Err(EditError::Syntax {
-                format: "YAML",
-                what: error.kind().to_string(),
-                at: Some(At {
+            Some(Err(error)) => {
+                let at = Some(At {
                     line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX),
                     column: u32::try_from(error.marker().col() + 1).unwrap_or(u32::MAX),
-                }),
-            }),
+                });
+                Err(match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => EditError::TooDeep { limit: DEPTH_LIMIT, at },
+                    kind => EditError::Syntax { format: "YAML", what: kind.to_string(), at },
+                })
+            }
         }
     }
 
