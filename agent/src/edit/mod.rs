@@ -14,6 +14,8 @@ mod toml;
 mod toml_inline;
 mod toml_intended;
 mod toml_layout;
+#[cfg(test)]
+mod toml_property_tests;
 mod toml_render;
 mod toml_text;
 mod toml_tree;
@@ -22,6 +24,8 @@ mod toml_wso2_tests;
 mod yaml;
 mod yaml_find;
 mod yaml_items;
+#[cfg(test)]
+mod yaml_property_tests;
 mod yaml_scalar;
 mod yaml_tree;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! `apim.gateway.environment[name=Default].service_url`, `event_listener.properties.'header.X-WSO2-KEY-MANAGER'`,
 //! `versions[version=5.10.0].migratorConfigs`. Several selectors of one key must all hold.
 
+use serde_json::Value;
+
 use super::error::EditError;
 
 /// One key and the selectors behind it.
@@ -83,6 +85,32 @@ fn word<'a>(text: &'a str, ends: &[char]) -> Result<(String, &'a str), &'static 
             Ok((bare.to_owned(), &text[end..]))
         }
     }
+}
+
+/// The path as it reads after an edit of what a selector compares: `env[name=A]` with the new `name` B is `env[name=B]`.
+/// `None` where the edit does not touch its own selectors. So a second run finds what the first one renamed.
+pub(crate) fn renamed(segments: &[Segment], set: &[(&str, &Value)]) -> Option<Vec<Segment>> {
+    let mut segments = segments.to_vec();
+    let last = segments.last_mut()?;
+    let mut found = false;
+    for (name, text) in &mut last.select {
+        if let Some((_, value)) = set.iter().find(|(key, _)| key == name) {
+            *text = match value {
+                Value::String(s) => s.clone(),
+                other => other.to_string(),
+            };
+            found = true;
+        }
+    }
+    found.then_some(segments)
+}
+
+/// As [`renamed`], for a path that ends in the key that is set.
+pub(crate) fn renamed_by_key(segments: &[Segment], value: &Value) -> Option<Vec<Segment>> {
+    let (last, above) = segments.split_last()?;
+    let mut segments = renamed(above, &[(&last.key, value)])?;
+    segments.push(last.clone());
+    Some(segments)
 }
 
 /// A key inside an object of an edit: one key, taken literally; TOML quotes around the whole are allowed.

@@ -3,9 +3,9 @@
 use cavalcade_common::action::TomlEdit;
 
 use super::error::EditError;
-use super::path::{self, Step};
+use super::path::Step;
 use super::span;
-use super::toml_intended::{element, intended, present};
+use super::toml_intended::{element, intended, merged, present, set};
 use super::toml_text::Document;
 use super::toml_tree::Tree;
 
@@ -13,7 +13,7 @@ use super::toml_tree::Tree;
 ///
 /// Keys in `comment_out`, `remove`, `merge`, `set` and `append.table` are dotted paths, with selectors where an array is
 /// on the way (`apim.gateway.environment[name=Default].service_url`). Keys inside objects are single keys, literally. An
-/// edit whose values are all there already changes no byte.
+/// edit whose values are all there already changes no byte, so a second run changes nothing.
 ///
 /// # Errors
 /// [`EditError`]; the input stands.
@@ -27,6 +27,11 @@ pub fn toml(source: &[u8], edit: &TomlEdit) -> Result<Vec<u8>, EditError> {
     run(&mut document, edit, &wanted)?;
     if document.tree != wanted {
         return Err(EditError::Unintended { format: "TOML" });
+    }
+    // An interrupted step is begun again: what would then change more, or fail, is refused now.
+    if !intended(&document.tree, edit).is_ok_and(|again| again == document.tree) {
+        let what = "its operations contradict each other: a second run would not leave the file as it is";
+        return Err(EditError::Operation { path: edit.file.clone(), what });
     }
     Ok([mark.as_bytes(), document.text.as_bytes()].concat())
 }
@@ -47,13 +52,13 @@ fn run(document: &mut Document, edit: &TomlEdit, wanted: &Tree) -> Result<(), Ed
         }
     }
     for (shown, values) in &edit.merge {
-        let steps = document.tree.resolve(&path::parse(shown)?, shown)?;
         if let serde_json::Value::Object(values) = values {
+            let steps = merged(&document.tree, shown, values)?;
             document.merge(&steps, values)?;
         }
     }
     for (shown, value) in &edit.set {
-        let steps = document.tree.resolve(&path::parse(shown)?, shown)?;
+        let steps = set(&document.tree, shown, value)?;
         document.set(&steps, value)?;
     }
     for append in &edit.append {

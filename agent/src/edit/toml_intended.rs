@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::action::{TomlAppend, TomlEdit};
+use serde_json::Value as Json;
 
 use super::error::EditError;
-use super::path::{self, Step};
+use super::path::{self, Segment, Step};
 use super::toml_tree::{Table, Tree};
 
 /// The values after the edit.
@@ -20,14 +21,14 @@ pub(crate) fn intended(before: &Tree, edit: &TomlEdit) -> Result<Tree, EditError
         }
     }
     for (shown, values) in &edit.merge {
-        let steps = tree.resolve(&path::parse(shown)?, shown)?;
-        let serde_json::Value::Object(values) = values else {
+        let Json::Object(values) = values else {
             return Err(EditError::Operation { path: shown.clone(), what: "`merge` takes a table of keys" });
         };
+        let steps = merged(&tree, shown, values)?;
         tree.merge(&steps, values)?;
     }
     for (shown, value) in &edit.set {
-        let steps = tree.resolve(&path::parse(shown)?, shown)?;
+        let steps = set(&tree, shown, value)?;
         tree.set(&steps, Tree::of_json(value, &steps)?)?;
     }
     for append in &edit.append {
@@ -38,6 +39,34 @@ pub(crate) fn intended(before: &Tree, edit: &TomlEdit) -> Result<Tree, EditError
         }
     }
     Ok(tree)
+}
+
+/// The steps of a table to merge into.
+pub(crate) fn merged(tree: &Tree, shown: &str, values: &serde_json::Map<String, Json>) -> Result<Vec<Step>, EditError> {
+    let segments = path::parse(shown)?;
+    let keys: Vec<(&str, &Json)> = values.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    either(tree, shown, &segments, || path::renamed(&segments, &keys))
+}
+
+/// The steps of a key to set.
+pub(crate) fn set(tree: &Tree, shown: &str, value: &Json) -> Result<Vec<Step>, EditError> {
+    let segments = path::parse(shown)?;
+    either(tree, shown, &segments, || path::renamed_by_key(&segments, value))
+}
+
+fn either(
+    tree: &Tree,
+    shown: &str,
+    segments: &[Segment],
+    renamed: impl FnOnce() -> Option<Vec<Segment>>,
+) -> Result<Vec<Step>, EditError> {
+    match tree.resolve(segments, shown) {
+        Err(EditError::NotFound { path }) => match renamed() {
+            Some(renamed) => tree.resolve(&renamed, shown),
+            None => Err(EditError::NotFound { path }),
+        },
+        other => other,
+    }
 }
 
 /// The steps of what a path names, if it is there.

@@ -96,12 +96,15 @@ pub(crate) fn table(path: &[Step], values: &Map<String, Json>, element: bool) ->
 
 /// The lines of a table as dotted keys, relative to the section that they stand in.
 pub(crate) fn dotted_lines(path: &[Step], values: &Map<String, Json>) -> Result<Vec<String>, EditError> {
+    if values.is_empty() {
+        return Ok(vec![format!("{} = {{}}", dotted(path))]);
+    }
     let mut lines = Vec::new();
     for (k, v) in values {
         let mut below = path.to_vec();
         below.push(Step::Key(path::literal(k)?));
         match v {
-            Json::Object(inner) if !inner.is_empty() => lines.extend(dotted_lines(&below, inner)?),
+            Json::Object(inner) => lines.extend(dotted_lines(&below, inner)?),
             v => lines.push(format!("{} = {}", dotted(&below), value(v)?)),
         }
     }

@@ -233,3 +233,25 @@ fn bad_input_is_refused_with_a_place() {
     let error = toml(secret, &fields()).expect_err("must be refused");
     assert!(!format!("{error} {error:?} {:?}", error.fault("f")).contains("hunter2"));
 }
+
+#[test]
+fn what_a_selector_compares_can_be_renamed() {
+    let source = "[[env]]\nname = \"Default\"\nn = 1\n[[env]]\nname = \"Other\"\n";
+    let expected = source.replace("Default", "Production and Sandbox");
+    assert_eq!(run(source, json!({"set": {"env[name=Default].name": "Production and Sandbox"}})), expected);
+    let merged = json!({"merge": {"env[name=Default]": {"name": "Production and Sandbox", "n": 2}}});
+    assert_eq!(run(source, merged), expected.replace("n = 1", "n = 2"));
+    assert!(matches!(refused(source, json!({"set": {"env[name=Absent].name": "X"}})), EditError::NotFound { .. }));
+}
+
+#[test]
+fn an_edit_that_cannot_be_repeated_is_refused() {
+    let source = "[[l]]\nx = 1\n";
+    for fields in [
+        json!({"set": {"a": {"x": 1}, "a.x": 2}}),
+        json!({"set": {"l[x=1].y": 1}, "append": [{"table": "l", "values": {"x": 1, "z": 1}}]}),
+        json!({"set": {"l[x=1].y": 1, "l[y=1].x": 2}}),
+    ] {
+        assert!(matches!(refused(source, fields.clone()), EditError::Operation { .. }), "{fields}");
+    }
+}

@@ -105,6 +105,10 @@ impl Document {
             let new = inline::set(&self.text[entry.value.clone()], rest, json);
             return self.replace_value(entry, steps, new);
         }
+        // A table that was commented out and stands there anew, still empty.
+        if let (Some(Tree::Table(_)), Json::Object(values)) = (self.tree.get(steps), json) {
+            return self.merge(steps, values);
+        }
         let Some((Step::Key(key), parent)) = steps.split_last() else {
             return Err(EditError::Unsupported { path: path::show(steps), what: "an element of an array", at: None });
         };
@@ -119,7 +123,11 @@ impl Document {
     pub(crate) fn push(&mut self, array: &[Step], values: &Map<String, Json>) -> Result<(), EditError> {
         if let Some(entry) = self.layout.value_around(array).cloned() {
             let rest = &array[entry.path.len()..];
-            let new = inline::push(&self.text[entry.value.clone()], rest, &Json::Object(values.clone()));
+            let (raw, element) = (&self.text[entry.value.clone()], Json::Object(values.clone()));
+            let new = match self.tree.get(array) {
+                Some(_) => inline::push(raw, rest, &element),
+                None => inline::set(raw, rest, &Json::Array(vec![element])),
+            };
             return self.replace_value(entry, array, new);
         }
         self.add_table(array, values, true)

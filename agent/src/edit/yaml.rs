@@ -66,7 +66,11 @@ fn checked(text: String, wanted: &Value) -> Result<String, EditError> {
 fn set(text: &str, shown: &str, json: &Json) -> Result<String, EditError> {
     let (node, mut values) = read(text)?;
     let root = root(node.as_ref(), shown)?;
-    let found = find::find(root, &path::parse(shown)?, shown, text)?;
+    let segments = path::parse(shown)?;
+    let found = match (find::find(root, &segments, shown, text), path::renamed_by_key(&segments, json)) {
+        (Err(EditError::NotFound { .. }), Some(renamed)) => find::find(root, &renamed, shown, text)?,
+        (found, _) => found?,
+    };
     let Kind::Scalar(_, style) = &found.node.kind else {
         return Err(find::kind(found.node, shown, "a single value", text));
     };

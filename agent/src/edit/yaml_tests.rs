@@ -60,6 +60,7 @@ fn selectors_walk_lists() {
     assert!(matches!(error("v[version=5.10].m[name=A][p=x].p.k"), EditError::NotFound { .. }));
     assert!(matches!(error("v[version=5.11].m"), EditError::NotFound { .. }));
     assert!(matches!(error("v.version"), EditError::Kind { .. }));
+    assert_eq!(set(source, "v[version=5.1].version", json!("5.2")), source.replace("5.1\n", "\"5.2\"\n"));
 }
 
 #[test]
