@@ -10,6 +10,8 @@ use super::diff_secret::{SecretPattern, Seen, read};
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
+/// Most lines between the equal ends of both sides that are paired one by one.
+const PAIRED: usize = 4000;
 
 /// A unified diff. Empty where both sides are equal. Display prints the usual form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,10 +64,26 @@ pub struct DiffLine {
 pub fn diff(before: &[u8], after: &[u8], hide: &[SecretPattern]) -> Diff {
     let old = Side::new(before, hide);
     let new = Side::new(after, hide);
-    let ops = capture_diff_slices(Algorithm::Myers, &old.raw, &new.raw);
+    let ops = compare(&old.raw, &new.raw);
     let known = old.values();
     let hunks = group_diff_ops(ops, CONTEXT).into_iter().filter(|g| !g.is_empty());
     Diff { hunks: hunks.map(|group| hunk(&group, &old, &new, &known)).collect() }
+}
+
+/// Compares lines. Where most of a large file changed, the best pairing of lines would take minutes and tell nothing:
+/// what lies between the equal ends is then one change.
+fn compare(old: &[&[u8]], new: &[&[u8]]) -> Vec<DiffOp> {
+    let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let (old_len, new_len) = (old.len() - head - tail, new.len() - head - tail);
+    if old_len.min(new_len) <= PAIRED {
+        return capture_diff_slices(Algorithm::Myers, old, new);
+    }
+    vec![
+        DiffOp::Equal { old_index: 0, new_index: 0, len: head },
+        DiffOp::Replace { old_index: head, old_len, new_index: head, new_len },
+        DiffOp::Equal { old_index: head + old_len, new_index: head + new_len, len: tail },
+    ]
 }
 
 struct Side<'a> {

@@ -117,3 +117,13 @@ fn a_moved_secret_is_not_called_changed() {
     let text = shown("[a]\npassword = \"x1\"\n", "[a]\n#password = \"x1\"\npassword = \"x2\"\n");
     assert!(text.contains("+#password = (secret)\n+password = (secret, changed)\n"), "{text}");
 }
+
+#[test]
+fn a_large_file_that_changed_all_over_is_one_change() {
+    let lines = |word: &str| (0..50_000).map(|i| format!("{word} {i}\n")).collect::<String>();
+    let (before, after) = (format!("a\nb\n{}c\n", lines("old")), format!("a\nb\n{}c\n", lines("new")));
+    let diff = diff(before.as_bytes(), after.as_bytes(), &[]);
+    assert_eq!(diff.hunks.len(), 1);
+    assert_eq!((diff.hunks[0].before, diff.hunks[0].after), ((1, 50_003), (1, 50_003)));
+    assert_eq!(diff.hunks[0].lines.len(), 2 + 100_000 + 1);
+}

@@ -255,3 +255,12 @@ fn an_edit_that_cannot_be_repeated_is_refused() {
         assert!(matches!(refused(source, fields.clone()), EditError::Operation { .. }), "{fields}");
     }
 }
+
+#[test]
+fn large_files_are_edited() {
+    let section = |i: usize| format!("[s{i}]\nkey = \"value of some length {i}\"\n\n");
+    let source: String = (0..60_000).map(section).collect();
+    let out = run(&source, json!({"set": {"s59999.key": 1, "s0.new": 2}, "remove": ["s30000"]}));
+    let expected = source.replace(&section(30_000), "").replace("\"value of some length 59999\"", "1");
+    assert_eq!(out, expected.replacen("length 0\"\n", "length 0\"\nnew = 2\n", 1));
+}

@@ -115,7 +115,8 @@ fn remove_items(text: &str, remove: &YamlRemove) -> Result<String, EditError> {
         return Err(EditError::Operation { path: shown.to_owned(), what: "`contains` is empty" });
     }
     let part = Json::Object(remove.contains.clone());
-    let hits: Vec<usize> = (0..all.len()).filter(|i| find::contains(root, &all[*i], &part)).collect();
+    let known = root.anchors();
+    let hits: Vec<usize> = (0..all.len()).filter(|i| find::contains(&known, &all[*i], &part)).collect();
     let wanted = usize::try_from(remove.count).unwrap_or(usize::MAX);
     if hits.len() != wanted {
         return Err(match hits.len() {
@@ -162,9 +163,10 @@ fn refuse_used_anchors(root: &Node, above: &[usize], changed: &[&Node], shown: &
             true
         });
     }
+    let changed: BTreeSet<*const Node> = changed.iter().map(|n| std::ptr::from_ref(*n)).collect();
     let mut used = None;
     root.each(&mut |n| {
-        if changed.iter().any(|c| std::ptr::eq(*c, n)) {
+        if changed.contains(&std::ptr::from_ref(n)) {
             return false;
         }
         if let Kind::Alias(anchor) = n.kind

@@ -1,12 +1,17 @@
 //! Finding nodes of a YAML document by path and by content. Scalars compare as the text that stands in the file, so that
 //! `order: 2` and `order: "2"` are the same and `5.10` is not `5.1`.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use super::error::EditError;
 use super::path::Segment;
 use super::span;
 use super::yaml_tree::{Kind, Node};
+
+/// Nodes by the numbers of their anchors.
+pub(crate) type Anchors<'a> = BTreeMap<usize, &'a Node>;
 
 /// A node and the way to it: positions of entries and items from the root.
 #[derive(Debug)]
@@ -36,7 +41,8 @@ pub(crate) fn find<'a>(root: &'a Node, segments: &[Segment], shown: &str, text: 
         let Kind::List(items, _) = &found.node.kind else { return Err(kind(found.node, shown, "a list", text)) };
         let wanted = segment.select.iter().map(|(k, v)| (k.clone(), Json::String(v.clone()))).collect();
         let wanted = Json::Object(wanted);
-        let mut hits = (0..items.len()).filter(|i| contains(root, &items[*i], &wanted));
+        let anchors = &root.anchors();
+        let mut hits = (0..items.len()).filter(|i| contains(anchors, &items[*i], &wanted));
         let first = hits.next().ok_or_else(|| EditError::NotFound { path: shown.to_owned() })?;
         let more = hits.count();
         if more > 0 {
@@ -63,9 +69,9 @@ pub(crate) fn kind(node: &Node, shown: &str, wanted: &'static str, text: &str) -
 }
 
 /// Whether a node holds every key of `part` with the same value, at any depth. Aliases count as what they stand for.
-pub(crate) fn contains(root: &Node, node: &Node, part: &Json) -> bool {
+pub(crate) fn contains(anchors: &Anchors<'_>, node: &Node, part: &Json) -> bool {
     let node = match node.kind {
-        Kind::Alias(anchor) => match root.anchored(anchor) {
+        Kind::Alias(anchor) => match anchors.get(&anchor).copied() {
             Some(target) => target,
             None => return false,
         },
@@ -74,10 +80,10 @@ pub(crate) fn contains(root: &Node, node: &Node, part: &Json) -> bool {
     match (&node.kind, part) {
         (Kind::Map(entries), Json::Object(part)) => part.iter().all(|(key, wanted)| {
             let has = |k: &Node| matches!(&k.kind, Kind::Scalar(t, _) if t == key);
-            entries.iter().any(|(k, v)| has(k) && contains(root, v, wanted))
+            entries.iter().any(|(k, v)| has(k) && contains(anchors, v, wanted))
         }),
         (Kind::List(items, _), Json::Array(part)) => {
-            items.len() == part.len() && items.iter().zip(part).all(|(i, p)| contains(root, i, p))
+            items.len() == part.len() && items.iter().zip(part).all(|(i, p)| contains(anchors, i, p))
         }
         (Kind::Scalar(text, _), Json::String(s)) => text == s,
         (Kind::Scalar(text, _), Json::Bool(b)) => *text == b.to_string(),

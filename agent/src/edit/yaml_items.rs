@@ -88,7 +88,7 @@ fn indent(line: &str) -> usize {
 
 /// Items of a list in brackets, each with the comma that goes with it.
 fn flow_removal(list: &Node, items: &[Node], remove: &[usize], text: &str) -> Result<Vec<Splice>, usize> {
-    let kept: Vec<usize> = (0..items.len()).filter(|i| !remove.contains(i)).collect();
+    let kept: Vec<usize> = (0..items.len()).filter(|i| remove.binary_search(i).is_err()).collect();
     let from = |i: usize| items[i].span.start;
     let mut splices = Vec::new();
     for i in remove {

@@ -164,3 +164,13 @@ fn bad_input_is_refused_with_a_place() {
     let error = yaml(b"a: !!int hunter2\n", &fields).expect_err("must be refused");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
+
+#[test]
+fn large_files_are_edited() {
+    let item = |i: usize| format!("  - n: {i}\n    r: *x\n");
+    let list: String = (0..50_000).map(item).collect();
+    let source = format!("a: &x {{k: v}}\nl:\n{list}");
+    assert_eq!(remove(&source, "l", json!({"n": 40_000, "r": {"k": "v"}})), source.replace(&item(40_000), ""));
+    let all = json!({"remove_items": [{"list": "l", "contains": {"r": {"k": "v"}}, "count": 50_000}]});
+    assert_eq!(run(&source, all), "a: &x {k: v}\nl: []\n");
+}

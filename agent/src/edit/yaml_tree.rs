@@ -1,6 +1,6 @@
 //! A YAML document as nodes with the byte ranges of their source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, StructureStyle};
@@ -65,16 +65,16 @@ impl Node {
         }
     }
 
-    /// The node with this anchor.
-    pub(crate) fn anchored(&self, anchor: usize) -> Option<&Node> {
-        let mut found = None;
+    /// Every node with an anchor, by its number.
+    pub(crate) fn anchors(&self) -> BTreeMap<usize, &Node> {
+        let mut anchors = BTreeMap::new();
         self.each(&mut |node| {
-            if node.anchor == anchor {
-                found = Some(node);
+            if node.anchor != 0 {
+                anchors.insert(node.anchor, node);
             }
-            found.is_none()
+            true
         });
-        found
+        anchors
     }
 }
 
