@@ -391,3 +391,6 @@ fn default_timeout(action: &Action) -> Duration {
         Action::Log(g) => g.within + minutes(1),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,7 +330,7 @@ impl FromNode for AbsolutePath {
     fn from_node(node: &Node, r: &mut Reader) -> Option<Self> {
         let text = String::from_node(node, r)?;
         if matches!(node.content, Content::Open) {
-            return Some(Self("/open".to_owned()));
+            return Some(Self("/open/open".to_owned()));
         }
         let sound = text.starts_with('/') && !text.split('/').any(|part| part == ".." || part == ".");
         if !sound {
