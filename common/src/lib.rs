@@ -8,6 +8,7 @@ pub mod expression;
 pub mod id;
 pub mod message;
 pub mod plan;
+pub mod render;
 pub mod report;
 pub mod secret;
 pub mod step;

@@ -36,10 +36,10 @@ pub fn fill(node: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> No
 pub fn check(node: &Node, scope: &Scope, later: &[&str], r: &mut Reader) -> Node {
     map_texts(node, r, &mut |text, mark, r| {
         for part in split(text, mark, r)? {
-            if let Part::Filled(source, range) = part {
-                if let Err(error) = expression::check_inside(source, scope, later) {
-                    note(text, mark, &error, range, r);
-                }
+            if let Part::Filled(source, range) = part
+                && let Err(error) = expression::check_inside(source, scope, later)
+            {
+                note(text, mark, &error, range, r);
             }
         }
         None

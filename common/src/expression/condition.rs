@@ -100,10 +100,8 @@ impl Condition {
 
     /// Checks its form, and the names that are known without a node.
     pub fn check(&self, scope: &Scope, later: &[&str], r: &mut Reader) {
-        if let Some(source) = self.node.text() {
-            if let Err(error) = check(source, scope, later) {
-                note(&self.node, &error, r);
-            }
+        if let Some(Err(error)) = self.node.text().map(|source| check(source, scope, later)) {
+            note(&self.node, &error, r);
         }
     }
 }
@@ -192,7 +190,9 @@ mod tests {
         }
     }
 
-    fn decide(line: &str) -> Result<(bool, String), (u16, u32, u32, Option<String>)> {
+    type Refused = (u16, u32, u32, Option<String>);
+
+    fn decide(line: &str) -> Result<(bool, String), Refused> {
         let doc = read(format!("when: {line}\n").as_bytes(), "f.yaml").expect("is valid");
         let mut r = Reader::new("f.yaml");
         let node = doc.root.get("when").expect("is there");

@@ -40,7 +40,7 @@ pub struct LeftOut {
 /// # Errors
 /// All faults of the file.
 pub fn read_steps(bytes: &[u8], file: &str, names: &Names) -> Result<StepList, Faults> {
-    let document = read(bytes, file).map_err(Faults::from)?;
+    let document = read(bytes, file)?;
     let mut r = Reader::new(file);
     r.node = Some(names.node.to_string());
     let items = items(&document.root, &mut r);

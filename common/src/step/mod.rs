@@ -177,11 +177,10 @@ impl WrittenStep {
         if let Some(when) = &self.when {
             when.check(scope, later, r);
         }
-        if let Some(source) = self.each.as_ref().and_then(Node::text) {
-            if let Err(e) = expression::check(source, scope, later) {
-                let node = self.each.clone().unwrap_or_else(|| Node::scalar(Value::Null, self.mark));
-                expression::note(&node, &e, r);
-            }
+        if let Some((each, source)) = self.each.as_ref().and_then(|n| Some((n, n.text()?)))
+            && let Err(error) = expression::check(source, scope, later)
+        {
+            expression::note(each, &error, r);
         }
         for text in [&self.note, &self.skip].into_iter().flatten() {
             template::check(text, scope, later, r);

@@ -10,7 +10,7 @@ use serde_saphyr::{Error, Location, Spanned};
 
 use super::tree::{Content, Document, Entry, Mark, Node};
 use crate::codes::written as codes;
-use crate::error::{Code, Fault, Place};
+use crate::error::{Code, Fault, Faults, Place};
 
 /// Largest file that is read, in bytes. A fleet of 500 nodes needs a tenth of it.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -22,10 +22,10 @@ const MAX_ALIASES: usize = 1_000;
 /// Reads one YAML document. `file` is the name that errors show.
 ///
 /// # Errors
-/// One [`Fault`] with its place: too large or deep, no UTF-8 text, broken YAML, a key twice, a merge key.
-pub fn read(bytes: &[u8], file: &str) -> Result<Document, Fault> {
+/// One fault with its place: too large or deep, no UTF-8 text, broken YAML, a key twice, a merge key.
+pub fn read(bytes: &[u8], file: &str) -> Result<Document, Faults> {
     let text = plain_text(bytes, file)?;
-    let root: Raw = serde_saphyr::from_str_with_options(text, options()).map_err(|e| fault_of(&e, file))?;
+    let root: Raw = serde_saphyr::from_str_with_options(text, options()).map_err(|e| Faults::from(fault_of(&e, file)))?;
     Ok(Document { file: Arc::from(file), root: root.0 })
 }
 
@@ -53,20 +53,20 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// The bytes as text without a byte order mark; refuses what no editor writes on purpose.
-fn plain_text<'b>(bytes: &'b [u8], file: &str) -> Result<&'b str, Fault> {
+fn plain_text<'b>(bytes: &'b [u8], file: &str) -> Result<&'b str, Faults> {
     let whole = Place { file: file.to_owned(), line: 0, column: 0, length: 0 };
     if bytes.len() > MAX_BYTES {
         let message = format!("the file has {} bytes, at most {MAX_BYTES} are read", bytes.len());
-        return Err(Fault::new(codes::YAML_LIMIT, message).at(whole));
+        return Err(Fault::new(codes::YAML_LIMIT, message).at(whole).into());
     }
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let message = format!("byte {} of the file is no UTF-8", e.valid_up_to() + 1);
-        Fault::new(codes::YAML_BYTES, message).at(place_of(&bytes[..e.valid_up_to()], file))
+        Faults::from(Fault::new(codes::YAML_BYTES, message).at(place_of(&bytes[..e.valid_up_to()], file)))
     })?;
     let bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
     if let Some((at, c)) = text.char_indices().find(|(_, c)| bad(*c)) {
         let message = format!("the file holds the control character U+{:04X}", u32::from(c));
-        return Err(Fault::new(codes::YAML_BYTES, message).at(place_of(&bytes[..at], file)));
+        return Err(Fault::new(codes::YAML_BYTES, message).at(place_of(&bytes[..at], file)).into());
     }
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn fault(bytes: &[u8]) -> Fault {
-        read(bytes, "f.yaml").expect_err("must be refused")
+        read(bytes, "f.yaml").expect_err("must be refused").0.remove(0)
     }
 
     fn at(fault: &Fault) -> (u16, u32, u32) {
