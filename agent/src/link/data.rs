@@ -39,9 +39,9 @@ pub enum DataError {
         /// Offset that was expected.
         expected: u64,
     },
-    /// The controller does not have it, or cannot read it.
-    #[error("the controller does not give the artifact: {0}")]
-    Refused(String),
+    /// The controller answered with a fault: it does not have the artifact, or cannot store logs.
+    #[error("the controller refused: {}", .0.message)]
+    Refused(Box<Fault>),
 }
 
 impl DataError {
@@ -51,7 +51,8 @@ impl DataError {
         match self {
             Self::Dial(error) => error.fault(),
             Self::Ended => Fault::new(codes::LINK_LOST, self.to_string()),
-            Self::Chunk { .. } | Self::Refused(_) => Fault::new(codes::ARTIFACT_STREAM, self.to_string()),
+            Self::Refused(fault) => (**fault).clone(),
+            Self::Chunk { .. } => Fault::new(codes::ARTIFACT_STREAM, self.to_string()),
         }
     }
 }
@@ -144,7 +145,7 @@ impl DataLink {
                 Ok(Some(v1::LogAck { up_to })) if up_to >= last => return Ok(up_to),
                 Ok(Some(v1::LogAck { up_to: _ })) => {}
                 Ok(None) => return Err(DataError::Ended),
-                Err(status) => return Err(shipping.refusal.explain(&self.config.address, status).into()),
+                Err(status) => return Err(self.failed(&shipping.refusal, status).await),
             }
         }
     }
@@ -175,9 +176,8 @@ impl DataLink {
     }
 
     async fn failed(&self, refusal: &Refusal, status: tonic::Status) -> DataError {
-        let answered = matches!(status.code(), tonic::Code::NotFound | tonic::Code::FailedPrecondition | tonic::Code::OutOfRange);
-        if answered {
-            return DataError::Refused(status.message().to_owned());
+        if let Some(fault) = wire::status_fault(&status) {
+            return DataError::Refused(Box::new(fault));
         }
         self.drop_line().await;
         refusal.explain(&self.config.address, status).into()

@@ -4,12 +4,13 @@ use std::io;
 use std::path::Path;
 
 use cavalcade_common::codes::link as codes;
-use cavalcade_common::error::{Code, Fault};
+use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
 use cavalcade_common::message::{LINK_VERSION, MAX_MESSAGE};
 use cavalcade_common::tls::certificate_digest;
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive};
+use cavalcade_common::wire::status_fault;
 use cavalcade_proto::v1;
 use cavalcade_proto::v1::enrolment_client::EnrolmentClient;
 use rustls_pki_types::CertificateDer;
@@ -116,15 +117,9 @@ async fn ask(
             let v1::EnrolReply { certificate, ca } = answer.into_inner();
             Ok((certificate.into(), ca.into()))
         }
-        Err(status) => match serde_json::from_slice::<Fault>(status.details()) {
-            Ok(fault) if is_ours(fault.code) => Err(EnrolError::Refused(Box::new(fault))),
-            Ok(_) | Err(_) => Err(EnrolError::Dial(refusal.explain(address, status))),
+        Err(status) => match status_fault(&status) {
+            Some(fault) => Err(EnrolError::Refused(Box::new(fault))),
+            None => Err(EnrolError::Dial(refusal.explain(address, status))),
         },
     }
-}
-
-/// The controller's answer is not trusted to name any code: only those that an enrolment can end with.
-fn is_ours(code: Code) -> bool {
-    [codes::TOKEN_REFUSED, codes::ENROLMENT_BUSY, codes::CSR_REFUSED, codes::CA_STORE, codes::TOKEN_STORE, codes::WIRE]
-        .contains(&code)
 }

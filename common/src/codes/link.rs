@@ -32,8 +32,8 @@ super::codes! {
         remedy: "Make a new token and enrol again; if it comes back, compare the versions of both programs.";
     CSR_REFUSED = 2008, "the certificate request was refused",
         cause: "The request is no PKCS#10 request signed by its own key, or its key is of a kind that is not accepted.",
-        certain: "No certificate was issued; the token is used.", unknown: "Nothing.",
-        remedy: "Make a new token and enrol with an agent of the controller's version.";
+        certain: "No certificate was issued; the token was not looked at.", unknown: "Nothing.",
+        remedy: "Enrol with an agent of the controller's version.";
     WIRE = 2010, "a message of the link is malformed",
         cause: "The peer sent a message with a missing field, an unknown value, a bad name or parts out of order.",
         certain: "The message was not used and the session was ended; both sides resend what was not acked.",

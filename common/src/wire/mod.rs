@@ -6,6 +6,7 @@
 
 mod carry;
 mod data;
+mod fault;
 mod field;
 mod from_agent;
 mod parts;
@@ -23,6 +24,7 @@ pub use data::{
     DATA_CHUNK, MAX_LINE, chunk_from_wire, chunk_to_wire, fetch_from_wire, fetch_to_wire, log_batch_from_wire,
     log_batches_to_wire,
 };
+pub use fault::{fault_status, status_fault};
 pub use parts::{Inbound, MAX_WHOLE, Outbound, Wired};
 
 /// Why a message of a peer is refused, or cannot be sent.
