@@ -4,9 +4,14 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+pub mod archive;
+pub mod disks;
 pub mod files;
+pub mod glob;
+pub mod keep;
 pub mod owner;
 pub mod record_file;
+pub mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
