@@ -120,6 +120,8 @@ pub trait Host: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Monotonic clock since some fixed point, for ages and limits. Goes on over a suspend where the system can.
     fn monotonic(&self) -> Duration;
+    /// Resident memory of this process in KiB; 0 where it cannot be read.
+    fn resident_kib(&self) -> u64;
     /// A random text of 32 hex digits.
     fn random_id(&self) -> String;
 
@@ -150,6 +152,13 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system; a file that another process holds locked.
     fn record_file(&self, path: &Path) -> io::Result<Box<dyn RecordFile>>;
+
+    /// Takes the lock of a home, a file beside it, for as long as the returned value lives; `None` while another process
+    /// holds it (10, rule 18).
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn lock_home(&self, home: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send>>>;
 
     /// Starts the shim for this spec. It returns when the shim was asked to start; [`Host::held`] tells the rest. Called
     /// again for the same folder it does nothing: the lock and the records decide.

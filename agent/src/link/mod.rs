@@ -1,0 +1,3 @@
+//! The link to the controller.
+
+pub mod session;
