@@ -14,7 +14,7 @@ use std::path::Path;
 use rules::{Entry, Kind, Rule};
 
 use crate::host::owner::Owner;
-use crate::host::tree::{Manifest, Node};
+use crate::host::tree::{Manifest, Node, Progress};
 
 /// Most entries that an archive may have.
 pub const ENTRY_LIMIT: u64 = 500_000;
@@ -128,7 +128,7 @@ pub fn scan(archive: &mut File, strip: u32, limit: u64) -> Result<Scan, ArchiveE
 }
 
 /// Unpacks a scanned archive into an empty folder of the caller. Files belong to `owner`, if one is given. It is the
-/// caller's to sync the tree, and to remove it after an error. `progress` hears the bytes written so far.
+/// caller's to sync the tree, and to remove it after an error.
 ///
 /// # Errors
 /// See [`ArchiveError`].
@@ -137,7 +137,7 @@ pub fn unpack(
     scan: &Scan,
     into: &Path,
     owner: Option<Owner>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut Progress<'_>,
 ) -> Result<Manifest, ArchiveError> {
     archive.rewind().map_err(ArchiveError::io("it cannot be read"))?;
     let mut place = Place { into, owner, done: 0, progress, manifest: Manifest::default() };
@@ -180,18 +180,18 @@ fn within(packed: u64, unpacked: u64, limit: u64) -> Result<(), ArchiveError> {
 }
 
 /// Where entries are written.
-struct Place<'a> {
+struct Place<'a, 'p> {
     into: &'a Path,
     owner: Option<Owner>,
     done: u64,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut Progress<'p>,
     manifest: Manifest,
 }
 
 /// The next report of progress comes after this many bytes.
 const PROGRESS_STEP: u64 = 4 << 20;
 
-impl Place<'_> {
+impl Place<'_, '_> {
     fn folder(&mut self, path: &str, mode: u32) -> Result<(), ArchiveError> {
         use std::os::unix::fs::PermissionsExt;
         self.parents(path)?;
@@ -261,7 +261,7 @@ impl Place<'_> {
             }
             hasher.update(&buffer[..len]);
             file.write_all(&buffer[..len]).map_err(writing(&entry.path))?;
-            self.advance(len as u64);
+            self.advance(len as u64)?;
         }
         if size != entry.size {
             return Err(ArchiveError::Damaged(format!("{:?} is smaller than it says", entry.path)));
@@ -275,12 +275,13 @@ impl Place<'_> {
         Ok(())
     }
 
-    fn advance(&mut self, by: u64) {
+    fn advance(&mut self, by: u64) -> Result<(), ArchiveError> {
         let before = self.done / PROGRESS_STEP;
         self.done += by;
-        if self.done / PROGRESS_STEP != before {
-            (self.progress)(self.done);
+        if self.done / PROGRESS_STEP == before {
+            return Ok(());
         }
+        (self.progress)(self.done).map_err(ArchiveError::io("its unpacking was given up"))
     }
 
     fn symlink(&mut self, entry: &Entry, target: &str) -> Result<(), ArchiveError> {

@@ -161,7 +161,7 @@ fn copy_in(path: &Path, undo_dir: &Path, name: &str) -> io::Result<()> {
     }
     let part: PathBuf = undo_dir.join(format!("{name}.part"));
     tree::remove(&part)?;
-    tree::copy(path, &part, &[], CopyOwner::Source, &mut |_| {})?;
+    tree::copy(path, &part, &[], CopyOwner::Source, &mut |_| Ok(()))?;
     tree::sync(&part)?;
     tree::rename_new(&part, &kept)
 }

@@ -9,7 +9,9 @@ pub mod disks;
 pub mod files;
 pub mod glob;
 pub mod keep;
+pub mod new_home;
 pub mod owner;
+pub mod place;
 pub mod record_file;
 pub mod tree;
 

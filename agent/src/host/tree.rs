@@ -219,6 +219,9 @@ fn walk(root: &Path, exclude: &[Glob]) -> impl Iterator<Item = io::Result<(Strin
     )
 }
 
+/// Hears the bytes written so far. Its error ends the work: somebody gave it up.
+pub type Progress<'a> = dyn FnMut(u64) -> io::Result<()> + 'a;
+
 /// Who owns a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyOwner {
@@ -249,7 +252,7 @@ impl CopyOwner {
 }
 
 /// Copies a tree to a path that does not exist yet, not synced. Modes are those of the source without setuid, setgid
-/// and sticky. `progress` hears the bytes written so far.
+/// and sticky.
 ///
 /// # Errors
 /// Those of the file system; [`io::ErrorKind::AlreadyExists`]; a device, pipe or socket.
@@ -258,7 +261,7 @@ pub fn copy(
     to: &Path,
     exclude: &[Glob],
     owner: CopyOwner,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut Progress<'_>,
 ) -> io::Result<Manifest> {
     let mut manifest = Manifest::default();
     let mut folders = Vec::new();
@@ -278,16 +281,16 @@ pub fn copy(
             std::os::unix::fs::symlink(&link, &target)?;
             Node::Symlink { target: link.into_os_string().into_string().map_err(|_| no_utf8(&source))? }
         } else if meta.is_file() {
-            let copied = copy_file(&source, &target, mode, owner == CopyOwner::Source)?;
+            let copied = copy_file(&source, &target, mode, owner)?;
             if let Node::File { size, .. } = &copied {
                 done += size;
-                progress(done);
+                progress(done)?;
             }
             copied
         } else {
             return node(&source).map(|_| manifest);
         };
-        if let Some(owner) = owner.of(&meta) {
+        if let (Some(owner), false) = (owner.of(&meta), meta.is_file()) {
             owner.give_path(&target)?;
         }
         manifest.0.insert(path, copied);
@@ -298,7 +301,11 @@ pub fn copy(
     Ok(manifest)
 }
 
-fn copy_file(from: &Path, to: &Path, mode: u32, attributes: bool) -> io::Result<Node> {
+/// Copies one file to a path that does not exist yet, not synced.
+///
+/// # Errors
+/// Those of the file system; [`io::ErrorKind::AlreadyExists`].
+pub fn copy_file(from: &Path, to: &Path, mode: u32, owner: CopyOwner) -> io::Result<Node> {
     let mut source = open(from)?;
     let mut target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
     let mut hasher = sha2::Sha256::new();
@@ -315,7 +322,10 @@ fn copy_file(from: &Path, to: &Path, mode: u32, attributes: bool) -> io::Result<
         target.write_all(&buffer[..len])?;
         size += len as u64;
     }
-    if attributes {
+    if let Some(owner) = owner.of(&source.metadata()?) {
+        owner.give(&target)?;
+    }
+    if owner == CopyOwner::Source {
         files::copy_xattrs(&source, &target)?;
     }
     target.set_permissions(std::fs::Permissions::from_mode(mode))?;

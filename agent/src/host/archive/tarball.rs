@@ -88,7 +88,7 @@ fn text(bytes: &[u8]) -> Result<String, ArchiveError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| shown())
 }
 
-pub(super) fn files(archive: &mut File, scan: &Scan, place: &mut Place<'_>) -> Result<(), ArchiveError> {
+pub(super) fn files(archive: &mut File, scan: &Scan, place: &mut Place<'_, '_>) -> Result<(), ArchiveError> {
     let mut tar = open(archive)?;
     let mut wanted = scan.entries.iter().peekable();
     for (index, found) in tar.entries().map_err(|e| reading("", e))?.enumerate() {

@@ -104,7 +104,7 @@ fn rule(result: Result<Scan, ArchiveError>) -> Rule {
 fn unpacked(bytes: &[u8], strip: u32) -> (Tried, Result<Manifest, ArchiveError>) {
     let mut tried = stored(bytes);
     let scan = scan(&mut tried.file, strip, 1 << 30).expect("allowed");
-    let result = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| {});
+    let result = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| Ok(()));
     (tried, result)
 }
 
@@ -192,7 +192,7 @@ fn sizes_that_lie_are_found_while_unpacking() {
         let lying = zip_bytes(&[Item { says, ..item("a", 0o100_644, b"12345") }]);
         let mut tried = stored(&lying);
         let Ok(scan) = scan(&mut tried.file, 0, 1 << 30) else { continue };
-        let result = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| {});
+        let result = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| Ok(()));
         assert!(matches!(result, Err(ArchiveError::Damaged(_) | ArchiveError::Truncated)), "{says}: {result:?}");
     }
 }
@@ -234,7 +234,7 @@ fn every_flipped_byte_is_refused_or_harmless() {
             bytes[at] ^= 0x2e;
             let mut tried = stored(&bytes);
             if let Ok(scan) = scan(&mut tried.file, 0, 1 << 20) {
-                let _ = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| {});
+                let _ = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| Ok(()));
             }
             let mut names: Vec<_> = std::fs::read_dir(tried.dir.path()).expect("lists").map(|e| e.expect("entry").file_name()).collect();
             names.sort();
@@ -342,7 +342,10 @@ fn progress_ends_near_the_true_total() {
     let scan = scan(&mut tried.file, 0, 1 << 30).expect("allowed");
     assert_eq!(scan.bytes, 9 << 20);
     let mut heard = Vec::new();
-    unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |n| heard.push(n)).expect("unpacks");
+    unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |n| {
+        heard.push(n);
+        Ok(())
+    }).expect("unpacks");
     assert!(heard.len() == 2 && heard.is_sorted() && heard.iter().all(|n| *n <= scan.bytes), "{heard:?}");
 }
 

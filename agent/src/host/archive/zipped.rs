@@ -66,7 +66,7 @@ fn entry(zip: &mut ZipArchive<BufReader<&mut File>>, index: usize) -> Result<Raw
     Ok(RawEntry { name, mode, size, kind })
 }
 
-pub(super) fn files(archive: &mut File, scan: &Scan, place: &mut Place<'_>) -> Result<(), ArchiveError> {
+pub(super) fn files(archive: &mut File, scan: &Scan, place: &mut Place<'_, '_>) -> Result<(), ArchiveError> {
     let mut zip = open(archive)?;
     for entry in &scan.entries {
         match entry.kind {
