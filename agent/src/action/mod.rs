@@ -7,6 +7,15 @@
 //! An action is free to be called again at any point: `apply` looks before it acts. What it may assume, and what it owes,
 //! stands at [`Act`].
 
+mod artifact;
+mod aside;
+mod copy;
+mod copy_plan;
+mod edited;
+mod fs_fault;
+mod remove;
+mod unpack;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -4,7 +4,17 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+pub mod archive;
+pub mod disks;
+pub mod files;
+pub mod glob;
+pub mod keep;
+pub mod new_home;
+pub mod owner;
+pub mod place;
+pub mod record_file;
 pub mod spool;
+pub mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
