@@ -86,4 +86,16 @@ super::codes! {
         cause: "The agent's look at its host failed; the message says why.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Correct what the message names on that host, then give the command again.";
+    PLAN_STALE = 5040, "the plan is too old",
+        cause: "A plan rests on facts; after 24 hours they may be wrong.",
+        certain: "Nothing was changed.", unknown: "Whether anything changed on the nodes since.",
+        remedy: "Make the plan again, or let it pass with --stale-ok; the report shows who did.";
+    FACTS_CHANGED = 5041, "a fact that decided something has changed",
+        cause: "The nodes are not as they were when the plan was made.",
+        certain: "Nothing was changed.", unknown: "Who changed it.",
+        remedy: "Make the plan again; the difference shows what it changes.";
+    NOT_CONFIRMED = 5042, "the plan must be confirmed by its digest",
+        cause: "The plan has a point of no return.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Read the plan, then `cavalcade apply PLAN --confirm DIGEST` with at least eight digits.";
 }
