@@ -116,5 +116,5 @@ impl Incoming {
 /// Bytes that an ordinary user may still write to this file system.
 fn free_bytes(path: &Path) -> Result<u64, ArtifactError> {
     let stat = nix::sys::statvfs::statvfs(path).map_err(|e| ArtifactError::io("measured", path)(e.into()))?;
-    Ok(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()))
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }

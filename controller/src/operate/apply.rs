@@ -37,12 +37,14 @@ pub(super) async fn apply(operations: &Operations, who: &Operator, request: Appl
         artifacts_present(operations, &plan.plan).await?;
         if let Some(changes) = changed_facts(operations, &plan.plan).await? {
             if !request.stale_ok {
-                return Err(Fault::new(codes::run::FACTS_CHANGED, changes).help("make the plan again; --stale-ok goes on with what was planned"));
+                return Err(Fault::new(codes::run::FACTS_CHANGED, changes)
+                    .help("make the plan again; --stale-ok goes on with what was planned"));
             }
             waived.push(format!("{changes}; let pass by {}", who.name));
         }
     }
-    let supersedes = request.supersedes.map(RunId::new).transpose().map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
+    let supersedes =
+        request.supersedes.map(RunId::new).transpose().map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
     let verb = Verb::Apply { plan: Box::new(plan), scope: request.scope, waived, supersedes };
     let done = operations.verb(who, verb).await?;
     Ok(VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })

@@ -31,7 +31,9 @@ async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Durati
     match tokio::time::timeout(limit, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(gone()),
-        Err(_) => Err(Fault::new(codes::run::HOST_UNREACHABLE, format!("{host} gave no answer within {} s", limit.as_secs())).on(&host)),
+        Err(_) => {
+            Err(Fault::new(codes::run::HOST_UNREACHABLE, format!("{host} gave no answer within {} s", limit.as_secs())).on(&host))
+        }
     }
 }
 
@@ -80,9 +82,11 @@ pub(super) fn preview(operations: &Operations, request: PreviewRequest) -> Resul
                 Ok(_) => Vec::new(),
                 Err(fault) => keys.into_iter().map(|step| PreviewItem { step, preview: Err(fault.clone()) }).collect(),
             };
-            stream::iter(items.into_iter().map(|item| {
-                serde_json::to_value(&item).map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))
-            }))
+            stream::iter(
+                items
+                    .into_iter()
+                    .map(|item| serde_json::to_value(&item).map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))),
+            )
         }
     });
     Ok(answers.buffered(16).flatten().boxed())
@@ -94,13 +98,19 @@ fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<S
 }
 
 /// The judgement of a job's stored output by new patterns.
-pub(super) async fn rejudge(operations: &Operations, step: &StepKey, evidence: Option<cavalcade_common::action::Evidence>) -> Result<Vec<Evidence>, Fault> {
+pub(super) async fn rejudge(
+    operations: &Operations,
+    step: &StepKey,
+    evidence: Option<cavalcade_common::action::Evidence>,
+) -> Result<Vec<Evidence>, Fault> {
     let view = operations.now();
     let none = || Fault::new(codes::run::NO_STEP, format!("no open run has the step {step}")).in_step(step);
     let run = view.state.open_runs().find(|r| r.plan_step(step).is_some()).ok_or_else(none)?;
     let (planned, state) = (run.plan_step(step).ok_or_else(none)?, run.step(step).ok_or_else(none)?);
     let Action::Job(job) = &planned.action else {
-        return Err(Fault::new(codes::run::NO_JOB, format!("{step} is no job: nothing of it is judged by patterns")).in_step(step));
+        return Err(
+            Fault::new(codes::run::NO_JOB, format!("{step} is no job: nothing of it is judged by patterns")).in_step(step)
+        );
     };
     let attempt = AttemptId { run: run.id.clone(), step: step.clone(), number: state.attempt };
     let evidence = evidence.unwrap_or_else(|| job.evidence.clone());

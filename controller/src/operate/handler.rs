@@ -135,7 +135,8 @@ impl Operations {
     }
 
     fn token(&self, who: &Operator, request: &TokenRequest) -> Result<TokenAnswer, Fault> {
-        let host = HostId::new(request.host.clone()).map_err(|e| Fault::new(codes::operator::USAGE, format!("{}: {e}", request.host)))?;
+        let host = HostId::new(request.host.clone())
+            .map_err(|e| Fault::new(codes::operator::USAGE, format!("{}: {e}", request.host)))?;
         let life = request.ttl_seconds.map(|s| jiff::SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX)));
         let now = self.clock.now();
         let tokens = self.desk.tokens.create(std::slice::from_ref(&host), life, &who.name, now).map_err(|e| e.fault())?;
