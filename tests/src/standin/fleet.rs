@@ -114,27 +114,35 @@ impl OldNode {
 
     /// Writes this node's settings into its pack's deployment.toml.
     fn configure(&self, home: &Path) -> anyhow::Result<()> {
-        let file = home.join("repository/conf/deployment.toml");
-        let mut document: DocumentMut = fs::read_to_string(&file)?.parse()?;
-        set(&mut document, &["server", "hostname"], value(&self.hostname))?;
-        set(&mut document, &["server", "offset"], value(i64::from(self.offset)))?;
-        set(&mut document, &["user_store", "type"], value(&self.user_store))?;
+        let mut settings = vec![
+            ("server.hostname".to_owned(), value(&self.hostname)),
+            ("server.offset".to_owned(), value(i64::from(self.offset))),
+            ("user_store.type".to_owned(), value(&self.user_store)),
+        ];
         for (name, account) in &self.databases {
-            for (key, text) in [
-                ("type", "mysql"),
-                ("url", &account.url),
-                ("username", &account.username),
-                ("password", &account.password),
-                ("driver", "com.mysql.cj.jdbc.Driver"),
-            ] {
-                set(&mut document, &["database", name, key], value(text))?;
-            }
+            settings.extend(account.settings(name));
         }
         if let Some(url) = &self.key_manager {
-            set(&mut document, &["apim", "key_manager", "service_url"], value(url))?;
+            settings.push(("apim.key_manager.service_url".to_owned(), value(url)));
         }
-        fs::write(&file, document.to_string())?;
-        Ok(())
+        edit_toml(home, settings)
+    }
+}
+
+impl Account {
+    /// The keys of `[database.<name>]`, for [`edit_toml`].
+    #[must_use]
+    pub fn settings(&self, name: &str) -> Vec<(String, Item)> {
+        [
+            ("type", "mysql"),
+            ("url", &self.url),
+            ("username", &self.username),
+            ("password", &self.password),
+            ("driver", "com.mysql.cj.jdbc.Driver"),
+        ]
+        .into_iter()
+        .map(|(key, text)| (format!("database.{name}.{key}"), value(text)))
+        .collect()
     }
 }
 
@@ -174,8 +182,23 @@ impl OldFleet {
     }
 }
 
-fn set(document: &mut DocumentMut, path: &[&str], item: Item) -> anyhow::Result<()> {
-    let Some((key, parents)) = path.split_last() else { bail!("no key") };
+/// Sets values in a home's deployment.toml, by their dotted path.
+///
+/// # Errors
+///
+/// When the file is not TOML, cannot be written, or a path leads through something that is no table.
+pub fn edit_toml(home: &Path, settings: impl IntoIterator<Item = (String, Item)>) -> anyhow::Result<()> {
+    let file = home.join("repository/conf/deployment.toml");
+    let mut document: DocumentMut = fs::read_to_string(&file)?.parse()?;
+    for (path, item) in settings {
+        set(&mut document, &path, item)?;
+    }
+    fs::write(&file, document.to_string()).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn set(document: &mut DocumentMut, path: &str, item: Item) -> anyhow::Result<()> {
+    let keys: Vec<&str> = path.split('.').collect();
+    let Some((key, parents)) = keys.split_last() else { bail!("no key") };
     let mut table = document.as_table_mut();
     for parent in parents {
         let made = || {
@@ -183,11 +206,27 @@ fn set(document: &mut DocumentMut, path: &[&str], item: Item) -> anyhow::Result<
             table.set_implicit(true);
             Item::Table(table)
         };
-        table = table.entry(parent).or_insert_with(made).as_table_mut().context("no table")?;
+        table = table.entry(parent).or_insert_with(made).as_table_mut().with_context(|| format!("{path}: no table"))?;
     }
     table.set_implicit(false);
     table.insert(key, item);
     Ok(())
+}
+
+/// An offset at which none of the products' ports is taken on this machine, so that tests beside each other do not meet.
+///
+/// # Errors
+///
+/// When none was found.
+pub fn free_offset() -> anyhow::Result<u16> {
+    const BASES: [u16; 9] = [9443, 9763, 8280, 8243, 9099, 8099, 5672, 9611, 9711];
+    for _attempt in 0..200 {
+        let offset = 10_000 + 10 * rand::random_range(0..1_200_u16);
+        if BASES.iter().all(|base| std::net::TcpListener::bind(("0.0.0.0", base + offset)).is_ok()) {
+            return Ok(offset);
+        }
+    }
+    bail!("no free ports")
 }
 
 /// The start script of a home.

@@ -15,6 +15,9 @@ use super::{
     witness::Witness,
 };
 
+/// Where a home says that its stand-in is not set up.
+pub const ERROR_FILE: &str = "standin-error.txt";
+
 /// What a launch has from its first moment on.
 #[derive(Debug)]
 pub struct Boot {
@@ -51,7 +54,13 @@ pub fn run(jdk: &Path, arguments: &[String]) -> anyhow::Result<i32> {
             eprintln!("{sentence}");
             Ok(1)
         }
-        Command::Serve(launch) => serve(jdk, launch),
+        Command::Serve(launch) => {
+            let home = launch.home.clone();
+            serve(jdk, launch).inspect_err(|error| {
+                // The start script throws the console away.
+                let _written = std::fs::write(home.join(ERROR_FILE), format!("{error:#}\n"));
+            })
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub enum Fault {
     /// `Waiting for required OSGi services`, for ever.
     Hang,
     /// Exit 121 once for each run of the start script, which launches the JVM again.
+    #[serde(rename = "exit-121")]
     Exit121,
 }
 
@@ -84,6 +85,7 @@ pub enum Mode {
     /// The process is killed (SIGKILL) within the order.
     Kill,
     /// The process ends with 121 within the order, once; the start script launches it again, migration and all.
+    #[serde(rename = "exit-121")]
     Exit121,
 }
 
