@@ -1,5 +1,7 @@
 //! The stand-ins do what was measured on the real scripts and read in the real sources.
 
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use cavalcade_tests::standin::{
@@ -20,7 +22,10 @@ fn stage(settings: &Value) -> Stage {
 fn a_server_starts_stops_and_leaves_its_pid_file() {
     let stage = stage(&json!({"start": 0.6}));
     let (home, _) = stage.home("is 1", packs::IS_PACK).unwrap();
-    assert_eq!(stage.run(&home, &["version"]).unwrap(), (Some(0), "WSO2 Identity Server v5.11.0\nWSO2 Carbon Framework v4.6.1\n".to_owned()));
+    assert_eq!(
+        stage.run(&home, &["version"]).unwrap(),
+        (Some(0), "WSO2 Identity Server v5.11.0\nWSO2 Carbon Framework v4.6.1\n".to_owned())
+    );
     assert_eq!(stage.run(&home, &["start"]).unwrap(), (Some(0), String::new()));
     stage.wait_for("ready", 1).unwrap();
     let pid_file = fs::read(home.join("wso2carbon.pid")).unwrap();
@@ -47,7 +52,8 @@ fn the_launcher_is_looked_for_before_any_command() {
     let stage = stage(&json!({}));
     let (home, _) = stage.home("is-1", packs::IS_PACK).unwrap();
     for command in ["start", "stop", "version"] {
-        let output = Command::new("sh").arg(script(&home)).arg(command).env_remove("JAVA_HOME").env_remove("JAVACMD").output().unwrap();
+        let output =
+            Command::new("sh").arg(script(&home)).arg(command).env_remove("JAVA_HOME").env_remove("JAVACMD").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{command}");
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(text, "Error: JAVA_HOME is not defined correctly.\n CARBON cannot execute java\n");
@@ -187,8 +193,11 @@ fn a_gateway_keeps_two_web_applications_and_its_synapse_configuration() {
     let setup = home.join("bin/profileSetup.sh");
     let blank = stage.path("a b");
     fs::create_dir(&blank).unwrap();
-    let output =
-        Command::new("sh").arg(&setup).args(["-Dprofile=gateway-worker", "--skipConfigOptimization"]).current_dir(&blank).output();
+    let output = Command::new("sh")
+        .arg(&setup)
+        .args(["-Dprofile=gateway-worker", "--skipConfigOptimization"])
+        .current_dir(&blank)
+        .output();
     let output = output.unwrap();
     assert_ne!(output.status.code(), Some(0), "the last cd fails after full success");
     assert!(String::from_utf8(output.stdout).unwrap().ends_with("Finished the optimizations\n"));

@@ -1,5 +1,7 @@
 //! The stand-ins' migration clients against a real MariaDB: what they do to the databases, and how they lie about it.
 
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -189,7 +191,10 @@ async fn a_second_run_destroys_and_adds_again() {
     assert_eq!((destroyed.len(), &destroyed[0].detail["rows"]), (1, &json!(2)));
     assert_eq!(scene.count("shared_db", "SELECT COUNT(*) FROM UM_HYBRID_GROUP_ROLE").await, 0);
     let text = log(&scene.identity);
-    assert!(text.contains("30012 - RoleExisting") && text.contains("Error occurred while executing SQL script for migrating database"));
+    assert!(
+        text.contains("30012 - RoleExisting")
+            && text.contains("Error occurred while executing SQL script for migrating database")
+    );
     assert_eq!(text.matches(SUCCESS).count(), 2, "the sentence comes all the same");
     let ends = scene.stage.witness("migration-end").unwrap();
     assert_eq!((&ends[0].detail["ok"], &ends[1].detail["ok"]), (&json!(true), &json!(false)));
@@ -274,7 +279,10 @@ async fn the_client_of_api_manager_ends_with_the_same_line_whatever_happened() {
     let text = run(json!({"migration": {"mode": "throwable", "order": 1}}), &from);
     assert!(text.contains("Throwable error"), "{text}");
     let text = run(json!({"migration": {"mode": "error", "order": 10}}), &from);
-    assert!(text.contains("Error while Migrating Endpoint Certificates") && text.contains("Migrated Successfully to 4.0.0"), "{text}");
+    assert!(
+        text.contains("Error while Migrating Endpoint Certificates") && text.contains("Migrated Successfully to 4.0.0"),
+        "{text}"
+    );
     assert!(text.contains("Configured read only environment not found: Production and Sandbox"), "{text}");
     let text = run(json!({}), &[]);
     assert!(text.contains("Starting APIM Migration from APIM null"), "{text}");

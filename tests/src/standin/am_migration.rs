@@ -20,7 +20,11 @@ const STEPS: [(&str, &str, Work); 11] = [
     ("", "", Work::None),
     ("", "", Work::None),
     ("", "Migrated Successfully to 3.2", Work::None),
-    ("Start moving UUIDs to DB from registry ..........", "Successfully moved the UUIDs to DB from registry ..........", Work::Uuids),
+    (
+        "Start moving UUIDs to DB from registry ..........",
+        "Successfully moved the UUIDs to DB from registry ..........",
+        Work::Uuids,
+    ),
     ("Start identity scope migration ..........", "Successfully migrated the identity scopes. ", Work::None),
     ("Start migrating WebSocket APIs ..........", "Successfully migrated WebSocket APIs ..........", Work::None),
     ("Start migrating API Product Mappings  ..........", "Successfully migrated API Product Mappings ..........", Work::None),
@@ -153,7 +157,8 @@ async fn do_work(server: &Server, work: Work) -> anyhow::Result<u32> {
 
 /// The registry names an API's artifact `NAME/VERSION`.
 async fn move_uuids(registry: &mut MySqlConnection, apim: &mut MySqlConnection) -> anyhow::Result<()> {
-    let artifacts: Vec<(String, String)> = sqlx::query_as("SELECT REG_NAME, REG_UUID FROM REG_RESOURCE").fetch_all(registry).await?;
+    let artifacts: Vec<(String, String)> =
+        sqlx::query_as("SELECT REG_NAME, REG_UUID FROM REG_RESOURCE").fetch_all(registry).await?;
     for (name, uuid) in artifacts {
         sqlx::query("UPDATE AM_API SET API_UUID = ?, STATUS = 'PUBLISHED' WHERE CONCAT(API_NAME, '/', API_VERSION) = ?")
             .bind(uuid)
@@ -199,13 +204,15 @@ async fn add_revisions(apim: &mut MySqlConnection, labels: &[String]) -> anyhow:
             .bind(&api)
             .execute(&mut *apim)
             .await?;
-        sqlx::query("INSERT IGNORE INTO AM_GW_PUBLISHED_API_DETAILS (API_ID, API_PROVIDER, API_NAME, API_VERSION) VALUES (?, ?, ?, ?)")
-            .bind(&api)
-            .bind(&provider)
-            .bind(&name)
-            .bind(&version)
-            .execute(&mut *apim)
-            .await?;
+        sqlx::query(
+            "INSERT IGNORE INTO AM_GW_PUBLISHED_API_DETAILS (API_ID, API_PROVIDER, API_NAME, API_VERSION) VALUES (?, ?, ?, ?)",
+        )
+        .bind(&api)
+        .bind(&provider)
+        .bind(&name)
+        .bind(&version)
+        .execute(&mut *apim)
+        .await?;
         for label in labels {
             sqlx::query("INSERT INTO AM_GW_API_DEPLOYMENTS (API_ID, REVISION_ID, LABEL, VHOST) VALUES (?, ?, ?, 'localhost')")
                 .bind(&api)

@@ -73,7 +73,8 @@ pub async fn visible(server: &Server) -> anyhow::Result<Vec<Api>> {
 ///
 /// When the database cannot be asked or `solr` cannot be written.
 pub async fn index(server: &Server) -> anyhow::Result<()> {
-    let asked = server.config.text("indexing.re_indexing").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
+    let asked =
+        server.config.text("indexing.re_indexing").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
     if !asked || index_mark(server).exists() {
         return Ok(());
     }

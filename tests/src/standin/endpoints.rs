@@ -131,7 +131,9 @@ async fn api_manager(server: &Server, request: &Request) -> Response {
             }
             listing(server).await
         }
-        "/api/am/devportal/v2/apis" | "/api/am/store/v1/apis" if has_webapp(home, "api#am#devportal.war") => listing(server).await,
+        "/api/am/devportal/v2/apis" | "/api/am/store/v1/apis" if has_webapp(home, "api#am#devportal.war") => {
+            listing(server).await
+        }
         "/internal/data/v1/apis" if has_webapp(home, "internal#data#v1.war") => {
             if !request.has_authorization("Basic") {
                 return Response::empty(401);

@@ -159,7 +159,8 @@ impl OldFleet {
             packs::unpack(&self.packs.join(node.pack()), &self.into.join(&node.name))?;
             node.configure(&home)?;
             let driver = home.join("repository/components/lib").join(packs::DRIVER);
-            fs::copy(self.packs.join(packs::DRIVER), &driver).with_context(|| format!("{} cannot be written", driver.display()))?;
+            fs::copy(self.packs.join(packs::DRIVER), &driver)
+                .with_context(|| format!("{} cannot be written", driver.display()))?;
         }
         for node in self.nodes.iter().filter(|node| node.start) {
             let profile = format!("-Dprofile={}", node.profile);

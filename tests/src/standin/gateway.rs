@@ -113,8 +113,7 @@ pub async fn answer(server: &Server, request: &Request) -> Response {
 async fn knows(server: &Server, token: &str) -> bool {
     let Some(url) = server.config.text("apim.key_manager.service_url") else { return is_token(token) };
     let Some(address) = Address::of_url(&url) else { return false };
-    let headers =
-        ["Authorization: Basic c3RhbmQ6aW4=".to_owned(), "Content-Type: application/x-www-form-urlencoded".to_owned()];
+    let headers = ["Authorization: Basic c3RhbmQ6aW4=".to_owned(), "Content-Type: application/x-www-form-urlencoded".to_owned()];
     let answer = address.ask("POST", "/oauth2/introspect", &headers, &format!("token={token}")).await;
     answer.is_ok_and(|(status, body)| {
         let active = serde_json::from_slice::<serde_json::Value>(&body).is_ok_and(|answer| answer["active"] == json!(true));

@@ -23,7 +23,19 @@ const PREFIX: &str = " WSO2 Product Migration Service Task : ";
 
 /// Pairs of versions, in the client's order.
 const VERSIONS: [&str; 14] = [
-    "5.0.0", "5.0.0-SP1", "5.1.0", "5.2.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0", "5.7.0", "5.8.0", "5.9.0", "5.10.0", "5.11.0",
+    "5.0.0",
+    "5.0.0-SP1",
+    "5.1.0",
+    "5.2.0",
+    "5.3.0",
+    "5.4.0",
+    "5.5.0",
+    "5.6.0",
+    "5.7.0",
+    "5.8.0",
+    "5.9.0",
+    "5.10.0",
+    "5.11.0",
     "5.12.0",
 ];
 
@@ -100,13 +112,19 @@ pub async fn run(boot: &Boot, config: &Config) -> Step {
             (Outcome::Exit(status), _) => return Ok(ControlFlow::Break(status)),
         },
     };
-    boot.witness.record("migration-end", json!({"migration": "identity", "ok": errors == 0 && ran, "errors": errors, "ran": ran}))?;
+    boot.witness
+        .record("migration-end", json!({"migration": "identity", "ok": errors == 0 && ran, "errors": errors, "ran": ran}))?;
     Ok(ControlFlow::Continue(()))
 }
 
 fn stopped(boot: &Boot, why: &str) {
     let exception = format!("org.wso2.carbon.identity.core.migrate.MigrationClientException: {why}");
-    boot.log.exception(CLIENT, "Migration process was stopped.", &exception, &["org.wso2.carbon.is.migration.MigrationClientImpl.execute"]);
+    boot.log.exception(
+        CLIENT,
+        "Migration process was stopped.",
+        &exception,
+        &["org.wso2.carbon.is.migration.MigrationClientImpl.execute"],
+    );
 }
 
 fn has_client(boot: &Boot) -> bool {
@@ -188,8 +206,10 @@ async fn run_migrator(boot: &Boot, config: &Config, version: &str, migrator: &Mi
             run_script(boot, config, version, &location, &schema).await
         }
         "GroupsAndRolesMigrator" => {
-            boot.log.info("org.wso2.carbon.is.migration.service.v5110.migrator.GroupsAndRolesMigrator",
-                &format!("{PREFIX}Started the groups and roles migration."));
+            boot.log.info(
+                "org.wso2.carbon.is.migration.service.v5110.migrator.GroupsAndRolesMigrator",
+                &format!("{PREFIX}Started the groups and roles migration."),
+            );
             let Some(mut connection) = open(config, "um").await? else { return Ok(None) };
             Ok(migrate_roles(&mut connection).await.err().map(|error| format!("{error:#}")))
         }

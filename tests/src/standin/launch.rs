@@ -116,8 +116,7 @@ mod tests {
         assert!(!before.migrates_identity());
         assert_eq!(before.home, PathBuf::from("/opt/a b/wso2is"));
 
-        let after =
-            launch(&["-Dcarbon.home=/h", "org.wso2.carbon.bootstrap.Bootstrap", "-Dmigrate", "-Dcomponent=identity"]);
+        let after = launch(&["-Dcarbon.home=/h", "org.wso2.carbon.bootstrap.Bootstrap", "-Dmigrate", "-Dcomponent=identity"]);
         assert!(after.migrates_identity());
         assert_eq!(after.arguments, ["-Dmigrate", "-Dcomponent=identity"]);
         assert_eq!(after.profile(), "default");

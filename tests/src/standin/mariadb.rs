@@ -62,9 +62,11 @@ impl MariaDb {
         let server = Self { child, socket, port };
         wait_until(Duration::from_secs(60), "MariaDB answers", || server.socket.exists())?;
         let mut connection = server.connect("mysql").await?;
-        for statement in
-            ["CREATE USER wso2@'%' IDENTIFIED BY 'wso2'", "GRANT ALL ON *.* TO wso2@'%'", "GRANT ALL ON *.* TO wso2@'127.0.0.1' IDENTIFIED BY 'wso2'"]
-        {
+        for statement in [
+            "CREATE USER wso2@'%' IDENTIFIED BY 'wso2'",
+            "GRANT ALL ON *.* TO wso2@'%'",
+            "GRANT ALL ON *.* TO wso2@'127.0.0.1' IDENTIFIED BY 'wso2'",
+        ] {
             connection.execute(statement).await?;
         }
         Ok(server)

@@ -35,10 +35,7 @@ pub fn driver() -> anyhow::Result<Vec<u8>> {
 pub fn connector() -> anyhow::Result<Vec<u8>> {
     Archive::new("wso2is-extensions-1.0.15")
         .file("dropins/wso2is.key.manager.core-1.0.15.jar", bundle("wso2is.key.manager.core", "1.0.15")?)
-        .file(
-            "dropins/wso2is.notification.event.handlers_1.0.15.jar",
-            bundle("wso2is.notification.event.handlers", "1.0.15")?,
-        )
+        .file("dropins/wso2is.notification.event.handlers_1.0.15.jar", bundle("wso2is.notification.event.handlers", "1.0.15")?)
         .file("webapps/keymanager-operations.war", web_application("keymanager-operations")?)
         .finish()
 }

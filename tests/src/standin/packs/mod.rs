@@ -131,8 +131,12 @@ mod tests {
         assert!(text.contains("optimize") && !text.contains("#@") && !text.contains("@SCRIPT@"));
         let toml = fs::read_to_string(homes.join("wso2am-4.0.0/repository/conf/deployment.toml")).unwrap();
         assert!(toml.contains("[event_listener.properties]") && !toml.ends_with('\n'));
-        assert!(!homes.join("wso2is-5.11.0/repository/components/dropins").read_dir().unwrap().any(|entry| {
-            entry.unwrap().file_name().to_string_lossy().contains("key.manager")
-        }));
+        assert!(
+            !homes
+                .join("wso2is-5.11.0/repository/components/dropins")
+                .read_dir()
+                .unwrap()
+                .any(|entry| { entry.unwrap().file_name().to_string_lossy().contains("key.manager") })
+        );
     }
 }
