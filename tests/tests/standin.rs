@@ -242,3 +242,55 @@ fn a_gateway_waits_for_the_broker_of_its_traffic_manager() {
     fleet::stop(&gateway).unwrap();
     fleet::stop(&manager).unwrap();
 }
+
+#[test]
+fn term_can_be_left_lying_and_the_launcher_can_be_another() {
+    let stage = stage(&json!({"start": 0.3, "pid_file_after": 0.1, "ignore_term": 0.6}));
+    let (home, offset) = stage.home("is-1", packs::IS_PACK).unwrap();
+    // JAVACMD wins over JAVA_HOME, which only has to be set.
+    let gate = stage.path("gate");
+    fs::write(
+        &gate,
+        format!(
+            "#!/bin/sh\necho \"$*\" >> '{}'\nexec '{}' \"$@\"\n",
+            stage.path("seen").display(),
+            stage.jdk().join("bin/java").display()
+        ),
+    )
+    .unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&gate).status().unwrap().success());
+    let mut command = Command::new("sh");
+    command.arg(script(&home)).arg("start").env("JAVACMD", &gate).env("JAVA_HOME", "/nowhere").env_remove("CARBON_HOME");
+    assert!(command.status().unwrap().success());
+    stage.wait_for("ready", 1).unwrap();
+    let seen = fs::read_to_string(stage.path("seen")).unwrap();
+    assert_eq!(seen.lines().filter(|line| line.contains("-Dcarbon.home=")).count(), 1, "{seen}");
+
+    stage.run(&home, &["stop"]).unwrap();
+    stage.wait_for("term", 1).unwrap();
+    assert!(running(&home).is_some(), "TERM was heard and nothing happened yet");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", 9443 + offset)).is_ok());
+    stage.wait_for("exit", 1).unwrap();
+}
+
+#[test]
+fn a_server_without_its_driver_hangs_with_the_fatal_line() {
+    let stage = stage(&json!({"start": 0.2, "pid_file_after": 0.1, "waiting_interval": 0.1}));
+    let (home, _) = stage.home("is-1", packs::IS_PACK).unwrap();
+    let account = fleet::Account {
+        url: "jdbc:mysql://127.0.0.1:1/shared_db?useSSL=false".to_owned(),
+        username: "u".to_owned(),
+        password: "p".to_owned(),
+    };
+    edit_toml(&home, account.settings("shared_db")).unwrap();
+    for complaint in ["Cannot load JDBC driver class 'com.mysql.cj.jdbc.Driver'", "Communications link failure"] {
+        stage.run(&home, &["start"]).unwrap();
+        wait_until(PATIENCE, "the waiting line", || log(&home).contains("Waiting for required OSGi services: ")).unwrap();
+        fleet::stop(&home).unwrap();
+        let text = log(&home);
+        assert!(text.contains(complaint) && text.contains("WSO2 Carbon initialization Failed"), "{text}");
+        assert!(!text.contains("WSO2 Carbon started in"));
+        fs::remove_file(home.join("repository/logs/wso2carbon.log")).unwrap();
+        fs::copy(stage.packs().join(packs::DRIVER), home.join("repository/components/lib").join(packs::DRIVER)).unwrap();
+    }
+}

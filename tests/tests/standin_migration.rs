@@ -100,6 +100,15 @@ impl Scene {
         (home, offset)
     }
 
+    /// A token of this scene's Identity Server.
+    async fn bearer(&self) -> String {
+        let identity = Address::of_url(&format!("https://localhost:{}", 9443 + self.offset)).unwrap();
+        let login = ["Authorization: Basic YWRtaW46YWRtaW4=".to_owned()];
+        let (_, token) = identity.ask("POST", "/oauth2/token", &login, "grant_type=client_credentials").await.unwrap();
+        let token: Value = serde_json::from_slice(&token).unwrap();
+        format!("Authorization: Bearer {}", token["access_token"].as_str().unwrap())
+    }
+
     fn put_am_client(&self, home: &Path) {
         let jar = home.join("repository/components/dropins").join(packs::AM_MIGRATION);
         fs::copy(self.stage.packs().join(packs::AM_MIGRATION), jar).unwrap();
@@ -110,6 +119,19 @@ async fn get(port: u16, path: &str, headers: &[String]) -> (u16, String) {
     let address = Address::of_url(&format!("https://localhost:{port}/")).unwrap();
     let (status, body) = address.ask("GET", path, headers, "").await.unwrap();
     (status, String::from_utf8(body).unwrap())
+}
+
+/// Waits until the gateway on a port serves an API: it is deployed some time after the start.
+async fn reached(port: u16, headers: &[String]) {
+    let mut last = (0, String::new());
+    for _ in 0..100 {
+        last = get(port, "/orders/1.0.0/42", headers).await;
+        if last.0 == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{last:?}");
 }
 
 #[tokio::test]
@@ -161,19 +183,8 @@ async fn the_whole_upgrade_ends_in_a_call_through_the_gateway() {
     assert!(body.contains("\"count\":6"), "{body}");
 
     // A token of Identity Server opens the gateway.
-    let identity = Address::of_url(&format!("https://localhost:{}", 9443 + scene.offset)).unwrap();
-    let (_, token) = identity.ask("POST", "/oauth2/token", &login, "grant_type=client_credentials").await.unwrap();
-    let token: Value = serde_json::from_slice(&token).unwrap();
-    let bearer = [format!("Authorization: Bearer {}", token["access_token"].as_str().unwrap())];
-    let mut last = (0, String::new());
-    for _ in 0..100 {
-        last = get(8243 + offset, "/orders/1.0.0/42", &bearer).await;
-        if last.0 == 200 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(last.0, 200, "{}", last.1);
+    let bearer = [scene.bearer().await];
+    reached(8243 + offset, &bearer).await;
     assert_eq!(get(8243 + offset, "/orders/1.0.0/42", &[]).await.0, 401);
     assert_eq!(get(8243 + offset, "/nothing/1.0.0", &bearer).await.0, 404);
     assert_eq!(scene.stage.witness("is-answered").unwrap().len(), 3);
@@ -288,4 +299,53 @@ async fn the_client_of_api_manager_ends_with_the_same_line_whatever_happened() {
     assert!(text.contains("Starting APIM Migration from APIM null"), "{text}");
     // Identity Server was never up: each of these starts is witnessed as one without it.
     assert_eq!(scene.stage.witness("started-without-is").unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_database_is_told_by_the_control_plane() {
+    let scene = scene(&json!({"start": 0.3, "pid_file_after": 0.1, "migration": {"per_order": 0.0}})).await;
+    scene.put_client("5.10.0");
+    scene.migrate_identity();
+    scene.remove_client();
+    fleet::start(&scene.identity, &scene.stage.jdk(), &[]).unwrap();
+    let (manager, offset) = scene.api_manager("cp-1", &["Production and Sandbox"]);
+    scene.put_am_client(&manager);
+    fleet::start(&manager, &scene.stage.jdk(), &["-DmigrateFromVersion=3.1.0"]).unwrap();
+    fleet::stop(&manager).unwrap();
+    fs::remove_file(manager.join("repository/components/dropins").join(packs::AM_MIGRATION)).unwrap();
+    fleet::start(&manager, &scene.stage.jdk(), &["-Dprofile=control-plane"]).unwrap();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", 8243 + offset)).is_err(), "a control plane serves no API");
+
+    let (gateway, gateway_offset) = scene.api_manager("gw-1", &["Production and Sandbox"]);
+    let hub = format!("https://localhost:{}/services/", 9443 + offset);
+    let broker: toml_edit::Array = [format!("tcp://localhost:{}", 5672 + offset)].into_iter().collect();
+    edit_toml(
+        &gateway,
+        [
+            ("database.apim_db.type".to_owned(), value("h2")),
+            ("apim.event_hub.service_url".to_owned(), value(hub)),
+            ("apim.event_hub.event_listening_endpoints".to_owned(), value(broker)),
+            ("server.server_role".to_owned(), value("gateway-worker")),
+        ],
+    )
+    .unwrap();
+    fleet::start(&gateway, &scene.stage.jdk(), &["-Dprofile=gateway-worker"]).unwrap();
+    reached(8243 + gateway_offset, &[scene.bearer().await]).await;
+    let ready = scene.stage.witness("ready").unwrap();
+    let last = ready.last().unwrap();
+    assert_eq!((last.profile.as_str(), &last.detail["server_role"]), ("gateway-worker", &json!("gateway-worker")));
+    for home in [&gateway, &manager, &scene.identity] {
+        fleet::stop(home).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_new_server_on_an_old_schema_logs_what_it_misses() {
+    let scene = scene(&json!({"start": 0.3, "pid_file_after": 0.1})).await;
+    fleet::start(&scene.identity, &scene.stage.jdk(), &[]).unwrap();
+    fleet::stop(&scene.identity).unwrap();
+    let text = log(&scene.identity);
+    for missing in ["Table 'identity_db.IDN_CORS_ORIGIN' doesn't exist", "Unknown column 'UM_TENANT.UM_TENANT_UUID'"] {
+        assert!(text.contains(missing), "{text}");
+    }
 }
