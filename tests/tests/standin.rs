@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use cavalcade_tests::standin::{
-    fleet::{self, edit_toml, free_offset, run_script, running, script, wait_until},
+    fleet::{self, edit_toml, run_script, running, script, wait_until},
     packs,
     stage::{Stage, log},
 };
@@ -212,7 +212,7 @@ fn a_gateway_keeps_two_web_applications_and_its_synapse_configuration() {
 fn an_api_manager_without_identity_server_says_started_and_never_works() {
     let stage = stage(&json!({"start": 0.3, "pid_file_after": 0.1}));
     let (home, offset) = stage.home("am-1", packs::AM_PACK).unwrap();
-    let nobody = free_offset().unwrap();
+    let nobody = stage.offset().unwrap();
     let url = format!("https://localhost:{}/services/", 9443 + nobody);
     edit_toml(&home, [("apim.key_manager.service_url".to_owned(), value(url))]).unwrap();
     stage.run(&home, &["start"]).unwrap();

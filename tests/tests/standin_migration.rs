@@ -9,7 +9,7 @@ use std::{
 };
 
 use cavalcade_tests::standin::{
-    fleet::{self, edit_toml, wait_until},
+    fleet::{self, OldFleet, edit_toml, wait_until},
     mariadb::MariaDb,
     packs,
     peer::Address,
@@ -348,4 +348,43 @@ async fn a_new_server_on_an_old_schema_logs_what_it_misses() {
     for missing in ["Table 'identity_db.IDN_CORS_ORIGIN' doesn't exist", "Unknown column 'UM_TENANT.UM_TENANT_UUID'"] {
         assert!(text.contains(missing), "{text}");
     }
+}
+
+#[tokio::test]
+async fn an_old_fleet_serves_calls_before_anything_is_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = MariaDb::start(folder.path()).await.unwrap();
+    database.create("am_db", packs::AM_DB_SQL).await.unwrap();
+    database.create("shared_db", packs::SHARED_DB_SQL).await.unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_standin-java"));
+    let stage = Stage::new(program, &json!({"start": 0.3, "pid_file_after": 0.1})).unwrap();
+    let (identity, gateway) = (stage.offset().unwrap(), stage.offset().unwrap());
+    let account = |name: &str| serde_json::to_value(database.account(name)).unwrap();
+    let databases = json!({"apim_db": account("am_db"), "shared_db": account("shared_db")});
+    let key_manager = format!("https://localhost:{}/services/", 9443 + identity);
+    let fleet: OldFleet = serde_json::from_value(json!({
+        "packs": stage.packs(), "jdk": stage.jdk(), "into": stage.path("fleet"),
+        "nodes": [
+            {"name": "is-1", "role": "is", "offset": identity, "databases": databases, "start": true},
+            {"name": "gw-1", "role": "am", "profile": "gateway-worker", "offset": gateway, "databases": databases,
+             "key_manager": key_manager, "start": true},
+            {"name": "spare", "role": "am"},
+        ],
+    }))
+    .unwrap();
+    fleet.lay_out().unwrap();
+    assert!(fleet.lay_out().is_err(), "a home is never made over another");
+
+    let ready = stage.witness("ready").unwrap();
+    let seen: Vec<_> = ready.iter().map(|line| (line.product.as_str(), line.version.as_str(), line.profile.as_str())).collect();
+    assert_eq!(seen, [("wso2is", "5.10.0", "default"), ("wso2am", "3.1.0", "gateway-worker")]);
+    let login = ["Authorization: Basic YWRtaW46YWRtaW4=".to_owned()];
+    let peer = Address::of_url(&key_manager).unwrap();
+    let (_, token) = peer.ask("POST", "/oauth2/token", &login, "grant_type=client_credentials").await.unwrap();
+    let token: Value = serde_json::from_slice(&token).unwrap();
+    reached(8243 + gateway, &[format!("Authorization: Bearer {}", token["access_token"].as_str().unwrap())]).await;
+
+    fleet.stop().unwrap();
+    assert_eq!(stage.witness("exit").unwrap().len(), 2);
+    assert!(fleet.nodes.iter().all(|node| fleet::running(&node.home(&fleet.into)).is_none()));
 }

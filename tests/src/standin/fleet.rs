@@ -214,22 +214,6 @@ fn set(document: &mut DocumentMut, path: &str, item: Item) -> anyhow::Result<()>
     Ok(())
 }
 
-/// An offset at which none of the products' ports is taken on this machine, so that tests beside each other do not meet.
-///
-/// # Errors
-///
-/// When none was found.
-pub fn free_offset() -> anyhow::Result<u16> {
-    const BASES: [u16; 9] = [9443, 9763, 8280, 8243, 9099, 8099, 5672, 9611, 9711];
-    for _attempt in 0..200 {
-        let offset = 10_000 + 10 * rand::random_range(0..1_200_u16);
-        if BASES.iter().all(|base| std::net::TcpListener::bind(("0.0.0.0", base + offset)).is_ok()) {
-            return Ok(offset);
-        }
-    }
-    bail!("no free ports")
-}
-
 /// The start script of a home.
 #[must_use]
 pub fn script(home: &Path) -> PathBuf {

@@ -19,6 +19,7 @@ pub mod jvm;
 pub mod launch;
 pub mod mariadb;
 pub mod mishap;
+pub mod offsets;
 pub mod packs;
 pub mod peer;
 pub mod product;

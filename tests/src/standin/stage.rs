@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -11,7 +12,8 @@ use tempfile::TempDir;
 use toml_edit::value;
 
 use super::{
-    fleet::{edit_toml, free_offset, run_script, running, script, wait_until},
+    fleet::{edit_toml, run_script, running, script, wait_until},
+    offsets::OffsetLease,
     packs,
     witness::{self, Line},
 };
@@ -23,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Stage {
     folder: TempDir,
+    leases: Mutex<Vec<OffsetLease>>,
 }
 
 impl Stage {
@@ -32,7 +35,7 @@ impl Stage {
     ///
     /// When a file cannot be written.
     pub fn new(program: &Path, settings: &Value) -> anyhow::Result<Self> {
-        let stage = Self { folder: tempfile::tempdir()? };
+        let stage = Self { folder: tempfile::tempdir()?, leases: Mutex::new(Vec::new()) };
         packs::write_all(&stage.packs())?;
         packs::jdk::install(&stage.jdk(), program, Some(&stage.witness_file()), settings)?;
         Ok(stage)
@@ -82,9 +85,21 @@ impl Stage {
     pub fn home(&self, node: &str, pack: &str) -> anyhow::Result<(PathBuf, u16)> {
         packs::unpack(&self.packs().join(pack), &self.path(node))?;
         let home = self.path(node).join(pack.trim_end_matches(".zip"));
-        let offset = free_offset()?;
+        let offset = self.offset()?;
         edit_toml(&home, [("server.offset".to_owned(), value(i64::from(offset)))])?;
         Ok((home, offset))
+    }
+
+    /// A port offset that is this stage's as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// When no ports are free.
+    pub fn offset(&self) -> anyhow::Result<u16> {
+        let lease = OffsetLease::take()?;
+        let offset = lease.offset();
+        self.leases.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?.push(lease);
+        Ok(offset)
     }
 
     /// Runs a home's start script with arguments; returns its status and what it printed.
