@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod ca;
+pub mod daemon;
 pub mod event;
 pub mod journal;
 pub mod logs;
