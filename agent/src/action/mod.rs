@@ -11,9 +11,15 @@ mod artifact;
 mod aside;
 mod copy;
 mod copy_plan;
-mod edited;
+pub mod edited;
 mod fs_fault;
 mod remove;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod edit_tests;
 mod unpack;
 
 use std::path::PathBuf;
