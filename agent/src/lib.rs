@@ -1,1 +1,2 @@
-//! placeholder
+//! The agent: runs steps on its host.
+pub mod database;

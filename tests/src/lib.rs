@@ -1,1 +1,3 @@
-//! placeholder
+//! Parts that several tests share. Nothing here is part of the product.
+
+pub mod database_server;
