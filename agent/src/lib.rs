@@ -1,7 +1,7 @@
 //! The agent: does the work on one host.
-
 pub mod action;
 pub mod artifact_cache;
+pub mod database;
 pub mod edit;
 pub mod executor;
 pub mod facts;

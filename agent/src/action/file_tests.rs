@@ -197,14 +197,7 @@ async fn without_room_nothing_is_unpacked() {
 }
 
 fn copy(machine: &Machine, from: &str, into: &str) -> CopyFiles {
-    CopyFiles {
-        from: machine.at(from),
-        into: machine.at(into),
-        as_name: None,
-        count: None,
-        exclude: Vec::new(),
-        only: None,
-    }
+    CopyFiles { from: machine.at(from), into: machine.at(into), as_name: None, count: None, exclude: Vec::new(), only: None }
 }
 
 #[tokio::test]
@@ -226,7 +219,8 @@ async fn a_tree_is_copied_and_merged() {
     assert_eq!(machine.read("new/repository/tenants/1/a.xml").as_deref(), Some("a"));
     assert_eq!(machine.read("new/repository/tenants/1/own.xml").as_deref(), Some("own"));
     assert_eq!(machine.read("new/repository/tenants/logs/x.log").as_deref(), Some("log"));
-    let kept = cx.undo_dir.join(format!("{}.kept", crate::host::keep::key(machine.at("new/repository/tenants/1/a.xml").as_ref())));
+    let kept =
+        cx.undo_dir.join(format!("{}.kept", crate::host::keep::key(machine.at("new/repository/tenants/1/a.xml").as_ref())));
     assert_eq!(std::fs::read(kept).expect("kept"), b"other");
 }
 
