@@ -11,6 +11,7 @@ mod artifact;
 mod aside;
 mod copy;
 mod copy_plan;
+pub mod database;
 #[cfg(test)]
 mod edit_tests;
 pub mod edited;

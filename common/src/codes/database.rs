@@ -88,4 +88,8 @@ super::codes! {
         cause: "The fleet file names none, or names the database itself.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Make an empty database on the same server, owned by the same account, and name it as `scratch`.";
+    ASSERTION = 4050, "an assertion on a database does not hold",
+        cause: "A table, column or value is not as the step demands.",
+        certain: "The assertion changed nothing.", unknown: "Nothing.",
+        remedy: "Compare the database with what the evidence names; repair it or restore it, then retry the step.";
 }
