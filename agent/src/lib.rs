@@ -9,3 +9,4 @@ pub mod host;
 pub mod ledger;
 pub mod link;
 pub mod logs;
+pub mod preview;

@@ -18,6 +18,7 @@ pub mod edited;
 #[cfg(test)]
 mod file_tests;
 mod fs_fault;
+pub(crate) use fs_fault::archive as archive_fault;
 mod remove;
 #[cfg(test)]
 mod testkit;

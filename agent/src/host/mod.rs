@@ -13,6 +13,7 @@ pub mod new_home;
 pub mod owner;
 pub mod place;
 pub mod record_file;
+pub mod secrets;
 pub mod spool;
 pub mod tree;
 
