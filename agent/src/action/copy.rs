@@ -53,7 +53,8 @@ impl Doing<'_> {
     fn all(&mut self, into: &Path, plan: &CopyPlan) -> Result<(), Fault> {
         let disk = disks::of(into).map_err(|e| fs_fault::access(into, "measured", &e))?;
         if disk.free_bytes < self.total {
-            let text = format!("{} has {} free, {} are needed", disk.mount, fs_fault::size(disk.free_bytes), fs_fault::size(self.total));
+            let text =
+                format!("{} has {} free, {} are needed", disk.mount, fs_fault::size(disk.free_bytes), fs_fault::size(self.total));
             return Err(Fault::new(codes::NO_SPACE, text));
         }
         for op in &plan.ops {
@@ -81,9 +82,9 @@ impl Doing<'_> {
                 };
                 place::tree(from, to, &plan.exclude, self.undo_dir, &mut hear).map_err(|e| fs_fault::place(to, &e))
             }
-            Op::Folder { to } => keep::made(self.undo_dir, to)
-                .and_then(|()| files::create_dirs(to))
-                .map_err(|e| fs_fault::access(to, "made", &e)),
+            Op::Folder { to } => {
+                keep::made(self.undo_dir, to).and_then(|()| files::create_dirs(to)).map_err(|e| fs_fault::access(to, "made", &e))
+            }
             Op::File { from, to, mode, .. } => {
                 place::file(from, to, *mode, None, self.undo_dir).map(|_| ()).map_err(|e| fs_fault::place(to, &e))
             }
@@ -146,7 +147,8 @@ impl Act for CopyFiles {
         aside(cx.host.as_ref(), move |_| {
             let plan = plan(&spec)?;
             let left = diffs(&spec, &plan);
-            let what = format!("{} against {} in {}, by digest", fs_fault::count(plan.pairs.len() as u64, "path"), spec.from, spec.into);
+            let what =
+                format!("{} against {} in {}, by digest", fs_fault::count(plan.pairs.len() as u64, "path"), spec.from, spec.into);
             let found = match left.first() {
                 None => "equal".to_owned(),
                 Some(first) => format!("{} differ, first {}", left.len(), first.path),

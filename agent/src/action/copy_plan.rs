@@ -7,9 +7,9 @@ use cavalcade_common::codes::files as codes;
 use cavalcade_common::error::Fault;
 
 use crate::action::{Failure, fs_fault};
+use crate::host::files;
 use crate::host::glob::Glob;
 use crate::host::tree::{self, Manifest, Node};
-use crate::host::files;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -149,7 +149,8 @@ async fn no_secret_is_shown_and_another_value_is_set() {
     let shown = format!("{:?} {:?}", act.inspect(&cx).await.expect("previews"), act.apply(&cx).await.expect("applies"));
     assert!(!shown.contains("s3cr3t-canary") && !shown.contains("old-one") && shown.contains("(secret"), "{shown}");
     assert!(machine.read("conf.toml").expect("there").contains("password = \"s3cr3t-canary\""));
-    let note = std::fs::read_dir(machine.dir.path().join("state/undo/.edits")).expect("there").next().expect("one").expect("entry");
+    let note =
+        std::fs::read_dir(machine.dir.path().join("state/undo/.edits")).expect("there").next().expect("one").expect("entry");
     assert!(!String::from_utf8_lossy(&std::fs::read(note.path()).expect("reads")).contains("s3cr3t-canary"));
     assert!(!act.apply(&cx).await.expect("again").changed);
     // The note of the old value must not hide that another one is to be set.

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::aside::aside;
 use crate::action::{Act, Applied, Context, Failure, fs_fault};
 use crate::edit::{self, EditError, SecretPattern};
-use crate::host::keep::{self, Kept};
 use crate::host::Host;
+use crate::host::keep::{self, Kept};
 
 /// Longest diff that is told, in bytes: a report has to fit into a message.
 const DIFF_LIMIT: usize = 64 << 10;
@@ -232,9 +232,7 @@ impl<E: FileEdit> Work<E> {
                 let says = format!("{path} is not there yet; a step before this one may bring it");
                 Preview { verdict: Verdict::Maybe, says, diffs: Vec::new() }
             }
-            Next::Same => {
-                Preview { verdict: Verdict::Same, says: format!("{path} is as wanted"), diffs: Vec::new() }
-            }
+            Next::Same => Preview { verdict: Verdict::Same, says: format!("{path} is as wanted"), diffs: Vec::new() },
             Next::Bytes { old, new } => {
                 let says = if old.is_some() { format!("changes {path}") } else { format!("makes {path}") };
                 let diff = self.diff(old.as_deref().unwrap_or_default(), &new);
@@ -282,7 +280,8 @@ impl<E: FileEdit> Work<E> {
             };
             let kept = kept.map_err(|e| fs_fault::access(&self.undo_dir, "read", &e))?.unwrap_or_default();
             let diff = self.diff(&kept, &now.unwrap_or_default());
-            let evidence = vec![Evidence::holds(format!("content of {}", self.path.display()), "the interrupted edit had been made")];
+            let evidence =
+                vec![Evidence::holds(format!("content of {}", self.path.display()), "the interrupted edit had been made")];
             return Ok(Some(Applied { changed: true, diffs: vec![diff], evidence }));
         }
         if digest == record.before_sha256 {

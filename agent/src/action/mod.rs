@@ -11,15 +11,15 @@ mod artifact;
 mod aside;
 mod copy;
 mod copy_plan;
+#[cfg(test)]
+mod edit_tests;
 pub mod edited;
+#[cfg(test)]
+mod file_tests;
 mod fs_fault;
 mod remove;
 #[cfg(test)]
-mod testkit;
-#[cfg(test)]
-mod file_tests;
-#[cfg(test)]
-mod edit_tests;
+pub(crate) mod testkit;
 mod unpack;
 
 use std::path::PathBuf;

@@ -92,4 +92,3 @@ impl Act for RemoveFiles {
         .await
     }
 }
-

@@ -49,7 +49,8 @@ fn made(spec: &Unpack) -> Result<Option<Note>, Failure> {
 
 fn diff(spec: &Unpack) -> FileDiff {
     let archive = &spec.artifact;
-    let note = format!("new folder from {}, {} packed, sha256 {}", archive.file, fs_fault::size(archive.size), archive.sha256.short());
+    let note =
+        format!("new folder from {}, {} packed, sha256 {}", archive.file, fs_fault::size(archive.size), archive.sha256.short());
     FileDiff { path: spec.to.clone(), diff: String::new(), note }
 }
 

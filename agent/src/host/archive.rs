@@ -239,12 +239,7 @@ impl Place<'_, '_> {
         self.parents(&entry.path)?;
         let at = self.into.join(&entry.path);
         let mode = entry.mode & 0o755 | 0o600;
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&at)
-            .map_err(writing(&entry.path))?;
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&at).map_err(writing(&entry.path))?;
         let mut hasher = sha2::Sha256::new();
         let mut buffer = vec![0; 256 << 10];
         let mut size = 0_u64;

@@ -249,9 +249,7 @@ impl Token {
 fn covers(parts: &[Part], names: &[&str]) -> bool {
     match (parts, names) {
         ([], []) => true,
-        ([Part::Deep, rest @ ..], _) => {
-            covers(rest, names) || names.split_first().is_some_and(|(_, below)| covers(parts, below))
-        }
+        ([Part::Deep, rest @ ..], _) => covers(rest, names) || names.split_first().is_some_and(|(_, below)| covers(parts, below)),
         ([part, rest @ ..], [name, below @ ..]) => part.matches(name, true) && covers(rest, below),
         ([], [_, ..]) | ([_, ..], []) => false,
     }

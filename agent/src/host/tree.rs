@@ -210,13 +210,11 @@ fn walk(root: &Path, exclude: &[Glob]) -> impl Iterator<Item = io::Result<(Strin
         // Refused below, with its name.
         None => true,
     };
-    walkdir::WalkDir::new(root).follow_root_links(false).sort_by_file_name().into_iter().filter_entry(kept).map(
-        move |entry| {
-            let entry = entry.map_err(io::Error::from)?;
-            let path = relative(&entry).ok_or_else(|| no_utf8(entry.path()))?;
-            Ok((path, entry.into_path()))
-        },
-    )
+    walkdir::WalkDir::new(root).follow_root_links(false).sort_by_file_name().into_iter().filter_entry(kept).map(move |entry| {
+        let entry = entry.map_err(io::Error::from)?;
+        let path = relative(&entry).ok_or_else(|| no_utf8(entry.path()))?;
+        Ok((path, entry.into_path()))
+    })
 }
 
 /// Hears the bytes written so far. Its error ends the work: somebody gave it up.
@@ -256,13 +254,7 @@ impl CopyOwner {
 ///
 /// # Errors
 /// Those of the file system; [`io::ErrorKind::AlreadyExists`]; a device, pipe or socket.
-pub fn copy(
-    from: &Path,
-    to: &Path,
-    exclude: &[Glob],
-    owner: CopyOwner,
-    progress: &mut Progress<'_>,
-) -> io::Result<Manifest> {
+pub fn copy(from: &Path, to: &Path, exclude: &[Glob], owner: CopyOwner, progress: &mut Progress<'_>) -> io::Result<Manifest> {
     let mut manifest = Manifest::default();
     let mut folders = Vec::new();
     let mut done = 0;

@@ -236,7 +236,8 @@ fn every_flipped_byte_is_refused_or_harmless() {
             if let Ok(scan) = scan(&mut tried.file, 0, 1 << 20) {
                 let _ = unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |_| Ok(()));
             }
-            let mut names: Vec<_> = std::fs::read_dir(tried.dir.path()).expect("lists").map(|e| e.expect("entry").file_name()).collect();
+            let mut names: Vec<_> =
+                std::fs::read_dir(tried.dir.path()).expect("lists").map(|e| e.expect("entry").file_name()).collect();
             names.sort();
             assert_eq!(names, ["archive", "new"], "byte {at}: something was written outside");
         }
@@ -345,7 +346,8 @@ fn progress_ends_near_the_true_total() {
     unpack(&mut tried.file, &scan, &tried.dir.path().join("new"), None, &mut |n| {
         heard.push(n);
         Ok(())
-    }).expect("unpacks");
+    })
+    .expect("unpacks");
     assert!(heard.len() == 2 && heard.is_sorted() && heard.iter().all(|n| *n <= scan.bytes), "{heard:?}");
 }
 

@@ -28,7 +28,10 @@ fn a_copy_equals_its_source() {
     assert!(Manifest::of(&from, &[]).expect("reads").differences(&to).expect("compares").is_empty());
     assert_eq!(std::fs::metadata(to.join("1")).expect("there").mode() & 0o7777, 0o751, "setuid is not copied");
     assert!(std::fs::symlink_metadata(to.join("link")).expect("there").is_symlink());
-    assert_eq!(copy(&from, &to, &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("there").kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        copy(&from, &to, &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("there").kind(),
+        io::ErrorKind::AlreadyExists
+    );
 }
 
 #[test]
@@ -45,7 +48,8 @@ fn a_pipe_is_refused() {
     let dir = tempfile::tempdir().expect("temp dir");
     make(dir.path());
     nix::unistd::mkfifo(&dir.path().join("a/pipe"), nix::sys::stat::Mode::S_IRWXU).expect("makes");
-    let error = copy(&dir.path().join("a"), &dir.path().join("c"), &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("refused");
+    let error =
+        copy(&dir.path().join("a"), &dir.path().join("c"), &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("refused");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains("pipe"));
     assert!(Manifest::of(&dir.path().join("a"), &[]).is_err());
