@@ -22,6 +22,7 @@ pub(crate) use fs_fault::archive as archive_fault;
 mod remove;
 #[cfg(test)]
 mod testkit;
+pub(crate) mod testkit;
 mod unpack;
 
 use std::path::PathBuf;

@@ -208,7 +208,7 @@ impl Machine {
     }
 
     pub(crate) fn context(&self, host: Arc<dyn Host>, run: &str, resumed: bool, secrets: SecretBook) -> Context {
-        let step = r#"{"key":"1.1@is-1","host":"h-1","name":"s","action":{"remove":{"paths":[]}},"timeout":"1m"}"#;
+        let step = r#"{"key":"1.1@is-1","host":"h-1","name":"s","action":{"remove":{"paths":[]}},"timeout":"60s"}"#;
         let step: PlanStep = serde_json::from_str(step).expect("a step");
         assert!(matches!(step.action, Action::Remove(_)));
         let attempt = AttemptId { run: RunId::new(run).expect("a name"), step: step.key.clone(), number: 1 };
