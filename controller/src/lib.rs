@@ -3,3 +3,6 @@
 pub mod artifact;
 pub mod journal;
 pub mod logs;
+
+#[cfg(test)]
+mod disk_faults;
