@@ -1,5 +1,9 @@
 //! The controller: holds the ordered plan, journals every intent before it is sent, and drives the agents.
 
+
+#[cfg(test)]
+mod disk_faults;
+
 pub mod artifact;
 pub mod ca;
 pub mod daemon;

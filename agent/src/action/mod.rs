@@ -21,7 +21,6 @@ mod fs_fault;
 pub(crate) use fs_fault::archive as archive_fault;
 mod remove;
 #[cfg(test)]
-mod testkit;
 pub(crate) mod testkit;
 mod unpack;
 
