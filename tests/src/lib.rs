@@ -1,1 +1,4 @@
-//! placeholder
+//! Tests across the crates.
+
+#[cfg(test)]
+mod link;
