@@ -2,4 +2,5 @@
 //! product.
 
 pub mod database_server;
+pub mod link;
 pub mod standin;
