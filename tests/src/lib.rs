@@ -2,5 +2,6 @@
 //! product.
 
 pub mod database_server;
-pub mod link;
+#[cfg(test)]
+mod link;
 pub mod standin;
