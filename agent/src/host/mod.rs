@@ -4,6 +4,10 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+pub mod files;
+pub mod owner;
+pub mod record_file;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
