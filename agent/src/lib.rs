@@ -1,4 +1,7 @@
 //! The agent: does the work on one host.
 
 pub mod action;
+pub mod follow;
 pub mod host;
+pub mod probe;
+pub mod shim;

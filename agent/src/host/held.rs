@@ -76,7 +76,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     match dir.parent() {
-        Some(parent) => record::sync_dir(parent),
+        Some(parent) => super::files::sync_dir(parent),
         None => Ok(()),
     }
 }
@@ -141,7 +141,8 @@ enum Lock {
 
 /// Tries the lock. A look takes it shared, so that looks do not disturb each other.
 fn try_lock(dir: &Path, exclusive: bool) -> io::Result<Lock> {
-    let opened = OpenOptions::new().read(true).write(true).create(exclusive).truncate(false).mode(0o600).open(dir.join(record::LOCK));
+    let opened =
+        OpenOptions::new().read(true).write(true).create(exclusive).truncate(false).mode(0o600).open(dir.join(record::LOCK));
     let file = match opened {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Lock::Missing),
         other => other?,

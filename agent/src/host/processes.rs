@@ -27,17 +27,30 @@ fn gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    parent: u32,
+    start_ticks: u64,
+}
+
+fn stat(pid: u32) -> io::Result<Option<Stat>> {
+    let Some(stat) = gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat cannot be read"));
+    // The second field is the program's name in parentheses and may hold blanks and parentheses itself.
+    let after = stat.iter().rposition(|b| *b == b')').ok_or_else(bad)? + 1;
+    let fields: Vec<&str> = std::str::from_utf8(&stat[after..]).map_err(|_| bad())?.split_ascii_whitespace().collect();
+    let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).ok_or_else(bad);
+    let parent = u32::try_from(field(1)?).map_err(|_| bad())?;
+    Ok(Some(Stat { parent, start_ticks: field(19)? }))
+}
+
 /// Start of a process in clock ticks since boot; `None` where there is no such process. A zombie counts as there.
 ///
 /// # Errors
 /// Those of reading `/proc`.
 pub(crate) fn start_ticks(pid: u32) -> io::Result<Option<u64>> {
-    let Some(stat) = gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
-    let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat cannot be read"));
-    // The second field is the program's name in parentheses and may hold blanks and parentheses itself.
-    let after = stat.iter().rposition(|b| *b == b')').ok_or_else(bad)? + 1;
-    let text = std::str::from_utf8(&stat[after..]).map_err(|_| bad())?;
-    text.split_ascii_whitespace().nth(19).and_then(|f| f.parse().ok()).map(Some).ok_or_else(bad)
+    Ok(stat(pid)?.map(|s| s.start_ticks))
 }
 
 /// Time since boot, suspend included.
@@ -98,17 +111,26 @@ pub(crate) fn processes_of(home: &Path, now: Timestamp) -> io::Result<Vec<Proces
         if !names_home {
             continue;
         }
-        let (Some(ticks), Some(user)) = (start_ticks(pid)?, user_of(pid)?) else { continue };
+        let (Some(stat), Some(user)) = (stat(pid)?, user_of(pid)?) else { continue };
         let args = cmdline.strip_suffix(b"\0").unwrap_or(&cmdline).split(|b| *b == 0);
-        found.push(Process {
-            id: ProcessId { pid, start_ticks: ticks },
+        let process = Process {
+            id: ProcessId { pid, start_ticks: stat.start_ticks },
             args: args.map(|a| String::from_utf8_lossy(a).into_owned()).collect(),
             user,
-            started: started(ticks, now, uptime),
-        });
+            started: started(stat.start_ticks, now, uptime),
+        };
+        found.push((stat.parent, process));
     }
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(found)
+    Ok(without_forks(found))
+}
+
+/// Leaves out what was just forked and has not exec'ed: it still shows its parent's command line.
+fn without_forks(found: Vec<(u32, Process)>) -> Vec<Process> {
+    let is_fork = |parent: u32, args: &[String]| found.iter().any(|(_, p)| p.id.pid == parent && p.args == args);
+    let mut servers: Vec<Process> =
+        found.iter().filter(|(parent, p)| !is_fork(*parent, &p.args)).map(|(_, p)| p.clone()).collect();
+    servers.sort_by(|a, b| a.id.cmp(&b.id));
+    servers
 }
 
 /// Sends TERM if the process is still the same one.
@@ -133,11 +155,21 @@ mod tests {
 
     use super::*;
 
-    fn sleeper(home: &Path) -> Child {
+    /// Ends with the test, whatever becomes of it.
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn sleeper(home: &Path) -> Sleeper {
         let said = format!("-Dcarbon.home={}", home.display());
         let mut command = Command::new("sh");
         command.args(["-c", "while :; do sleep 0.05; done", "server", &said]).stdout(Stdio::null());
-        command.spawn().unwrap()
+        Sleeper(command.spawn().unwrap())
     }
 
     fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -156,11 +188,12 @@ mod tests {
         let (home, other, link) = (dir.path().join("wso2is 5.11"), dir.path().join("wso2is"), dir.path().join("link"));
         fs::create_dir(&home).unwrap();
         std::os::unix::fs::symlink(&home, &link).unwrap();
-        let mut child = sleeper(&home);
+        let mut sleeper = sleeper(&home);
+        let child = &mut sleeper.0;
         wait_until("the process", || !processes_of(&home, Timestamp::now()).unwrap().is_empty());
         let now = Timestamp::now();
         let found = processes_of(&link.join("."), now).unwrap();
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].id.pid, child.id());
         assert!(now.duration_since(found[0].started).abs() < SignedDuration::from_secs(60));
         assert!(processes_of(&other, now).unwrap().is_empty());

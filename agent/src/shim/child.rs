@@ -112,6 +112,15 @@ pub(super) fn detach() -> io::Result<bool> {
     }
 }
 
+/// Takes standard input, output and error away from wherever they led.
+pub(super) fn without_terminal() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
 /// Ends this process without running anything of the parent's.
 fn exit_now(code: i32) -> ! {
     #[expect(unsafe_code, reason = "exit handlers belong to the parent")]
@@ -127,7 +136,7 @@ fn run(prepared: &Prepared, go: File) -> i32 {
         return EXIT_NOT_PREPARED;
     }
     if let Err(e) = become_child(prepared) {
-        eprintln!("cavalcade: the child could not be prepared: {e}");
+        say(&format!("the child could not be prepared: {e}"));
         return EXIT_NOT_PREPARED;
     }
     let mut go = go;
@@ -139,8 +148,13 @@ fn run(prepared: &Prepared, go: File) -> i32 {
     let args: Vec<&CStr> = prepared.args.iter().map(CString::as_c_str).collect();
     let env: Vec<&CStr> = prepared.env.iter().map(CString::as_c_str).collect();
     let Err(e) = execve(&prepared.program, &args, &env);
-    eprintln!("cavalcade: {} could not be run: {e}", prepared.program.to_string_lossy());
+    say(&format!("{} could not be run: {e}", prepared.program.to_string_lossy()));
     EXIT_NOT_RUN
+}
+
+/// Says something on standard error, which leads to the output file by now.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "cavalcade: {text}");
 }
 
 fn descriptors(prepared: &Prepared) -> io::Result<()> {

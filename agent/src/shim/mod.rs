@@ -60,6 +60,10 @@ pub fn run(dir: &Path, home: Home) -> i32 {
             Ok(false) => return 0,
             Err(_) => return 1,
         }
+        // The agent reads this process's standard error to its end, to see that it was started.
+        if child::without_terminal().is_err() {
+            return 1;
+        }
     }
     match hold(dir) {
         Ok(()) => 0,

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::host::files::sync_dir;
+
 /// Room for the exit record in bytes, written in advance: the record then needs no new space on a full disk.
 const EXIT_ROOM: usize = 256;
 
@@ -107,8 +109,7 @@ fn read_file(path: &Path) -> io::Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut rest = bytes.as_slice();
     while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-        let damaged =
-            || io::Error::new(io::ErrorKind::InvalidData, format!("{}: a record has a wrong checksum", path.display()));
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{}: a record has a wrong checksum", path.display()));
         records.push(decode(&rest[..end]).ok_or_else(damaged)?);
         rest = &rest[end + 1..];
     }
@@ -128,14 +129,6 @@ fn decode(line: &[u8]) -> Option<Record> {
         return None;
     }
     serde_json::from_slice(json).ok()
-}
-
-/// Syncs a folder, so that names in it survive a power loss.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// Appends SPAWNED and syncs file and folder.

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
 
-use nix::unistd::{Gid, Uid, User, getgrouplist, geteuid};
+use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
 
 /// A user, looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl RunAs {
             return Ok(Self { switch: None, home: user.dir });
         }
         if !own.is_root() {
-            let why = format!("the agent runs as user {own} and may not start anything as {name:?}; run it as root or as {name:?}");
+            let why =
+                format!("the agent runs as user {own} and may not start anything as {name:?}; run it as root or as {name:?}");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         let c_name = CString::new(name)?;
