@@ -4,4 +4,5 @@ pub mod action;
 pub mod follow;
 pub mod host;
 pub mod probe;
+pub mod ready;
 pub mod shim;
