@@ -7,6 +7,15 @@
 //! An action is free to be called again at any point: `apply` looks before it acts. What it may assume, and what it owes,
 //! stands at [`Act`].
 
+mod artifact;
+mod aside;
+mod copy;
+mod copy_plan;
+mod edited;
+mod fs_fault;
+mod remove;
+mod unpack;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -145,4 +154,10 @@ pub trait Act: Send + Sync {
 
     /// Shows that the effect is there, from the machine and not from what `apply` remembers.
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure>;
+}
+
+/// The action's code.
+#[must_use]
+pub fn of(_action: &cavalcade_common::action::Action) -> Box<dyn Act> {
+    unreachable!()
 }

@@ -4,6 +4,7 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+<<<<<<< HEAD
 pub mod cgroup;
 pub mod files;
 pub mod held;
@@ -11,7 +12,19 @@ pub(crate) mod network;
 pub mod owner;
 pub(crate) mod processes;
 pub mod real;
+=======
+pub mod archive;
+pub mod disks;
+pub mod files;
+pub mod glob;
+pub mod keep;
+pub mod new_home;
+pub mod owner;
+pub mod place;
+>>>>>>> main
 pub mod record_file;
+pub mod spool;
+pub mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -135,6 +148,8 @@ pub trait Host: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Monotonic clock since some fixed point, for ages and limits. Goes on over a suspend where the system can.
     fn monotonic(&self) -> Duration;
+    /// Resident memory of this process in KiB; 0 where it cannot be read.
+    fn resident_kib(&self) -> u64;
     /// A random text of 32 hex digits.
     fn random_id(&self) -> String;
 
@@ -177,6 +192,13 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system; a file that another process holds locked.
     fn record_file(&self, path: &Path) -> io::Result<Box<dyn RecordFile>>;
+
+    /// Takes the lock of a home, a file beside it, for as long as the returned value lives; `None` while another process
+    /// holds it (10, rule 18).
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn lock_home(&self, home: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send>>>;
 
     /// Starts the shim for this spec. It returns when the shim was asked to start; [`Host::held`] tells the rest. Called
     /// again for the same folder it does nothing: the lock and the records decide.

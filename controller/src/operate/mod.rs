@@ -1,0 +1,3 @@
+//! What operators ask and what they get: one set of types for the controller's answers and for the commands that ask.
+
+pub mod request;
