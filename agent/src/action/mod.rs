@@ -9,12 +9,19 @@
 
 mod artifact;
 mod aside;
+mod command;
 mod copy;
 mod copy_plan;
 mod edited;
 mod fs_fault;
+mod gate;
+pub mod job;
+pub mod judge;
+mod launch;
 mod remove;
+mod server;
 mod unpack;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
