@@ -11,7 +11,8 @@ use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::Probe;
 use cavalcade_common::report::Evidence;
 
-use crate::action::{self, ArtifactSource};
+use crate::action::ArtifactSource;
+use crate::action::job::judge_stored;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
 use crate::host::Host;
@@ -66,9 +67,10 @@ impl Answers for HostAnswers {
     async fn stop_job(&self, attempt: AttemptId, why: String) {
         let Some(job) = self.job(&attempt) else { return };
         tracing::warn!(%attempt, %why, "a person ends this job");
-        let ended = self.host.processes_of(job.home.as_ref()).and_then(|found| {
-            found.iter().try_for_each(|process| self.host.terminate(&process.id))
-        });
+        let ended = self
+            .host
+            .processes_of(job.home.as_ref())
+            .and_then(|found| found.iter().try_for_each(|process| self.host.terminate(&process.id)));
         if let Err(error) = ended {
             tracing::error!(%attempt, %error, "the job's server could not be signalled");
         }
@@ -85,7 +87,7 @@ impl HostAnswers {
     }
 
     fn rejudge(&self, attempt: &AttemptId, wanted: &Wanted) -> Result<Vec<Evidence>, String> {
-        let dir = self.executor.attempt_dir(attempt);
-        action::stored_lines(self.host.as_ref(), &dir).map(|lines| action::judge::judge(&lines, wanted)).map_err(|e| e.to_string())
+        let job = self.job(attempt).ok_or("this host has no such job in its ledger any more")?;
+        judge_stored(self.host.as_ref(), &self.executor.attempt_dir(attempt), &job, wanted).map_err(|f| f.to_string())
     }
 }

@@ -47,8 +47,9 @@ pub struct AgentConfig {
 /// What went wrong; the host is not enrolled then.
 pub async fn enrol_host(token: &EnrolmentToken, at: &Address, state_dir: &Path) -> Result<HostId, Fault> {
     let make = |_: &HostId| {
-        let host = RealHost::here().map_err(io::Error::other)?;
-        Ledger::create(&host, &state_dir.join(LEDGER)).map(|_| ()).map_err(|e| io::Error::other(e.fault().to_string()))
+        Ledger::create(&RealHost::default(), &state_dir.join(LEDGER))
+            .map(|_| ())
+            .map_err(|e| io::Error::other(e.fault().to_string()))
     };
     enrol::enrol(token, at, state_dir, make).await.map_err(|e| e.fault())
 }
@@ -94,7 +95,7 @@ impl Dial for LinkConfig {
 /// What ended it.
 pub async fn run(config: AgentConfig) -> Result<(), Fault> {
     let certified = Certified::load(&config.state_dir).map_err(|e| e.fault())?;
-    let host: Arc<dyn Host> = Arc::new(RealHost::here()?);
+    let host: Arc<dyn Host> = Arc::new(RealHost::default());
     let ledger = Ledger::open(host.as_ref(), &config.state_dir.join(LEDGER)).map_err(|e| e.fault())?;
     let spool = Spool::open(&config.state_dir.join("spool")).map_err(|e| spool_fault(&e))?;
     let spool = Arc::new(spool);
