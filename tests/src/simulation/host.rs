@@ -168,6 +168,7 @@ impl Host for SimHost {
                 abandoned: false,
                 began: false,
                 ends_at: None,
+                vanished: false,
                 server_home: None,
                 output: Vec::new(),
                 spec: spec.clone(),
@@ -182,6 +183,9 @@ impl Host for SimHost {
             if !held.began {
                 held.abandoned |= claim;
                 return held.abandoned.then_some(HeldState::NeverBegan);
+            }
+            if held.vanished {
+                return Some(HeldState::Vanished);
             }
             let exit = held.ends_at.filter(|(at, _)| *at <= now).map(|(_, code)| code);
             Some(match (exit, &held.server_home) {

@@ -107,6 +107,8 @@ impl Answers for Looks {
 
 struct Agent {
     host: &'static str,
+    /// Nobody starts it again before this time.
+    down_until: Duration,
     executor: Option<Arc<Executor>>,
     link: Option<JoinHandle<()>>,
 }
@@ -141,6 +143,7 @@ async fn run(seed: u64, bug: Option<SeededBug>) -> anyhow::Result<Trace> {
         sim.person().await;
     }
     sim.weather.send_replace(Weather { lost: 0, doubled: 0, late: 0 });
+    sim.agents.iter_mut().for_each(|a| a.down_until = Duration::ZERO);
     let calm = sim.world.now();
     while sim.world.now() - calm < CALM && !sim.closed() {
         sim.revive().await?;
@@ -167,8 +170,8 @@ impl Simulation {
             let sim: Arc<dyn Host> = SimHost::new(&world, host);
             Ledger::create(sim.as_ref(), Path::new("/state/ledger"))?;
         }
-        let agents = hosts.into_iter().map(|host| Agent { host, executor: None, link: None }).collect();
-        let (journal, plan) = (Arc::new(MemoryJournal::new()), fleet::plan()?);
+        let agents = hosts.into_iter().map(|host| Agent { host, down_until: Duration::ZERO, executor: None, link: None }).collect();
+        let (journal, plan) = (Arc::new(MemoryJournal::new(Arc::new(|_| ()))), fleet::plan()?);
         Ok(Self { world, journal, board, sessions, weather, agents, controller: None, plan, bug, deaths: 0 })
     }
 
@@ -184,7 +187,7 @@ impl Simulation {
             if self.agents[i].link.as_ref().is_some_and(JoinHandle::is_finished) {
                 self.kill_agent(i);
             }
-            if self.agents[i].link.is_none() {
+            if self.agents[i].link.is_none() && self.agents[i].down_until <= self.world.now() {
                 self.start_agent(i)?;
             }
         }
@@ -253,7 +256,9 @@ impl Simulation {
 
     fn kill_agent(&mut self, i: usize) {
         self.deaths += 1;
+        let pause = if self.world.chance(300) { 30_000 + self.world.below(120_000) } else { 0 };
         let agent = &mut self.agents[i];
+        agent.down_until = self.world.now() + Duration::from_millis(pause);
         self.world.lock().machine(agent.host).life += 1;
         if let Some(executor) = agent.executor.take() {
             executor.abort();
@@ -286,6 +291,12 @@ impl Simulation {
                 }
             }
             6 => {
+                let now = self.world.now();
+                let host = self.agents[which].host;
+                self.kill_agent(which);
+                self.world.lock().power_loss(host, now);
+            }
+            7 => {
                 // All sessions break.
                 self.board.controller_tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
             }
@@ -337,7 +348,7 @@ impl Simulation {
     /// Identity Servers that the run has started and somebody stopped are started again by hand.
     fn raise_identity_servers(&self, view: &View) {
         let started = view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
-        if !started || self.world.chance(500) {
+        if !started || self.world.chance(800) {
             return;
         }
         let now = self.world.now();
