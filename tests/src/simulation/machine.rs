@@ -154,7 +154,13 @@ impl World {
 impl Inner {
     /// Lets everything happen on a machine that is due by `now`.
     pub fn settle(&mut self, host: &str, now: Duration) {
-        let due: Vec<PathBuf> = self.machine(host).held.iter().filter(|(_, h)| !h.began && !h.abandoned && h.begins_at <= now).map(|(d, _)| d.clone()).collect();
+        let due: Vec<PathBuf> = self
+            .machine(host)
+            .held
+            .iter()
+            .filter(|(_, h)| !h.began && !h.abandoned && h.begins_at <= now)
+            .map(|(d, _)| d.clone())
+            .collect();
         for dir in due {
             self.begin(host, &dir, now);
         }

@@ -170,7 +170,8 @@ impl Simulation {
             let sim: Arc<dyn Host> = SimHost::new(&world, host);
             Ledger::create(sim.as_ref(), Path::new("/state/ledger"))?;
         }
-        let agents = hosts.into_iter().map(|host| Agent { host, down_until: Duration::ZERO, executor: None, link: None }).collect();
+        let agents =
+            hosts.into_iter().map(|host| Agent { host, down_until: Duration::ZERO, executor: None, link: None }).collect();
         let (journal, plan) = (Arc::new(MemoryJournal::new(Arc::new(|_| ()))), fleet::plan()?);
         Ok(Self { world, journal, board, sessions, weather, agents, controller: None, plan, bug, deaths: 0 })
     }
@@ -285,7 +286,8 @@ impl Simulation {
                 let name = fleet::IS[usize::try_from(self.world.below(2))?];
                 let (is, home) = (name, PathBuf::from(format!("/opt/{name}/wso2is-5.11.0")));
                 let mut inner = self.world.lock();
-                let migrates = inner.machine(is).servers.get(&home).is_some_and(|s| s.args.iter().any(|a| a.starts_with("-Dmigrate")));
+                let migrates =
+                    inner.machine(is).servers.get(&home).is_some_and(|s| s.args.iter().any(|a| a.starts_with("-Dmigrate")));
                 if !migrates {
                     inner.stop_server(is, &home, now);
                 }
@@ -335,7 +337,12 @@ impl Simulation {
                     }
                     Phase::Indeterminate => {
                         let resolution = if self.work_done() { Resolution::Done } else { Resolution::NotDone };
-                        Verb::Resolve { step: step.key.clone(), resolution, why: "looked at it".to_owned(), at: Some(state.position) }
+                        Verb::Resolve {
+                            step: step.key.clone(),
+                            resolution,
+                            why: "looked at it".to_owned(),
+                            at: Some(state.position),
+                        }
                     }
                     _ => continue,
                 };
@@ -347,7 +354,8 @@ impl Simulation {
 
     /// Identity Servers that the run has started and somebody stopped are started again by hand.
     fn raise_identity_servers(&self, view: &View) {
-        let started = view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
+        let started =
+            view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
         if !started || self.world.chance(800) {
             return;
         }
@@ -371,7 +379,9 @@ impl Simulation {
         let silent = self.silent();
         let closed = self.closed();
         let mut lines: Vec<String> = witness.iter().map(|(at, w)| format!("{:>8} machine {w:?}", at.as_millis())).collect();
-        lines.extend(events.iter().filter(|(_, e)| !matches!(e, Event::RunOpened { .. })).map(|(at, e)| format!("{at} journal {e:?}")));
+        lines.extend(
+            events.iter().filter(|(_, e)| !matches!(e, Event::RunOpened { .. })).map(|(at, e)| format!("{at} journal {e:?}")),
+        );
         let record = Record { witness, events: events.into_iter().map(|(_, e)| e).collect(), closed, silent };
         Ok(Trace { seed, lines, violations: violations(&record), deaths: self.deaths })
     }
@@ -385,7 +395,8 @@ impl Simulation {
             let waits = view.schedules.get(&run.id).map(|s| s.waits.clone()).unwrap_or_default();
             for (stage, step) in run.plan.plan.steps() {
                 let phase = run.step(&step.key).map(|s| s.phase);
-                let named = waits.iter().any(|w| w.step.as_ref() == Some(&step.key) || (w.step.is_none() && w.stage == stage.number));
+                let named =
+                    waits.iter().any(|w| w.step.as_ref() == Some(&step.key) || (w.step.is_none() && w.stage == stage.number));
                 let first = stage.steps.iter().filter(|s| s.key.node == step.key.node).find(|s| !run.finished(s));
                 let is_first = first.is_some_and(|f| f.key == step.key);
                 if is_first && !named && !phase.is_some_and(Phase::is_under_way) {
