@@ -1,1 +1,3 @@
-//! placeholder
+//! The controller: holds the ordered plan, journals every intent before it is sent, and drives the agents.
+
+pub mod fleet;
