@@ -1,3 +1,4 @@
 //! The controller: holds the ordered plan, journals every intent before it is sent, and drives the agents.
 
 pub mod fleet;
+pub mod recipe;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use minijinja::value::Rest;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value};
 
@@ -17,8 +18,8 @@ use crate::codes::written as codes;
 use crate::error::Code;
 use crate::written::nearest;
 
-pub use condition::{Condition, Verdict};
-pub(crate) use condition::{inside, note};
+pub(crate) use condition::inside;
+pub use condition::{Condition, Verdict, note};
 use token::{Kind, Token};
 
 /// Longest expression, in bytes. Longer ones can nest deeper than a stack allows.
@@ -289,8 +290,25 @@ fn environment() -> &'static Environment<'static> {
         e.add_filter("last", minijinja::filters::last);
         e.add_filter("int", minijinja::filters::int);
         e.add_filter("string", minijinja::filters::string);
+        e.add_filter("where", with_value);
         e
     })
+}
+
+/// `list | where('profile', 'default', 'control-plane')`: the elements whose attribute is one of the values.
+fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>) -> Result<minijinja::Value, minijinja::Error> {
+    let mut kept = Vec::new();
+    for item in list.try_iter()? {
+        let value = item.get_attr(&name)?;
+        if value.is_undefined() {
+            let detail = format!("an element of the list has no `{name}`");
+            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, detail));
+        }
+        if any.iter().any(|a| *a == value) {
+            kept.push(item);
+        }
+    }
+    Ok(minijinja::Value::from(kept))
 }
 
 fn syntax(error: &minijinja::Error) -> ExpressionError {
@@ -308,7 +326,7 @@ fn says(error: &minijinja::Error) -> String {
         ErrorKind::UndefinedError => "a name in it does not exist".to_owned(),
         ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
             "it calls something that is not known; filters are lower, upper, trim, replace, length, join, first, last, int, \
-             string"
+             string, where"
                 .to_owned()
         }
         other => other.to_string(),
@@ -347,6 +365,8 @@ mod tests {
     fn values_keep_their_types_and_reads_are_named() {
         assert_eq!(value("facts.count + 1"), json!(4));
         assert_eq!(value("(nodes | first).id"), json!("is-1"));
+        assert_eq!(value("(nodes | where('id', 'is-2', 'x') | first).id"), json!("is-2"));
+        assert_eq!(value("nodes | where('id', 'x') | length"), json!(0));
         assert_eq!(value("node.new.profile"), json!(null));
         assert_eq!(value("'am' in facts.old.databases"), json!(true));
         assert_eq!(value("facts.user_store.type in ['jdbc', 'database']"), json!(true));

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub use artifact::pin;
 pub use file::read_limited;
+pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};
 
 /// A fleet.
