@@ -87,4 +87,8 @@ super::codes! {
         cause: "No element of the recipe's `probes` matches a node that others need ready.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Add a probe for this kind of node to the recipe.";
+    WRONG_NODE = 1222, "a step works on a database from another node than the fleet file says",
+        cause: "Each database names in `from` the node that its steps run on: there are its secret, its clients, its route.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Let the stage run `on: databases.NAME.from`, or split it.";
 }

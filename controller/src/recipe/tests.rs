@@ -91,7 +91,7 @@ fn faults_have_places() {
     assert_eq!(broken("options.apart }}", "options.apert }}"), (1107, 16, 67));
     assert_eq!(broken("set: { a:", "sett: { a:"), (1110, 16, 17));
     assert_eq!(broken("      - step: two\n        remove: [/opt/a/b]\n", "      []\n"), (1110, 26, 7));
-    assert_eq!(broken("down: node.old.exists", "up: node.old.exists"), (1110, 8, 3));
+    assert_eq!(broken("down: node.old.exists", "up: node.old.exists"), (1106, 8, 23));
 }
 
 #[test]
