@@ -322,7 +322,7 @@ fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>)
             let detail = format!("an element of the list has no `{name}`");
             return Err(minijinja::Error::new(ErrorKind::InvalidOperation, detail));
         }
-        if any.iter().any(|a| *a == value) {
+        if any.contains(&value) {
             kept.push(item);
         }
     }

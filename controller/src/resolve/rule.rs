@@ -126,14 +126,7 @@ fn own_node(input: &Input<'_>, step: &PlanStep, mark: Mark, r: &mut Readers) {
     }
 }
 
-fn identity_servers_first(
-    stage: &PlanStage,
-    step: &PlanStep,
-    node: &NodeNames<'_>,
-    known: &Known,
-    mark: Mark,
-    r: &mut Readers,
-) {
+fn identity_servers_first(stage: &PlanStage, step: &PlanStep, node: &NodeNames<'_>, known: &Known, mark: Mark, r: &mut Readers) {
     if node.node.role != Role::ApiManager || !launches(step, std::slice::from_ref(node)) {
         return;
     }
@@ -149,7 +142,8 @@ fn identity_servers_first(
     let missing: Vec<&str> = known.identity_servers.iter().filter(|id| !needed.contains(id)).map(NodeId::as_str).collect();
     if !missing.is_empty() || known.identity_servers.is_empty() {
         let which = if missing.is_empty() { "the fleet has none".to_owned() } else { missing.join(", ") };
-        let message = format!("missing IS-before-API-M edge: `{}` would start without Identity Servers ready: {which}", step.name);
+        let message =
+            format!("missing IS-before-API-M edge: `{}` would start without Identity Servers ready: {which}", step.name);
         let help = "add `needs: [identity-servers-ready]` to the step or its stage".to_owned();
         r.recipe.fault_with(codes::NO_IS_BEFORE_AM, mark, message, Some(help));
     }

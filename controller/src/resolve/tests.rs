@@ -59,15 +59,8 @@ fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Value)) -> Re
     });
     let artifacts = artifacts.collect();
     let now = "2026-11-23T01:03:00Z".parse().expect("is an instant");
-    let input = Input {
-        fleet: &fleet,
-        recipe: &recipe,
-        facts: &facts,
-        artifacts: &artifacts,
-        plan_id: "plan-1",
-        made_by: "alice",
-        now,
-    };
+    let input =
+        Input { fleet: &fleet, recipe: &recipe, facts: &facts, artifacts: &artifacts, plan_id: "plan-1", made_by: "alice", now };
     resolve(&input)
 }
 
@@ -200,7 +193,8 @@ fn the_user_store_decides_and_answers_override() {
     assert_eq!(omitted.reason, "facts.user_store.type = read_write_ldap_unique_id");
     assert_eq!(omitted.nodes.len(), 2);
     let answered = FLEET.replacen("answers: {}", "answers: { user_store: { type: jdbc } }", 1);
-    let plan = plan_with(&answered, RECIPE, |_, facts| facts["user_store"]["type"] = json!("ldap")).unwrap_or_else(|f| panic!("{f}"));
+    let plan =
+        plan_with(&answered, RECIPE, |_, facts| facts["user_store"]["type"] = json!("ldap")).unwrap_or_else(|f| panic!("{f}"));
     let decided = plan.decided_by.iter().find(|d| d.path == "facts.user_store.type").expect("decides");
     assert_eq!((decided.value.clone(), decided.answered), (json!("jdbc"), true));
 }
@@ -242,7 +236,8 @@ fn retired_nodes_are_stopped_and_nothing_more() {
         plan.stages.iter().filter(|s| s.nodes.iter().any(|n| n.as_str() == "tm-1")).map(|s| s.id.as_str()).collect();
     assert_eq!(stages, ["stop-old-am"]);
     assert!(plan.remarks.iter().any(|r| r.starts_with("Retired") && r.ends_with("(tm-1)")), "{:?}", plan.remarks);
-    let kept = RECIPE.replacen("nodes: node.role == \"api-manager\" and node.new.exists\n", "nodes: node.role == \"api-manager\"\n", 1);
+    let kept =
+        RECIPE.replacen("nodes: node.role == \"api-manager\" and node.new.exists\n", "nodes: node.role == \"api-manager\"\n", 1);
     assert_eq!(refused(plan_with(&gone, &kept, |_, _| {})).0, 1114);
 }
 
@@ -254,8 +249,17 @@ fn what_the_fleet_file_lacks_is_named() {
     assert_eq!(with_fleet("  is_url: https", "  is_ulr: https"), (1206, file.clone(), 73, 3));
     assert_eq!(with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"), (1219, file.clone(), 62, 3));
     assert_eq!(with_fleet("  is_url:", "  is_user_store_type: ldap\n  is_url:"), (1110, file.clone(), 73, 3));
-    assert_eq!(refused(plan_with(FLEET, RECIPE, |id, f| if id == "tm-1" { *f = Value::Null })), (1215, file.clone(), 57, 3));
-    let small = |id: &str, f: &mut Value| if id == "gw-1" { f["disks"][0]["free_bytes"] = json!(1u64 << 30) };
+    assert_eq!(
+        refused(plan_with(FLEET, RECIPE, |id, f| if id == "tm-1" {
+            *f = Value::Null
+        })),
+        (1215, file.clone(), 57, 3)
+    );
+    let small = |id: &str, f: &mut Value| {
+        if id == "gw-1" {
+            f["disks"][0]["free_bytes"] = json!(1u64 << 30)
+        }
+    };
     assert_eq!(refused(plan_with(FLEET, RECIPE, small)), (1216, file, 62, 3));
 }
 
@@ -287,7 +291,10 @@ fn databases_are_not_touched_while_old_servers_may_run() {
 fn recipes_that_cannot_be_meant_are_refused() {
     let cycle = ("  - stage: set-up-is\n", "  - stage: set-up-is\n    after: [is-up]\n");
     assert_eq!(with_recipe(cycle.0, cycle.1), (1208, "- stage: set-up-is".to_owned()));
-    let empty = ("    nodes: node.role == \"identity-server\" and node.new.exists\n    undo: files", "    nodes: node.role == \"x\"\n    undo: files");
+    let empty = (
+        "    nodes: node.role == \"identity-server\" and node.new.exists\n    undo: files",
+        "    nodes: node.role == \"x\"\n    undo: files",
+    );
     assert_eq!(with_recipe(empty.0, empty.1), (1211, "nodes: node.role == \"x\"".to_owned()));
     assert_eq!(with_recipe("on: databases.am_db.from", "on: \"'is-9'\""), (1202, "on: \"'is-9'\"".to_owned()));
     assert_eq!(with_recipe("{{ node.old.home }}", "{{ node.old.hom }}").0, 1107);
@@ -295,12 +302,18 @@ fn recipes_that_cannot_be_meant_are_refused() {
     assert_eq!(with_recipe("artifact: am_pack", "artifact: am_pak").0, 1118);
     assert_eq!(with_recipe("database: am_db, script: am_script", "database: amdb, script: am_script").0, 1118);
     assert_eq!(with_recipe("server: { stop: \"{{ node.old.home }}\"", "server: { stop: /opt/else").0, 1218);
-    let hidden = ("{ wait: \"{{ node.new.home }}\", within: \"{{ options.start_within }}\" }", "{ start: \"{{ node.old.home }}\", script: bin/x.sh, ready: { tcp: [\"a:1\"] } }");
+    let hidden = (
+        "{ wait: \"{{ node.new.home }}\", within: \"{{ options.start_within }}\" }",
+        "{ start: \"{{ node.old.home }}\", script: bin/x.sh, ready: { tcp: [\"a:1\"] } }",
+    );
     assert_eq!(with_recipe(hidden.0, hidden.1).0, 1218);
     let sly = "command: { command: [/bin/sh, \"{{ node.new.home }}/bin/wso2server.sh\"], cwd: /tmp }";
     let wait = "server: { wait: \"{{ node.new.home }}\", within: \"{{ options.start_within }}\" }";
     assert_eq!(with_recipe(wait, sly).0, 1214);
-    assert_eq!(with_recipe("  - nodes: node.role == \"identity-server\"\n    script", "  - nodes: node.id == \"x\"\n    script").0, 1221);
+    assert_eq!(
+        with_recipe("  - nodes: node.role == \"identity-server\"\n    script", "  - nodes: node.id == \"x\"\n    script").0,
+        1221
+    );
 }
 
 #[test]
@@ -336,7 +349,11 @@ fn a_person_sees_the_place_and_the_way_out() {
 
 #[test]
 fn all_reasons_come_at_once() {
-    let text = RECIPE.replacen("artifact: am_pack", "artifact: am_pak", 1).replacen("database: am_db, script: am_script", "database: am_db, script: am_scrip", 1);
+    let text = RECIPE.replacen("artifact: am_pack", "artifact: am_pak", 1).replacen(
+        "database: am_db, script: am_script",
+        "database: am_db, script: am_scrip",
+        1,
+    );
     let faults = plan_with(FLEET, &text, |_, _| {}).expect_err("must be refused");
     let codes: Vec<u16> = faults.0.iter().map(|f| f.code.0).collect();
     assert_eq!(codes, [1118, 1118], "{faults}");
