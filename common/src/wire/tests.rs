@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::{Code, Place};
-use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
@@ -184,23 +184,21 @@ fn secrets() -> impl Strategy<Value = BTreeMap<String, SecretRef>> {
     btree_map(text(), secret, 0..3)
 }
 
+/// By way of JSON, which the plan's own types take as well.
 fn offer() -> impl Strategy<Value = Offer> {
     let approved = (text(), attempt(), text()).prop_map(|(effect, replaces, says)| ApprovedRepeat {
         effect: EffectKey(effect),
         replaces,
         says,
     });
-    let numbers = (any::<u64>(), any::<u64>());
-    (attempt(), numbers, secrets(), vec(text(), 0..3), option::of(approved), option::of(text())).prop_map(
-        |(attempt, (epoch, generation), secrets, hide, approved, decision)| Offer {
-            attempt,
-            epoch: Epoch(epoch),
-            generation: Generation(generation),
-            step: step(),
-            secrets,
-            hide,
-            approved,
-            decision,
+    let texts = (vec(text(), 0..3), option::of(text()), option::of(text()));
+    (attempt(), any::<[u64; 2]>(), secrets(), option::of(approved), texts).prop_map(
+        |(attempt, [epoch, generation], secrets, approved, (hide, decision, home))| {
+            let offer = json!({
+                "attempt": attempt, "epoch": epoch, "generation": generation, "step": step(), "home": home,
+                "secrets": secrets, "hide": hide, "approved": approved, "decision": decision,
+            });
+            serde_json::from_value(offer).expect("is an offer")
         },
     )
 }
