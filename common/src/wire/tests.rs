@@ -20,10 +20,7 @@ use crate::plan::{PlanNode, PlanStep, Probe};
 use crate::report::{Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
 use crate::secret::SecretRef;
 
-fn name<T: std::str::FromStr<Err = NameError>>() -> impl Strategy<Value = T>
-where
-    T: std::fmt::Debug,
-{
+fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = T> {
     "[A-Za-z0-9][A-Za-z0-9_-]{0,12}(\\.[a-z]{1,3})?".prop_map(|text| text.parse::<T>().expect("obeys the grammar"))
 }
 
