@@ -426,7 +426,7 @@ fn json_of_another_form_is_refused_and_nothing_is_guessed() {
     let offer = |step_json: &[u8]| {
         let attempt = Some(v1::AttemptId { run: "r".to_owned(), stage: 1, step: 1, node: "n".to_owned(), number: 1 });
         let offer = v1::Offer { attempt, step_json: step_json.to_vec(), secrets_json: b"{}".to_vec(), ..Default::default() };
-        ToAgent::from_wire(v1::ToAgent { message: Some(v1::to_agent::Message::Offer(offer)) })
+        ToAgent::from_wire(v1::ToAgent { message: Some(v1::to_agent::Message::Offer(offer.into())) })
     };
     let good = serde_json::to_vec(&step()).expect("is written");
     assert!(offer(&good).is_ok());
