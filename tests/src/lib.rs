@@ -1,1 +1,6 @@
-//! placeholder
+//! Tests of the whole, the stand-ins that they run against, and parts that several tests share. Nothing here is part of the
+//! product.
+
+pub mod database_server;
+pub mod link;
+pub mod standin;

@@ -111,7 +111,11 @@ enum Next {
     Bytes { old: Option<Vec<u8>>, new: Vec<u8> },
 }
 
-fn reveal<E: FileEdit>(edit: &E, secrets: &SecretBook) -> Result<E, Fault> {
+/// The edit with the values of its secrets in place of their markers.
+///
+/// # Errors
+/// A secret without a value.
+pub fn reveal<E: FileEdit>(edit: &E, secrets: &SecretBook) -> Result<E, Fault> {
     // Without the error's text, which may hold a value.
     let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be read again with its secrets");
     let mut value = serde_json::to_value(edit).map_err(lost)?;

@@ -55,7 +55,7 @@ enum More {
     Quotes(&'static str),
     /// Until this many brackets are closed.
     Brackets(usize),
-    /// While lines are indented deeper.
+    /// While lines are indented deeper, or are list items at this indentation.
     Deeper(usize),
     /// The line ended with a backslash.
     Backslash,
@@ -125,7 +125,7 @@ impl Reader {
             Seen::Secret { path, .. } => Some(path.clone()),
             Seen::Open => secret,
         };
-        self.more = opens(value, colon && hidden.is_some(), indent).map(|m| (m, hidden));
+        self.more = opens(value, hidden.is_some().then_some(colon), indent).map(|m| (m, hidden));
         seen
     }
 
@@ -160,7 +160,8 @@ fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect()
 }
 
-fn opens(value: &str, block: bool, indent: usize) -> Option<More> {
+/// How a value goes on behind its first line. `secret` tells, for one to hide, whether a colon stands before it.
+fn opens(value: &str, secret: Option<bool>, indent: usize) -> Option<More> {
     for quotes in ["\"\"\"", "'''"] {
         if let Some(rest) = value.strip_prefix(quotes) {
             return (!rest.contains(quotes)).then_some(More::Quotes(quotes));
@@ -170,10 +171,11 @@ fn opens(value: &str, block: bool, indent: usize) -> Option<More> {
         let open = brackets(value, 0);
         return (open > 0).then_some(More::Brackets(open));
     }
-    if value.ends_with('\\') {
-        return Some(More::Backslash);
+    match secret {
+        Some(_) if value.ends_with('\\') => Some(More::Backslash),
+        Some(true) => Some(More::Deeper(indent)),
+        Some(false) | None => None,
     }
-    block.then_some(More::Deeper(indent))
 }
 
 /// Whether the line still belongs to the value, and how the value goes on behind it.
@@ -185,8 +187,9 @@ fn goes_on(more: &More, line: &str) -> (bool, Option<More>) {
             (true, (open > 0).then_some(More::Brackets(open)))
         }
         More::Deeper(indent) => {
-            let deeper = line.trim().is_empty() || line.len() - line.trim_start().len() > *indent;
-            (deeper, Some(more.clone()))
+            let start = line.len() - line.trim_start().len();
+            let item = start == *indent && line[start..].starts_with("- ");
+            (line.trim().is_empty() || start > *indent || item, Some(more.clone()))
         }
         More::Backslash => (true, line.trim_end().ends_with('\\').then_some(More::Backslash)),
     }

@@ -95,6 +95,9 @@ db:
       open: 1
   secret:
     inner: hunter2
+passwords:
+- hunter2
+- hunter2
 next: 1
 encryption:
   key: hunter2

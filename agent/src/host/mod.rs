@@ -15,6 +15,8 @@ pub mod owner;
 pub mod partial;
 pub mod place;
 pub mod record_file;
+pub mod secrets;
+pub mod spool;
 pub mod tree;
 
 use std::io;

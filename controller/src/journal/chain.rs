@@ -95,11 +95,9 @@ fn hash_after(previous: &Digest, entry: &Stored) -> Digest {
 
 /// The stored form of `entries` behind `head`.
 pub(super) fn extend(head: &ChainHead, epoch: Epoch, entries: &[NewEntry]) -> Result<Vec<Stored>, JournalError> {
-    let mut position = head.position;
     let mut previous = head.hash.clone();
     let mut all = Vec::with_capacity(entries.len());
-    for entry in entries {
-        position += 1;
+    for (position, entry) in (head.position + 1..).zip(entries) {
         let mut stored = Stored {
             position,
             at: entry.at.to_string(),

@@ -40,7 +40,7 @@ fn sqlite() -> Bench {
 
 pub(super) fn entry(number: u32) -> NewEntry {
     let at = jiff::Timestamp::new(1_700_000_000 + i64::from(number), 123_456_789).unwrap();
-    let run = (number % 2 == 0).then(|| RunId::new("run-1").unwrap());
+    let run = number.is_multiple_of(2).then(|| RunId::new("run-1").unwrap());
     NewEntry { at, run, kind: number, body: json!({ "z": number, "a": ["\u{1b}[31m", 1.5, null], "text": "é\u{0}\n" }) }
 }
 
