@@ -199,9 +199,13 @@ fn zone(scan: &Scan) -> TimeZone {
         return system;
     }
     let Some(as_utc) = last.instant(&TimeZone::UTC) else { return system };
-    let quarters = (as_utc.duration_since(modified).as_secs() as f64 / 900.0).round();
-    match Offset::from_seconds(quarters as i32 * 900) {
-        Ok(offset) if quarters.abs() <= 56.0 => TimeZone::fixed(offset),
+    let ahead = as_utc.duration_since(modified).as_secs();
+    let quarter = 15 * 60;
+    let quarters = (ahead + ahead.signum() * quarter / 2) / quarter;
+    // Zones differ by quarters of an hour. Anything else is a file that was written without stamps for a while.
+    let is_zone = (ahead - quarters * quarter).abs() <= 60 && (-48..=56).contains(&quarters);
+    match i32::try_from(quarters * quarter).map(Offset::from_seconds) {
+        Ok(Ok(offset)) if is_zone => TimeZone::fixed(offset),
         Ok(_) | Err(_) => system,
     }
 }

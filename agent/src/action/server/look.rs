@@ -31,6 +31,11 @@ pub(super) enum Look {
     Failed(Fault, Vec<Evidence>),
 }
 
+fn failed_by(line: &str) -> Look {
+    let said = Evidence::fails("line of the log", line);
+    Look::Failed(Fault::new(codes::START_FAILED, format!("the server says: {line}")), vec![said])
+}
+
 /// Looks at one server again and again.
 pub(super) struct Looker<'a> {
     spec: &'a Server,
@@ -72,8 +77,7 @@ impl<'a> Looker<'a> {
     /// One look.
     pub(super) async fn look(&mut self) -> Look {
         if let Some(line) = self.read_lines() {
-            let said = Evidence::fails("line of the log", line.clone());
-            return Look::Failed(Fault::new(codes::START_FAILED, format!("the server says: {line}")), vec![said]);
+            return failed_by(&line);
         }
         let running = match processes(self.spec, self.cx) {
             Ok(running) => running,
@@ -89,7 +93,9 @@ impl<'a> Looker<'a> {
         if let Some(fault) = stranger(self.spec, process) {
             return Look::Failed(fault, seen);
         }
-        self.note_process(process);
+        if let Some(line) = self.note_process(process) {
+            return failed_by(&line);
+        }
         if let Some(line) = self.started_line(process) {
             let holds = line.holds;
             seen.push(line);
@@ -107,10 +113,9 @@ impl<'a> Looker<'a> {
         if holds { Look::Ready(seen) } else { Look::Waiting(seen) }
     }
 
-    /// Takes new lines; the one that says that the start failed, if one does.
-    fn read_lines(&mut self) -> Option<String> {
-        let lines = self.watch.as_mut()?.pump(self.cx);
-        for line in &lines {
+    /// Takes lines; the one that says that the start failed, if one does.
+    fn take(&mut self, lines: &[String]) -> Option<String> {
+        for line in lines {
             if self.patterns.failed.iter().any(|p| p.is_match(line)) {
                 return Some(self.cx.secrets.redact(&shortened(line)));
             }
@@ -121,14 +126,28 @@ impl<'a> Looker<'a> {
         None
     }
 
-    /// A second process of the same launch (exit 121): from now on only stamps tell whose line is whose.
-    fn note_process(&mut self, process: &Process) {
-        if self.process.as_ref().is_some_and(|before| *before != process.id) {
-            self.drain();
-            self.watch = None;
+    fn read_lines(&mut self) -> Option<String> {
+        let lines = self.watch.as_mut()?.pump(self.cx);
+        self.take(&lines)
+    }
+
+    /// A process is seen for the first time. Lines up to now may be those of one before it (exit 121 starts another);
+    /// lines from now on are its own, since the one before it has ended. Where "started" is among the first, only the
+    /// stamps in the log tell whose it is.
+    fn note_process(&mut self, process: &Process) -> Option<String> {
+        if self.process.as_ref() == Some(&process.id) {
+            return None;
+        }
+        let was_another = self.process.replace(process.id.clone()).is_some();
+        if was_another {
             self.started = None;
         }
-        self.process = Some(process.id.clone());
+        let lines = self.watch.as_mut().map(|watch| watch.drain(self.cx)).unwrap_or_default();
+        let failed = self.take(&lines);
+        if self.started.take().is_some() || was_another {
+            self.watch = None;
+        }
+        failed
     }
 
     fn started_line(&self, process: &Process) -> Option<Evidence> {
