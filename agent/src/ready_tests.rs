@@ -80,5 +80,5 @@ fn without_stamps_only_a_file_made_after_the_process_counts() {
     fs::write(&log, "WSO2 Carbon started in 9 sec\n").unwrap();
     let created = fs::metadata(&log).unwrap().created().is_ok();
     assert_eq!(matches!(look(&log, &process(ago(60))), StartedLine::Found(_)), created);
-    assert!(matches!(look(&log, &process(ago(-60))), StartedLine::Missing | StartedLine::NotItsOwn { .. }));
+    assert!(matches!(look(&log, &process(ago(-60))), StartedLine::Missing | StartedLine::Unstamped(_)));
 }

@@ -14,7 +14,7 @@ use crate::action::Context;
 use crate::action::watch::Watch;
 use crate::host::{Process, ProcessId};
 use crate::probe::{name, of_started, same_process};
-use crate::ready::{self, Patterns, shortened};
+use crate::ready::{self, Patterns, StartedLine, shortened};
 
 /// Tells what is waited for.
 pub(super) fn tell(cx: &Context, label: &str, quiet_seconds: u64) {
@@ -44,14 +44,17 @@ pub(super) struct Looker<'a> {
     /// Lines of what this attempt launched; without it the log's own stamps say whose line it is.
     watch: Option<Watch>,
     process: Option<ProcessId>,
+    /// The line that says started, read after the process was seen.
     started: Option<String>,
+    /// The same, read before: perhaps of a process before it.
+    early: Option<String>,
     began: Duration,
 }
 
 impl<'a> Looker<'a> {
     pub(super) fn new(spec: &'a Server, cx: &'a Context, watch: Option<Watch>) -> Result<Self, Fault> {
         let patterns = Patterns::of(&spec.ready)?;
-        Ok(Self { spec, cx, patterns, watch, process: None, started: None, began: cx.host.monotonic() })
+        Ok(Self { spec, cx, patterns, watch, process: None, started: None, early: None, began: cx.host.monotonic() })
     }
 
     /// Time since the first look.
@@ -138,15 +141,10 @@ impl<'a> Looker<'a> {
         if self.process.as_ref() == Some(&process.id) {
             return None;
         }
-        let was_another = self.process.replace(process.id.clone()).is_some();
-        if was_another {
-            self.started = None;
-        }
+        self.process = Some(process.id.clone());
         let lines = self.watch.as_mut().map(|watch| watch.drain(self.cx)).unwrap_or_default();
         let failed = self.take(&lines);
-        if self.started.take().is_some() || was_another {
-            self.watch = None;
-        }
+        self.early = self.started.take();
         failed
     }
 
@@ -156,10 +154,15 @@ impl<'a> Looker<'a> {
         if let Some(line) = &self.started {
             return Some(Evidence::holds(what, self.cx.secrets.redact(line)));
         }
-        if self.watch.is_some() {
+        if self.watch.is_some() && self.early.is_none() {
             return Some(Evidence::fails(what, "none yet"));
         }
-        let log = super::log_of(self.spec)?;
-        Some(of_started(what, ready::started_line(&*self.cx.host, &log, started, process)))
+        let by_stamp = super::log_of(self.spec).map(|log| ready::started_line(&*self.cx.host, &log, started, process));
+        match (&self.early, by_stamp) {
+            // At least it was written after the launch.
+            (Some(line), None | Some(Ok(StartedLine::Unstamped(_)))) => Some(Evidence::holds(what, self.cx.secrets.redact(line))),
+            (_, Some(line)) => Some(of_started(what, line)),
+            (None, None) => None,
+        }
     }
 }

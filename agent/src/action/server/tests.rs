@@ -189,10 +189,18 @@ async fn a_stop_that_was_interrupted_goes_on() {
 #[tokio::test]
 async fn a_second_process_of_one_launch_must_say_started_itself() {
     let behave = "if [ -e \"$home/second\" ]; then sleep 1.5; say 'WSO2 Carbon started in 1 sec'; stay; fi; \
-                  touch \"$home/second\"; say 'WSO2 Carbon started in 9 sec'; exit 121";
+                  touch \"$home/second\"; say 'WSO2 Carbon started in 9 sec'; sleep 0.2; exit 121";
     let machine = Machine::new(behave);
-    let start = machine.server(ServerOp::Start);
-    let applied = start.apply(&machine.context(1, false)).await.unwrap();
+    // The port opens with the second process: without it the first one could be ready for a moment, and rightly so.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut start = machine.server(ServerOp::Start);
+    start.ready.tcp = vec![address.to_string()];
+    let cx = machine.context(1, false);
+    let (applied, _port) = tokio::join!(start.apply(&cx), async {
+        until("the second process", || (machine.launches().len() == 2).then_some(())).await;
+        std::net::TcpListener::bind(address).unwrap()
+    });
+    let applied = applied.unwrap();
     let line = applied.evidence.iter().find(|e| e.what.contains("started in")).unwrap();
     assert_eq!(machine.launches().len(), 2);
     assert!(line.found.contains("started in 1 sec"), "{applied:?}");
