@@ -124,6 +124,7 @@ impl Run<'_> {
             let state = self.cx.host.held(&self.cx.attempt_dir, false);
             let lines = self.watch.pump(self.cx);
             if let Some(line) = self.read(&lines) {
+                self.tell();
                 return Ok(End::Line(line));
             }
             let gone = match state {
@@ -141,6 +142,7 @@ impl Run<'_> {
             };
             if let Some(end) = gone {
                 let rest = self.watch.drain(self.cx);
+                self.tell();
                 return Ok(self.read(&rest).map_or(end, End::Line));
             }
             self.tell();

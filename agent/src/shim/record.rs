@@ -123,7 +123,7 @@ fn encode(record: &Record) -> io::Result<String> {
 
 fn decode(line: &[u8]) -> Option<Record> {
     let line = line.trim_ascii_end();
-    let (crc, json) = (line.get(..8)?, line.get(9..)?);
+    let (crc, json) = (line.get(..8)?, line.get(8..)?.strip_prefix(b" ")?);
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
     if crc != crc32fast::hash(json) {
         return None;
