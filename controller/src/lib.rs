@@ -1,7 +1,12 @@
 //! The controller: holds the ordered plan, journals every intent before it is sent, and drives the agents.
 
+
+#[cfg(test)]
+mod disk_faults;
+
 pub mod artifact;
 pub mod ca;
+pub mod daemon;
 pub mod event;
 pub mod journal;
 pub mod logs;

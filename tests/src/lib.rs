@@ -1,3 +1,5 @@
-//! Tests of the whole, and the stand-ins that they run against.
+//! Tests of the whole, the stand-ins that they run against, and parts that several tests share. Nothing here is part of the
+//! product.
 
+pub mod database_server;
 pub mod standin;

@@ -11,9 +11,17 @@ mod artifact;
 mod aside;
 mod copy;
 mod copy_plan;
-mod edited;
+pub mod database;
+#[cfg(test)]
+mod edit_tests;
+pub mod edited;
+#[cfg(test)]
+mod file_tests;
 mod fs_fault;
+pub(crate) use fs_fault::archive as archive_fault;
 mod remove;
+#[cfg(test)]
+pub(crate) mod testkit;
 mod unpack;
 
 use std::path::PathBuf;

@@ -18,11 +18,14 @@ pub mod disks;
 pub mod files;
 pub mod glob;
 pub mod keep;
+pub mod machine;
 pub mod new_home;
 pub mod owner;
+pub mod partial;
 pub mod place;
 >>>>>>> main
 pub mod record_file;
+pub mod secrets;
 pub mod spool;
 pub mod tree;
 

@@ -112,4 +112,9 @@ super::codes! {
         cause: "The pattern is no regular expression, or the address names no stored line.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Correct the pattern or the address. An address is NODE:LINE as printed with each line.";
+    SERVE = 5050, "the controller ended",
+        cause: "A part of it that everything else needs failed; the message names it.",
+        certain: "What was acked is in the journal. Work under way on the nodes goes on and is reported later.",
+        unknown: "Nothing.",
+        remedy: "Correct what the message names, then start `cavalcade serve` again: the run goes on where it was.";
 }

@@ -28,10 +28,12 @@ struct Step {
 /// Sends records until nobody listens any more or the store is closed.
 pub(super) async fn follow(mut scan: Scan, shared: Arc<Shared>, out: mpsc::Sender<Result<LogLine, LogError>>) {
     let mut head = shared.head.clone();
+    // The store is closed: what is there is still given out.
+    let mut closing = false;
     loop {
         head.mark_unchanged();
         let reader = Arc::clone(&shared);
-        let step = match tokio::task::spawn_blocking(move || advance(scan, &reader)).await {
+        let step = match tokio::task::spawn_blocking(move || advance(scan, &reader, closing)).await {
             Ok(Ok(step)) => step,
             Ok(Err(error)) => return drop(out.send(Err(error)).await),
             Err(error) => return drop(out.send(Err(LogError::Worker(error))).await),
@@ -46,17 +48,20 @@ pub(super) async fn follow(mut scan: Scan, shared: Arc<Shared>, out: mpsc::Sende
         if step.behind {
             continue;
         }
+        if closing {
+            return;
+        }
         tokio::select! {
             biased;
             () = out.closed() => return,
-            changed = head.changed() => if changed.is_err() { return },
+            changed = head.changed() => closing = changed.is_err(),
             () = tokio::time::sleep(QUIET), if step.waits => {}
         }
     }
 }
 
 /// Reads what is new, one segment at most, so that a follower that begins far back holds little.
-fn advance(mut scan: Scan, shared: &Shared) -> Result<Step, LogError> {
+fn advance(mut scan: Scan, shared: &Shared, closing: bool) -> Result<Step, LogError> {
     let catalog = shared.catalog();
     let mut lines = Vec::new();
     let mut sink = |line| {
@@ -68,6 +73,9 @@ fn advance(mut scan: Scan, shared: &Shared) -> Result<Step, LogError> {
         let _continues = scan.read(&summary, &mut sink)?;
     }
     let behind = unread.next().is_some();
+    if closing && !behind {
+        let _continues = scan.end(&mut sink);
+    }
     let waits = match Instant::now().checked_sub(QUIET) {
         Some(time) if !behind => scan.settle(time, &mut sink),
         _ => true,

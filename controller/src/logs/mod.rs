@@ -108,13 +108,9 @@ impl LogStore {
         let (sender, head) = watch::channel(0);
         let shared = Arc::new(Shared { catalog: std::sync::RwLock::default(), head });
         let (jobs, receiver) = mpsc::channel(QUEUE);
-        let writer = Writer::new(root.to_path_buf(), limits, found, Arc::clone(&shared), sender);
+        let writer = Writer::new(root.to_path_buf(), limits, found, Arc::clone(&shared), sender, lock);
         let thread = std::thread::Builder::new().name("log-writer".to_owned());
-        let work = move || {
-            writer.run(receiver);
-            drop(lock);
-        };
-        thread.spawn(work).map_err(LogError::io("given a thread", &root))?;
+        thread.spawn(move || writer.run(receiver)).map_err(LogError::io("given a thread", &root))?;
         Ok(Self { root, limits, shared, jobs, searches: Arc::new(Semaphore::new(SEARCHES)) })
     }
 
@@ -132,6 +128,14 @@ impl LogStore {
         let job = Job::Append(Append { host, incarnation, batch, reply });
         self.jobs.send(job).await.map_err(|_| LogError::Stopped)?;
         answer.await.map_err(|_| LogError::Stopped)?
+    }
+
+    /// Waits until everything that was sent is written and the writer has ended; the last clone must be the one that is
+    /// closed, or gone.
+    pub async fn close(self) {
+        let mut head = self.shared.head.clone();
+        drop(self);
+        while head.changed().await.is_ok() {}
     }
 
     /// The sequence up to which this agent's lines are settled; 0 where none is known.
@@ -214,5 +218,7 @@ fn lock(root: &Path) -> Result<Flock<std::fs::File>, LogError> {
     })
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

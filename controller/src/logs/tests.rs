@@ -20,17 +20,12 @@ async fn bench() -> Bench {
 }
 
 impl Bench {
-    /// Ends the writer, waits until its lock is free, and opens the store again.
+    /// Ends the writer and opens the store again.
     async fn reopen(self, limits: LogLimits) -> Self {
         let Self { folder, store } = self;
-        drop(store);
-        loop {
-            match LogStore::open(folder.path(), limits).await {
-                Ok(store) => return Self { folder, store },
-                Err(LogError::Locked(_)) => tokio::task::yield_now().await,
-                Err(other) => panic!("{other}"),
-            }
-        }
+        store.close().await;
+        let store = LogStore::open(folder.path(), limits).await.unwrap();
+        Self { folder, store }
     }
 
     async fn add(&self, batch: Vec<LogRecord>) -> u64 {

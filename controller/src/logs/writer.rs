@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cavalcade_common::id::{HostId, Incarnation, NodeId};
 use cavalcade_common::message::LogRecord;
+use nix::fcntl::Flock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LogLimits;
@@ -59,6 +60,8 @@ pub(super) struct Writer {
     root: PathBuf,
     limits: LogLimits,
     shared: Arc<Shared>,
+    /// Declared before `head`: the lock is free when those who wait on `head` learn of the end.
+    _lock: Flock<File>,
     head: watch::Sender<u64>,
     closed: Vec<Arc<Summary>>,
     next: u64,
@@ -87,12 +90,20 @@ struct Draft {
 }
 
 impl Writer {
-    pub(super) fn new(root: PathBuf, limits: LogLimits, found: Found, shared: Arc<Shared>, head: watch::Sender<u64>) -> Self {
+    pub(super) fn new(
+        root: PathBuf,
+        limits: LogLimits,
+        found: Found,
+        shared: Arc<Shared>,
+        head: watch::Sender<u64>,
+        lock: Flock<File>,
+    ) -> Self {
         let Found { closed, tails, next } = found;
         let writer = Self {
             root,
             limits,
             shared,
+            _lock: lock,
             head,
             closed,
             next,
