@@ -6,8 +6,10 @@ mod disk_faults;
 
 pub mod artifact;
 pub mod ca;
+pub mod cli;
 pub mod daemon;
 pub mod event;
+pub mod exit;
 pub mod journal;
 pub mod logs;
 pub mod operate;

@@ -1,7 +1,7 @@
 //! How commands fail: faults with their places, the exit code, and the sentence that says what was changed.
 
 use cavalcade_common::codes::operator as codes;
-use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::error::{Code, Fault, Faults};
 use cavalcade_common::render::{self, Sources};
 
 use super::context::Context;
@@ -57,7 +57,12 @@ impl Failure {
 
     /// Whether it comes from a controller that went away.
     pub(super) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Told(told) if told.faults.0.iter().any(|f| f.code == codes::NO_CONTROLLER))
+        self.has(codes::NO_CONTROLLER)
+    }
+
+    /// Whether this code is among its faults.
+    pub(super) fn has(&self, code: Code) -> bool {
+        matches!(self, Self::Told(told) if told.faults.0.iter().any(|f| f.code == code))
     }
 
     /// Tells it on standard error and gives the exit code.

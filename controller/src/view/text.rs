@@ -1,8 +1,6 @@
 //! Lines for screens: text with styles, measured in columns and cut to fit. Nothing that could act on a terminal gets
 //! through.
 
-use std::fmt::Write as _;
-
 use console::measure_text_width;
 
 /// How a piece of a line looks. A style adds colour and never meaning: every state has its word as well.
@@ -35,6 +33,15 @@ impl Style {
             Self::Yellow => "33",
             Self::Blue => "34",
         }
+    }
+
+    /// A text in this style.
+    #[must_use]
+    pub fn paint(self, text: &str, colour: bool) -> String {
+        if !colour || self == Self::Plain || text.trim().is_empty() {
+            return text.to_owned();
+        }
+        format!("\u{1b}[{}m{text}\u{1b}[0m", self.code())
     }
 }
 
@@ -90,9 +97,7 @@ impl Line {
         for (style, text) in &self.0 {
             let part = head(text, room);
             room -= measure_text_width(part);
-            let plain = !colour || part.trim().is_empty() || *style == Style::Plain;
-            // Writing to a string cannot fail.
-            let _ = if plain { write!(out, "{part}") } else { write!(out, "\u{1b}[{}m{part}\u{1b}[0m", style.code()) };
+            out.push_str(&style.paint(part, colour));
             if part.len() < text.len() {
                 break;
             }
