@@ -85,19 +85,17 @@ pub enum StartedLine {
     },
 }
 
-/// Looks for the last "started" line in a log and its rolled files, and whether this process wrote it. A stack of one
-/// `fork` may stand between: the files are read whole, those not touched since the process began are left out.
+/// Looks for the last "started" line in a log and its rolled files, and whether this process wrote it. Files that were
+/// last written before the process began are not read.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn started_line(host: &dyn Host, log: &Path, started: &Regex, process: &Process) -> io::Result<StartedLine> {
-    let mut files: Vec<_> = rolled_files(host, log)?.into_iter().map(|(path, _)| path).collect();
-    files.push(log.to_owned());
+    let rolled = rolled_files(host, log)?.into_iter();
+    let rolled = rolled.filter(|(_, part)| part.modified.is_none_or(|m| m >= process.started)).map(|(path, _)| path);
+    let files: Vec<_> = rolled.chain([log.to_owned()]).collect();
     for file in files.iter().rev() {
         let Some(scan) = Scan::of(host, file, started)? else { continue };
-        if scan.part.modified.is_some_and(|m| m < process.started) {
-            continue;
-        }
         if let Some((line, stamp)) = &scan.matched {
             return Ok(judge(&scan, line, *stamp, process, host.now()));
         }
@@ -170,9 +168,8 @@ struct Stamp {
 impl Stamp {
     /// The first stamp near a line's beginning.
     fn of(line: &str) -> Option<Self> {
-        static STAMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            Regex::new(r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?").ok()
-        });
+        static STAMP: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?").ok());
         let start = line.char_indices().nth(120).map_or(line, |(at, _)| &line[..at]);
         let found = STAMP.as_ref()?.captures(start)?;
         let number = |n: usize| found.get(n).and_then(|m| m.as_str().parse::<i16>().ok());
@@ -196,9 +193,8 @@ impl Stamp {
 /// The zone of a log: the host's, unless the log's last stamp and the file's own time say otherwise. A JVM may run in
 /// another zone than the host.
 fn zone(scan: &Scan) -> TimeZone {
-    let Some(modified) = scan.part.modified else { return TimeZone::UTC };
     let system = TimeZone::system();
-    let Some(last) = scan.last_stamp else { return system };
+    let (Some(modified), Some(last)) = (scan.part.modified, scan.last_stamp) else { return system };
     if last.instant(&system).is_some_and(|at| at.duration_since(modified).abs() <= ZONE_SLACK) {
         return system;
     }

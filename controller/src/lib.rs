@@ -1,6 +1,5 @@
 //! The controller: holds the ordered plan, journals every intent before it is sent, and drives the agents.
 
-
 #[cfg(test)]
 mod disk_faults;
 

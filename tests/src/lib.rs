@@ -2,4 +2,6 @@
 //! product.
 
 pub mod database_server;
+#[cfg(test)]
+mod link;
 pub mod standin;

@@ -175,10 +175,11 @@ async fn the_whole_upgrade_ends_in_a_call_through_the_gateway() {
     let (_, body) = get(9443 + offset, "/api/am/publisher/v2/apis", &login).await;
     assert!(body.contains("\"count\":0"), "{body}");
     fleet::stop(&manager).unwrap();
+    assert!(manager.join("solr").exists());
     scene.database.run("shared_db", packs::REG_INDEX_SQL).await.unwrap();
     edit_toml(&manager, [("indexing.re_indexing".to_owned(), value(1))]).unwrap();
     fleet::start(&manager, &scene.stage.jdk(), &[]).unwrap();
-    wait_until(PATIENCE, "the index", || manager.join("solr").exists()).unwrap();
+    wait_until(PATIENCE, "the index", || manager.join("solr/data/index/segments_1").exists()).unwrap();
     let (_, body) = get(9443 + offset, "/api/am/publisher/v2/apis", &login).await;
     assert!(body.contains("\"count\":6"), "{body}");
 

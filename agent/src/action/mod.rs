@@ -9,6 +9,7 @@
 
 mod artifact;
 mod aside;
+mod command;
 mod copy;
 mod copy_plan;
 pub mod database;
@@ -18,16 +19,22 @@ pub mod edited;
 #[cfg(test)]
 mod file_tests;
 mod fs_fault;
-pub(crate) use fs_fault::archive as archive_fault;
+mod gate;
+pub mod job;
+pub mod judge;
+mod launch;
 mod remove;
+mod server;
 #[cfg(test)]
 pub(crate) mod testkit;
 mod unpack;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, Epoch};
 use cavalcade_common::plan::PlanStep;
@@ -35,6 +42,8 @@ use cavalcade_common::report::{Evidence, FileDiff, Preview, Progress};
 use cavalcade_common::secret::SecretBook;
 
 use crate::host::Host;
+
+pub(crate) use fs_fault::archive as archive_fault;
 
 /// What an action has to work with.
 #[derive(Clone)]
@@ -166,6 +175,24 @@ pub trait Act: Send + Sync {
 
 /// The action's code.
 #[must_use]
-pub fn of(_action: &cavalcade_common::action::Action) -> Box<dyn Act> {
-    unreachable!()
+pub fn of(action: &Action) -> Box<dyn Act> {
+    match action {
+        Action::Toml(a) => Box::new(edited::Edited(a.clone())),
+        Action::Yaml(a) => Box::new(edited::Edited(a.clone())),
+        Action::Text(a) => Box::new(edited::Edited(a.clone())),
+        Action::Artifact(a) => Box::new(a.clone()),
+        Action::Unpack(a) => Box::new(a.clone()),
+        Action::Copy(a) => Box::new(a.clone()),
+        Action::Remove(a) => Box::new(a.clone()),
+        Action::Server(a) => Box::new(a.clone()),
+        Action::Job(a) => Box::new(a.clone()),
+        Action::Command(a) => Box::new(a.clone()),
+        Action::Sql(a) => Box::new(a.clone()),
+        Action::Query(a) => Box::new(a.clone()),
+        Action::Backup(a) => Box::new(a.clone()),
+        Action::Restore(a) => Box::new(a.clone()),
+        Action::Http(a) => Box::new(a.clone()),
+        Action::Tcp(a) => Box::new(a.clone()),
+        Action::Log(a) => Box::new(a.clone()),
+    }
 }

@@ -4,26 +4,22 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
-<<<<<<< HEAD
-pub mod cgroup;
-pub mod files;
-pub mod held;
-pub(crate) mod network;
-pub mod owner;
-pub(crate) mod processes;
-pub mod real;
-=======
 pub mod archive;
+pub mod cgroup;
 pub mod disks;
 pub mod files;
 pub mod glob;
+pub mod held;
+pub(crate) mod home_lock;
 pub mod keep;
 pub mod machine;
+pub(crate) mod network;
 pub mod new_home;
 pub mod owner;
 pub mod partial;
 pub mod place;
->>>>>>> main
+pub(crate) mod processes;
+pub mod real;
 pub mod record_file;
 pub mod secrets;
 pub mod spool;

@@ -65,6 +65,12 @@ pub(crate) fn uptime() -> io::Result<std::time::Duration> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/uptime cannot be read"))
 }
 
+/// Resident memory of this process in KiB.
+pub(crate) fn resident_kib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 fn started(ticks: u64, now: Timestamp, uptime: std::time::Duration) -> Timestamp {
     let age = uptime.saturating_sub(std::time::Duration::from_millis(ticks.saturating_mul(1000 / TICKS)));
     let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::ZERO);

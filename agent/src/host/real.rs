@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::held::{self, ShimProgram};
 use super::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile};
-use super::{files, network, processes, record_file};
+use super::{files, home_lock, network, processes, record_file};
 
 /// The machine that this program runs on.
 #[derive(Debug, Clone)]
@@ -48,6 +48,10 @@ impl Host for RealHost {
 
     fn monotonic(&self) -> Duration {
         processes::uptime().unwrap_or_else(|_| self.made.elapsed())
+    }
+
+    fn resident_kib(&self) -> u64 {
+        processes::resident_kib().unwrap_or(0)
     }
 
     fn random_id(&self) -> String {
@@ -88,6 +92,10 @@ impl Host for RealHost {
 
     fn record_file(&self, path: &Path) -> io::Result<Box<dyn RecordFile>> {
         record_file::open(path)
+    }
+
+    fn lock_home(&self, home: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send>>> {
+        Ok(home_lock::take(home)?.map(|lock| -> Box<dyn std::any::Any + Send> { Box::new(lock) }))
     }
 
     fn hold(&self, spec: &HeldSpec) -> io::Result<()> {

@@ -110,6 +110,8 @@ async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Resu
     transports::open(&server).await?;
     pause(remaining * 0.2).await;
     if boot.product.kind == Kind::ApiManager {
+        // The first start makes an index that knows nothing.
+        fs::create_dir_all(boot.launch.home.join("solr/data")).context("solr cannot be made")?;
         gateway::wait_for_brokers(&server).await;
         if let ControlFlow::Break(status) = am_migration::run(&server).await? {
             return Ok(ControlFlow::Break(status));
@@ -126,6 +128,7 @@ async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Resu
 /// A started server: deploys APIs and answers until a signal ends it.
 async fn serve(server: &Arc<Server>) -> anyhow::Result<i32> {
     if server.boot.product.kind == Kind::ApiManager
+        && matches!(server.boot.launch.profile(), "default" | "control-plane")
         && let Err(error) = apis::index(server).await
     {
         server.boot.log.error("org.wso2.carbon.registry.indexing.AsyncIndexer", &format!("Error while indexing: {error:#}"));
