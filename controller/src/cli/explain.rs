@@ -10,11 +10,12 @@ use serde_json::json;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, put};
 use crate::exit::Exit;
-use crate::view::manual;
+use crate::preflight;
+use crate::view::{findings, manual};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// The code: CVL-1107 or 1107.
+    /// The code (CVL-1107 or 1107), or the name of a check (agent-connected).
     #[arg(value_name = "CODE", required_unless_present = "all_markdown")]
     code: Option<String>,
     /// Write the page of all codes (docs/errors.md).
@@ -33,10 +34,20 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let typed = args.code.as_deref().unwrap_or_default();
+    if let Some(check) = preflight::check(typed) {
+        let document = json!({
+            "schema": "cavalcade.explanation/1",
+            "check": check.name,
+            "looks_at": check.about,
+            "remedy": check.remedy,
+        });
+        emit(args.output.output, &document, || findings::explanation(check))?;
+        return Ok(Exit::Done);
+    }
     let upper = typed.to_uppercase();
     let number = upper.strip_prefix("CVL-").unwrap_or(&upper).parse().ok();
     let explained = number.and_then(|number| codes::explain(Code(number)));
-    let Some(e) = explained else { return Err(Failure::usage(format!("there is no error code `{typed}`"))) };
+    let Some(e) = explained else { return Err(Failure::usage(format!("there is no error code and no check `{typed}`"))) };
     let document = json!({
         "schema": "cavalcade.explanation/1",
         "code": e.code.to_string(),

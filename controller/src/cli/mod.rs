@@ -13,6 +13,7 @@ mod completions;
 mod context;
 mod controller;
 mod explain;
+mod facts;
 mod failure;
 mod find;
 mod fleet;
