@@ -50,10 +50,14 @@ pub struct ServeConfig {
 pub struct SystemClock;
 
 impl WallClock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place of the controller that reads the wall clock")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        wall_clock()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the controller that reads the wall clock")]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
 }
 
 struct Data {
@@ -116,7 +120,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
     let enrol_tls = tls::enrolment(&identity).map_err(|e| ending("TLS", e))?;
     let enrol_listener = TlsListener::enrolment(config.enrol, enrol_tls).await.map_err(|e| e.fault())?;
     let enrol_at = format!("{}:{}", config.names.first().map_or("localhost", String::as_str), config.enrol.port());
-    let desk = Arc::new(EnrolmentDesk { ca, tokens, certificates, connections: connections.clone() });
+    let desk = Arc::new(EnrolmentDesk { now: wall_clock, ca, tokens, certificates, connections: connections.clone() });
 
     let stop = CancellationToken::new();
     let sessions = Arc::new(Sessions::new(inputs.clone()));

@@ -19,7 +19,7 @@ use crate::logs::{LogError, LogLimits, LogStore, Query};
 const ROOT: &str = "CAVALCADE_FAULT_ROOT";
 const CASE: &str = "CAVALCADE_FAULT_CASE";
 
-/// `ROOT.sync` makes syncs fail with EIO, `ROOT.full` makes writes fail with ENOSPC while the journal's reserve is
+/// `ROOT.sync` makes syncs of files fail with EIO, `ROOT.syncdir` those of folders, `ROOT.full` makes writes fail with ENOSPC while the journal's reserve is
 /// held or gone with `ROOT.empty`.
 const LIBRARY: &str = r#"
 #define _GNU_SOURCE
@@ -28,6 +28,7 @@ const LIBRARY: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 static int there(const char *root, const char *suffix) {
     char path[4096];
@@ -45,7 +46,8 @@ static const char *below(int fd) {
 }
 static int sync_fails(int fd) {
     const char *root = below(fd);
-    return root && there(root, ".sync");
+    struct stat s;
+    return root && fstat(fd, &s) == 0 && there(root, S_ISDIR(s.st_mode) ? ".syncdir" : ".sync");
 }
 static int write_fails(int fd) {
     const char *root = below(fd);
@@ -215,7 +217,7 @@ async fn artifact(root: &Path) {
     let store = ArtifactStore::open(root, Limits { budget: 1 << 30, keep_free: 0 }).await.unwrap();
     let content = vec![7_u8; 3 << 20];
     fail(root, "empty");
-    for fault in ["sync", "full"] {
+    for fault in ["sync", "syncdir", "full"] {
         fail(root, fault);
         let error = store.put(content.as_slice(), None).await.unwrap_err();
         assert!(matches!(error, ArtifactError::Io { .. }), "{fault}: {error:?}");

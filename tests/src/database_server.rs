@@ -18,7 +18,7 @@ use cavalcade_common::action::{DbTarget, Engine};
 pub const MARIADB_ROOT: &str = "CAVALCADE_MARIADB_ROOT";
 
 /// How long a server may take to answer after its start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(30);
 
 /// A running server process. Its thread lives as long as the process: the kernel ends the process with that thread.
 struct Process {
@@ -296,8 +296,10 @@ fn postgres_bin() -> Result<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut bins: Vec<PathBuf> = versions.map(|e| e.path().join("bin")).collect();
     bins.sort();
-    bins.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>().into_iter().rev());
-    let found = bins.into_iter().rfind(|b| b.join("initdb").is_file() && b.join("postgres").is_file());
+    bins.reverse();
+    bins.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    let needed = ["initdb", "postgres", "pg_isready", "psql", "pg_dump", "pg_restore"];
+    let found = bins.into_iter().find(|b| needed.iter().all(|n| b.join(n).is_file()));
     found.ok_or_else(|| anyhow!("PostgreSQL is not installed: no initdb in /usr/lib/postgresql/*/bin or on the PATH"))
 }
 

@@ -4,4 +4,5 @@
 pub mod database_server;
 #[cfg(test)]
 mod link;
+pub mod simulation;
 pub mod standin;

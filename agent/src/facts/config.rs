@@ -78,12 +78,12 @@ fn database((name, item): (&str, &Item)) -> Option<(String, Value)> {
 static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)([\w.]*(?:password|passwd|pwd|secret)[\w.]*\s*=)[^&;,)\s]*").expect("constant"));
 #[expect(clippy::expect_used, reason = "constant expressions; a test compiles them")]
-static LOGIN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"([/:][^/:@\s?;]+)[:/][^\s?;]+@").expect("constant"));
+static LOGIN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:(//[^/:@\s?;]+):|(:[^/:@\s?;]+)/)[^\s?;]+@").expect("constant"));
 
 /// A JDBC URL may hold a password as parameter, or before the host (`//user:pw@host`, Oracle's `thin:user/pw@`).
 fn without_password(url: &str) -> String {
     let url = PARAMETER.replace_all(url, "$1(secret)");
-    LOGIN.replace_all(&url, "$1:(secret)@").into_owned()
+    LOGIN.replace_all(&url, "$1$2:(secret)@").into_owned()
 }
 
 #[cfg(test)]

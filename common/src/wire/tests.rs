@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::{Code, Place};
-use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
@@ -20,10 +20,7 @@ use crate::plan::{PlanNode, PlanStep, Probe};
 use crate::report::{Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
 use crate::secret::SecretRef;
 
-fn name<T: std::str::FromStr<Err = NameError>>() -> impl Strategy<Value = T>
-where
-    T: std::fmt::Debug,
-{
+fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = T> {
     "[A-Za-z0-9][A-Za-z0-9_-]{0,12}(\\.[a-z]{1,3})?".prop_map(|text| text.parse::<T>().expect("obeys the grammar"))
 }
 
@@ -184,23 +181,21 @@ fn secrets() -> impl Strategy<Value = BTreeMap<String, SecretRef>> {
     btree_map(text(), secret, 0..3)
 }
 
+/// By way of JSON, which the plan's own types take as well.
 fn offer() -> impl Strategy<Value = Offer> {
     let approved = (text(), attempt(), text()).prop_map(|(effect, replaces, says)| ApprovedRepeat {
         effect: EffectKey(effect),
         replaces,
         says,
     });
-    let numbers = (any::<u64>(), any::<u64>());
-    (attempt(), numbers, secrets(), vec(text(), 0..3), option::of(approved), option::of(text())).prop_map(
-        |(attempt, (epoch, generation), secrets, hide, approved, decision)| Offer {
-            attempt,
-            epoch: Epoch(epoch),
-            generation: Generation(generation),
-            step: step(),
-            secrets,
-            hide,
-            approved,
-            decision,
+    let texts = (vec(text(), 0..3), option::of(text()), option::of(text()));
+    (attempt(), any::<[u64; 2]>(), secrets(), option::of(approved), texts).prop_map(
+        |(attempt, [epoch, generation], secrets, approved, (hide, decision, home))| {
+            let offer = json!({
+                "attempt": attempt, "epoch": epoch, "generation": generation, "step": step(), "home": home,
+                "secrets": secrets, "hide": hide, "approved": approved, "decision": decision,
+            });
+            serde_json::from_value(offer).expect("is an offer")
         },
     )
 }
@@ -431,7 +426,7 @@ fn json_of_another_form_is_refused_and_nothing_is_guessed() {
     let offer = |step_json: &[u8]| {
         let attempt = Some(v1::AttemptId { run: "r".to_owned(), stage: 1, step: 1, node: "n".to_owned(), number: 1 });
         let offer = v1::Offer { attempt, step_json: step_json.to_vec(), secrets_json: b"{}".to_vec(), ..Default::default() };
-        ToAgent::from_wire(v1::ToAgent { message: Some(v1::to_agent::Message::Offer(offer)) })
+        ToAgent::from_wire(v1::ToAgent { message: Some(v1::to_agent::Message::Offer(offer.into())) })
     };
     let good = serde_json::to_vec(&step()).expect("is written");
     assert!(offer(&good).is_ok());

@@ -78,7 +78,7 @@ async fn all(args: &CreateArgs, context: &Context, fleet: &Path, out: &Path, ttl
     let mut made: Vec<Value> = Vec::new();
     let mut lines = Vec::new();
     for host in &hosts {
-        let answer = create(&controller, host, ttl).await?;
+        let answer = create(&controller, host.as_str(), ttl).await?;
         let path = out.join(format!("{host}.token"));
         write_secret(&path, &answer.token)?;
         let (at, file) = (&answer.enrol_at, path.display());

@@ -300,6 +300,25 @@ async fn a_used_budget_gives_lines_up_with_a_gap_and_goes_on_when_there_is_room(
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_not_stored_behind_its_gap_when_room_comes_back() {
+    let small = LogLimits { budget: 20 << 10, keep_free: 0 };
+    let mut bench = bench().await;
+    let text = "y".repeat(6 << 10);
+    for seq in 1..=3 {
+        bench.add(vec![record(seq, "is-1", &text)]).await;
+        bench = bench.reopen(small).await;
+    }
+    assert_eq!(bench.add(vec![record(4, "is-1", &text), record(5, "is-1", &text)]).await, 5);
+    assert!(bench.store.usage().stopped);
+    assert!(bench.store.prune(at(3)).await.unwrap() > 0);
+    assert_eq!(bench.add(lines(4..=6)).await, 6);
+    assert_eq!(bench.add(lines(5..=7)).await, 7);
+    assert_eq!(bench.store.settled(&host(), &incarnation()), 7);
+    let found = bench.find(Query { from: "is-1:4".parse().ok(), ..Query::default() }).await;
+    assert_eq!(found, ["is-1:4 gap 0 Budget", "is-1:5 gap 2 Budget", "is-1:6 line 6", "is-1:7 line 7"]);
+}
+
+#[tokio::test]
 async fn a_torn_tail_is_cut_at_every_byte_and_acked_lines_before_it_stay() {
     let bench = bench().await;
     bench.add(lines(1..=3)).await;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, Epoch, HostId, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::message::{Answer, Offer, ToAgent};
 use cavalcade_common::report::Progress;
 use cavalcade_common::secret::{SecretRef, markers};
@@ -67,6 +67,8 @@ pub enum RunError {
 struct Link {
     session: SessionId,
     to: mpsc::Sender<ToAgent>,
+    /// What its hello said of the ledger (identity, highest sequence) and the session has not proved yet.
+    unproved: Option<(Incarnation, u64)>,
 }
 
 /// The loop.

@@ -8,7 +8,7 @@ use super::document::{RunStatus, Status, StepStatus, age};
 use super::person::needed;
 use super::screen::{counts, finished, shown, standing};
 use super::table::{WIDTH, table};
-use super::text::{Line, Style, ranges, wrap};
+use super::text::{Line, ranges, wrap};
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::site::{Site, address, dial, name, soon};
+use super::site::{Site, address, dial, name, now, soon};
 
 /// An agent's state folder with this key and certificate.
 fn state(key: &KeyPair, certificate: &CertificateDer<'_>, ca: &Ca) -> TempDir {
@@ -70,14 +71,14 @@ async fn refused(site: &mut Site, config: &LinkConfig, alert: AlertDescription) 
 #[tokio::test]
 async fn only_good_certificates_of_this_authority_get_a_session() {
     let mut site = Site::new().await;
-    let now = Timestamp::now();
+    let today = now();
     let day = SignedDuration::from_hours(24);
     let key = KeyPair::generate().expect("a key");
     let own = |site: &Site, at: Timestamp| {
         let certificate = site.desk.ca.issue_host(&request(&key), &name("am-1"), at).expect("is signed");
         site.config(state(&key, &certificate, &site.desk.ca).path())
     };
-    let (good, expired, early) = (own(&site, now), own(&site, now - LEAF_LIFE - day), own(&site, now + day * 3));
+    let (good, expired, early) = (own(&site, today), own(&site, today - LEAF_LIFE - day), own(&site, today + day * 3));
     dial(&good).await.expect("a good one is taken");
     site.accepted().await;
     refused(&mut site, &expired, AlertDescription::CertificateExpired).await;
@@ -86,7 +87,7 @@ async fn only_good_certificates_of_this_authority_get_a_session() {
 
     // Signed by another authority; the agent itself trusts the right one.
     let other = Site::new().await;
-    let foreign = other.desk.ca.issue_host(&request(&key), &name("am-1"), now).expect("is signed");
+    let foreign = other.desk.ca.issue_host(&request(&key), &name("am-1"), today).expect("is signed");
     let foreign = site.config(state(&key, &foreign, &site.desk.ca).path());
     refused(&mut site, &foreign, AlertDescription::UnknownCA).await;
 }
@@ -116,11 +117,11 @@ async fn a_certificate_names_exactly_one_host_inside_the_grammar() {
         let (key, certificate) = crafted(&site, ExtendedKeyUsagePurpose::ClientAuth, uris);
         // The agent refuses such an identity itself; the controller must not depend on that.
         assert!(Identity::load(state(&key, &certificate, &site.desk.ca).path()).is_err(), "{uris:?}");
-        let alert = raw(&site, Some((key, certificate))).await;
+        let alert = raw(&site, Some((key.into(), certificate))).await;
         assert_eq!(alert, Some(rustls::Error::AlertReceived(AlertDescription::AccessDenied)), "{uris:?}");
     }
     let (key, certificate) = crafted(&site, ExtendedKeyUsagePurpose::ClientAuth, &[&good]);
-    assert_eq!(raw(&site, Some((key, certificate))).await, None);
+    assert_eq!(raw(&site, Some((key.into(), certificate))).await, None);
 }
 
 #[tokio::test]
@@ -167,7 +168,7 @@ async fn a_revoked_host_is_cut_at_once_and_stays_out() {
     let (_to_two, mut from_two) = dial(&bystander).await.expect("a session");
     let accepted_two = site.accepted().await;
     assert_eq!(site.desk.connections.hosts(), [name("am-1"), name("am-2")]);
-    assert_eq!(site.desk.revoke(&name("am-1"), Timestamp::now()).expect("is revoked"), 1);
+    assert_eq!(site.desk.revoke(&name("am-1"), now()).expect("is revoked"), 1);
     assert_eq!(soon(from.recv()).await, None);
     assert_eq!(soon(accepted.from.recv()).await, None);
     match dial(&config).await {
@@ -185,7 +186,7 @@ async fn the_sweep_cuts_what_was_revoked_without_a_cut() {
     let config = site.agent("am-1").await;
     let (_to, mut from) = dial(&config).await.expect("a session");
     let _accepted = site.accepted().await;
-    site.desk.certificates.revoke(&name("am-1"), Timestamp::now()).expect("is revoked");
+    site.desk.certificates.revoke(&name("am-1"), now()).expect("is revoked");
     let stop = tokio_util::sync::CancellationToken::new();
     let connections = Arc::clone(&site.desk.connections);
     let sweeping = tokio::spawn({
@@ -204,13 +205,23 @@ fn roots(site: &Site) -> RootCertStore {
     roots
 }
 
-/// Connects with bare TLS and begins HTTP/2: the alert that comes back, or none.
-async fn raw(site: &Site, identity: Option<(KeyPair, CertificateDer<'static>)>) -> Option<rustls::Error> {
+/// A key with its certificate, as bare TLS takes them.
+pub(super) type Shown = (Arc<KeyPair>, CertificateDer<'static>);
+
+/// A good identity of this host, signed without enrolment.
+pub(super) fn identity(site: &Site, host: &str) -> Shown {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = site.desk.ca.issue_host(&request(&key), &name(host), now()).expect("is signed");
+    (Arc::new(key), certificate)
+}
+
+/// Connects with bare TLS and begins HTTP/2.
+pub(super) async fn begin(site: &Site, shown: Option<Shown>) -> TlsStream<TcpStream> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
         .with_root_certificates(roots(site));
-    let mut config = match identity {
+    let mut config = match shown {
         Some((key, certificate)) => {
             let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
             builder.with_client_auth_cert(vec![certificate], key.into()).expect("an identity")
@@ -223,8 +234,13 @@ async fn raw(site: &Site, identity: Option<(KeyPair, CertificateDer<'static>)>) 
     let mut stream = TlsConnector::from(Arc::new(config)).connect(server, tcp).await.expect("the server's half is good");
     // The write may fail already: the alert is read all the same.
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.ok();
+    stream
+}
+
+/// The alert that comes back, or none.
+async fn raw(site: &Site, shown: Option<Shown>) -> Option<rustls::Error> {
     let mut first = [0; 9];
-    match soon(stream.read_exact(&mut first)).await {
+    match soon(begin(site, shown).await.read_exact(&mut first)).await {
         Ok(_) => None,
         Err(error) => Some(error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()).expect("a TLS error").clone()),
     }

@@ -9,9 +9,9 @@ use cavalcade_common::codes::link as codes;
 use cavalcade_common::message::{FromAgent, Heartbeat, ToAgent};
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_controller::token::DEFAULT_LIFE;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::site::{Site, Wanted, address, dial, name};
+use super::site::{Site, Wanted, address, dial, name, now};
 
 #[tokio::test]
 async fn a_token_gives_a_host_its_certificate_and_a_session() {
@@ -62,7 +62,7 @@ async fn used_expired_foreign_and_unknown_tokens_are_refused_with_one_and_the_sa
     let used = site.token("am-1");
     let enrolled = tempfile::tempdir().expect("a folder");
     site.enrol(&used, enrolled.path()).await.expect("is enrolled");
-    let expired = site.token_for("am-1", None, Timestamp::now() - DEFAULT_LIFE - SignedDuration::from_secs(1));
+    let expired = site.token_for("am-1", None, now() - DEFAULT_LIFE - SignedDuration::from_secs(1));
     let mut foreign = site.token("am-2");
     foreign.host = name("am-1");
     let mut unknown = site.token("am-1");

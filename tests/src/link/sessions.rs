@@ -278,3 +278,79 @@ async fn both_sides_notice_a_half_open_link_within_25_s() {
         assert!(noticed < Duration::from_secs(25), "{agent:?} {controller:?}");
     }
 }
+
+mod flood {
+    use super::super::certificates::{begin, identity};
+    use super::*;
+
+    /// One HTTP/2 frame.
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_resets_ends_its_connection_and_nothing_else() {
+        let mut site = Site::new().await;
+        let config = site.agent("am-1").await;
+        let mut stream = begin(&site, Some(identity(&site, "evil"))).await;
+        let path = b"/cavalcade.v1.AgentLink/Session";
+        // POST, http, and the path as a literal that is not indexed.
+        let headers = [&[0x83, 0x86, 0x04, path.len() as u8], path.as_slice()].concat();
+        let mut flood = Vec::new();
+        for stream in (1..4000).step_by(2) {
+            flood.extend(frame(1, 0x4, stream, &headers));
+            flood.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+        }
+        // The server may close before it took everything.
+        stream.write_all(&flood).await.ok();
+        let mut answer = Vec::new();
+        soon(stream.read_to_end(&mut answer)).await.ok();
+        let mut rest = answer.as_slice();
+        let mut last = None;
+        while let [a, b, c, kind, _flags, _s1, _s2, _s3, _s4, more @ ..] = rest {
+            let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+            let Some((payload, after)) = more.split_at_checked(length) else { break };
+            last = Some((*kind, payload.to_vec()));
+            rest = after;
+        }
+        let (kind, payload) = last.expect("a frame");
+        assert_eq!(kind, 7, "the last frame is GOAWAY");
+        assert_eq!(payload[4..8], 11_u32.to_be_bytes(), "ENHANCE_YOUR_CALM");
+        dial(&config).await.expect("others are served");
+        while site.accepted().await.host != name("am-1") {}
+    }
+
+    #[tokio::test]
+    async fn those_who_dawdle_before_their_handshake_hold_up_nobody() {
+        let mut site = Site::new().await;
+        let config = site.agent("am-1").await;
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            idle.push(TcpStream::connect(site.agents).await.expect("connects"));
+        }
+        let since = Instant::now();
+        dial(&config).await.expect("a session");
+        site.accepted().await;
+        assert!(since.elapsed() < Duration::from_secs(5));
+        drop(idle);
+    }
+
+    #[tokio::test]
+    async fn one_host_has_a_few_connections_and_no_more() {
+        let mut site = Site::new().await;
+        let (config, evil) = (site.agent("am-1").await, identity(&site, "evil"));
+        let mut open = Vec::new();
+        let mut first = [0; 9];
+        for _ in 0..8 {
+            let mut stream = begin(&site, Some(evil.clone())).await;
+            soon(stream.read_exact(&mut first)).await.expect("is served");
+            open.push(stream);
+        }
+        let mut ninth = begin(&site, Some(evil.clone())).await;
+        soon(ninth.read_exact(&mut first)).await.expect_err("is dropped");
+        dial(&config).await.expect("other hosts are served");
+        site.accepted().await;
+        drop(open);
+    }
+}

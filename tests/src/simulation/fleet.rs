@@ -135,12 +135,15 @@ impl Builder {
 /// None that a constant plan can have.
 pub fn plan() -> anyhow::Result<HashedPlan> {
     let mut b = Builder { stages: Vec::new() };
-    let needs_is = || vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via: IS.iter().map(|n| http(n)).collect() }];
+    let needs_is =
+        || vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via: IS.iter().map(|n| http(n)).collect() }];
     b.stage("migrate", &IS[..1], 9, &|n| {
         vec![("migrate-is", job(n), Vec::new()), ("stop-is", server(n, ServerOp::Stop), Vec::new())]
     });
     b.stage("start-is", &IS, 9, &|n| vec![("start", server(n, ServerOp::Start), Vec::new())]);
-    b.stage("is-up", &IS, 9, &|n| vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]);
+    b.stage("is-up", &IS, 9, &|n| {
+        vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]
+    });
     b.stage("start-am", &AM, 2, &|n| vec![("start", server(n, ServerOp::Start), needs_is())]);
     b.stage("restart-am", &AM, 1, &|n| {
         vec![("stop", server(n, ServerOp::Stop), Vec::new()), ("start-again", server(n, ServerOp::Start), needs_is())]

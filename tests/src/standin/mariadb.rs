@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     net::TcpListener,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -35,17 +36,23 @@ impl MariaDb {
         let root = env::var_os(ROOT_VARIABLE).map_or_else(|| PathBuf::from("/"), PathBuf::from);
         let program = root.join("usr/sbin/mariadbd");
         ensure!(program.exists(), "no MariaDB: install it, or let {ROOT_VARIABLE} name a folder that holds usr/sbin/mariadbd");
-        fs::create_dir_all(folder)?;
+        // Of its own: a server that starts deletes the temporary tables of every other one in a shared folder.
+        let temporary = folder.join("tmp");
+        fs::create_dir_all(&temporary)?;
         let (data, socket) = (folder.join("data"), folder.join("s"));
         let user = env::var("USER").unwrap_or_else(|_| "root".to_owned());
         let made = tool(&root, "usr/bin/mariadb-install-db")
             .arg("--no-defaults")
             .arg(format!("--basedir={}", root.join("usr").display()))
             .arg(format!("--datadir={}", data.display()))
+            .env("TMPDIR", &temporary)
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--user={user}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .output()?;
-        ensure!(made.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&made.stderr));
+        let said = [made.stdout, made.stderr].concat();
+        ensure!(made.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&said));
         // Free now; another process could take it before the server does, which the start below would say.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let child = tool(&root, "usr/sbin/mariadbd")
@@ -56,11 +63,12 @@ impl MariaDb {
             .arg(format!("--port={port}"))
             .arg(format!("--user={user}"))
             .arg(format!("--log-error={}", folder.join("log").display()))
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg("--character-set-server=latin1")
             .spawn()
             .context("mariadbd cannot be started")?;
         let server = Self { child, socket, port };
-        wait_until(Duration::from_secs(60), "MariaDB answers", || server.socket.exists())?;
+        wait_until(Duration::from_secs(60), "MariaDB answers", || UnixStream::connect(&server.socket).is_ok())?;
         let mut connection = server.connect("mysql").await?;
         for statement in [
             "CREATE USER wso2@'%' IDENTIFIED BY 'wso2'",

@@ -1,0 +1,5 @@
+//! The tests of the whole, in one binary.
+
+mod simulation;
+mod standin;
+mod standin_migration;
