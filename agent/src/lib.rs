@@ -1,4 +1,19 @@
 //! The agent: does the work on one host.
 
 pub mod action;
+pub mod answers;
+pub mod artifact_cache;
+pub mod daemon;
+pub mod database;
+pub mod edit;
+pub mod executor;
+pub mod facts;
+pub mod follow;
 pub mod host;
+pub mod ledger;
+pub mod link;
+pub mod logs;
+pub mod preview;
+pub mod probe;
+pub mod ready;
+pub mod shim;

@@ -199,6 +199,8 @@ pub struct Offer {
     pub generation: Generation,
     /// The step.
     pub step: PlanStep,
+    /// The home that it works on; its lock file lies beside it (10, rule 18).
+    pub home: Option<String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
     /// Key patterns whose values are hidden.

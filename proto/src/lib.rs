@@ -1,1 +1,12 @@
-//! placeholder
+//! Generated protobuf types and services of Cavalcade's links.
+//!
+//! Only the wire conversion and the files that speak gRPC name these types; everything else uses the common ones.
+
+pub use prost;
+pub use tonic_prost::ProstCodec;
+
+/// Version 1 of the messages and services.
+pub mod v1 {
+    tonic::include_proto!("cavalcade.v1");
+    include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+}

@@ -4,6 +4,27 @@
 //! it runs are the same code there. Heavy work on trees of files (archives, copies) is plain functions in this module,
 //! called through [`Host::blocking`].
 
+pub mod archive;
+pub mod cgroup;
+pub mod disks;
+pub mod files;
+pub mod glob;
+pub mod held;
+pub(crate) mod home_lock;
+pub mod keep;
+pub mod machine;
+pub(crate) mod network;
+pub mod new_home;
+pub mod owner;
+pub mod partial;
+pub mod place;
+pub(crate) mod processes;
+pub mod real;
+pub mod record_file;
+pub mod secrets;
+pub mod spool;
+pub mod tree;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,6 +101,21 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
 }
 
+/// A part of a file that grows, with what tells whether it is still the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    /// Number of the file in its file system. A number is used again after its file is gone.
+    pub inode: u64,
+    /// Length of the whole file in bytes at the moment of the look.
+    pub len: u64,
+    /// When it was last written, where that is known.
+    pub modified: Option<Timestamp>,
+    /// When it was made, where that is known.
+    pub created: Option<Timestamp>,
+    /// The bytes asked for; fewer at the file's end.
+    pub bytes: Vec<u8>,
+}
+
 /// A file of records that only grows, for the ledger. Every method is durable when it returns.
 pub trait RecordFile: Send {
     /// The whole content as of opening.
@@ -111,6 +147,8 @@ pub trait Host: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Monotonic clock since some fixed point, for ages and limits. Goes on over a suspend where the system can.
     fn monotonic(&self) -> Duration;
+    /// Resident memory of this process in KiB; 0 where it cannot be read.
+    fn resident_kib(&self) -> u64;
     /// A random text of 32 hex digits.
     fn random_id(&self) -> String;
 
@@ -119,6 +157,18 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// A part of a file of any size, from an offset on, at most `max` bytes; `None` where there is no file. Without an
+    /// implementation of its own it is cut from [`Host::read`], the file's number is 0 and its times are unknown.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read_part(&self, path: &Path, from: u64, max: usize) -> io::Result<Option<FilePart>> {
+        let Some(bytes) = self.read(path)? else { return Ok(None) };
+        let len = bytes.len() as u64;
+        let start = usize::try_from(from.min(len)).unwrap_or(bytes.len());
+        let bytes = bytes[start..].iter().copied().take(max).collect();
+        Ok(Some(FilePart { inode: 0, len, modified: None, created: None, bytes }))
+    }
     /// Replaces a file's content, old or new and never a mix (promise 9): temp file in the same folder, owner, mode and
     /// extended attributes of the old file (a new file gets those of `like`, or 0644 and the folder's owner), fsync,
     /// rename, fsync of the folder. A symlink is followed to its target, which is then replaced.
@@ -142,6 +192,13 @@ pub trait Host: Send + Sync + 'static {
     /// Those of the file system; a file that another process holds locked.
     fn record_file(&self, path: &Path) -> io::Result<Box<dyn RecordFile>>;
 
+    /// Takes the lock of a home, a file beside it, for as long as the returned value lives; `None` while another process
+    /// holds it (10, rule 18).
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn lock_home(&self, home: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send>>>;
+
     /// Starts the shim for this spec. It returns when the shim was asked to start; [`Host::held`] tells the rest. Called
     /// again for the same folder it does nothing: the lock and the records decide.
     ///
@@ -159,6 +216,15 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system.
     fn held_output(&self, dir: &Path, from: u64) -> io::Result<(Vec<u8>, u64)>;
+
+    /// Kills a held child with its process group. For short commands alone whose time is up; never for servers and jobs.
+    ///
+    /// # Errors
+    /// Those of the signal; `Unsupported` where a host holds no short commands. A child that is gone is no error.
+    fn kill_held(&self, dir: &Path) -> io::Result<()> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// All processes whose command line holds `-Dcarbon.home=HOME` for this home, whoever started them.
     ///

@@ -1,0 +1,156 @@
+//! The file behind the ledger: one writer, records at its end, each durable before the call returns.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+
+use crate::host::RecordFile;
+use crate::host::files;
+
+/// A record file that this process holds locked.
+struct LockedFile {
+    file: File,
+    /// After a failed write or sync nobody knows what is on the disk: nothing more is written (10, rule 32).
+    suspect: bool,
+}
+
+/// Opens a record file, or makes an empty one (mode 0600), and locks it for as long as it is open.
+///
+/// # Errors
+/// Those of the file system; [`io::ErrorKind::WouldBlock`] where another process holds it; a symlink or anything else
+/// that is no regular file.
+pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
+    let (dir, _) = files::split(path)?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let options =
+        |new: bool| OpenOptions::new().read(true).append(true).create_new(new).mode(0o600).custom_flags(flags).open(path);
+    let file = match options(false) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match options(true) {
+            // Another process was faster: the lock decides between the two.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options(false)?,
+            other => other?,
+        },
+        other => other?,
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display())));
+    }
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| match e {
+        rustix::io::Errno::WOULDBLOCK => {
+            io::Error::new(io::ErrorKind::WouldBlock, format!("{} is held by another process", path.display()))
+        }
+        other => other.into(),
+    })?;
+    let named = std::fs::symlink_metadata(path)?;
+    if (named.dev(), named.ino()) != (meta.dev(), meta.ino()) {
+        let text = format!("{} was replaced while it was opened", path.display());
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+    }
+    // Also for a file that is there already: whoever made it may have died before this.
+    file.sync_all()?;
+    files::sync_dir(dir)?;
+    Ok(Box::new(LockedFile { file, suspect: false }))
+}
+
+impl LockedFile {
+    fn guarded(&mut self, work: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        if self.suspect {
+            return Err(io::Error::other("an earlier write to this record file failed; it is not written any more"));
+        }
+        let done = work(&mut self.file);
+        self.suspect = done.is_err();
+        done
+    }
+}
+
+impl RecordFile for LockedFile {
+    fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.guarded(|file| {
+            file.write_all(bytes)?;
+            file.sync_data()
+        })
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.guarded(|file| {
+            if len > file.metadata()?.len() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record file is cut, never lengthened"));
+            }
+            file.set_len(len)?;
+            file.sync_all()
+        })
+    }
+
+    // Refused room changes nothing in the file, so it does not make it suspect. Cutting the file gives reserved room
+    // back: reserve again after that.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let len = self.file.metadata()?.len();
+        rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, len, bytes)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_appended_is_read_again() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("ledger");
+        let mut file = open(&path).expect("opens");
+        file.append(b"one").expect("appends");
+        file.reserve(1 << 20).expect("reserves");
+        file.append(b"two").expect("appends");
+        assert_eq!(file.read_all().expect("reads"), b"onetwo");
+        assert_eq!(std::fs::metadata(&path).expect("there").len(), 6, "reserved room must not lengthen the file");
+        file.truncate(4).expect("cuts");
+        file.append(b"!").expect("appends");
+        drop(file);
+        assert_eq!(open(&path).expect("opens").read_all().expect("reads"), b"onet!");
+    }
+
+    #[test]
+    fn a_second_opening_is_refused_while_the_first_lives() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("ledger");
+        let first = open(&path).expect("opens");
+        let second = open(&path).err().expect("refused");
+        assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        open(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_symlink_and_a_folder_are_refused() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        std::fs::write(dir.path().join("real"), b"x").expect("writes");
+        std::os::unix::fs::symlink("real", dir.path().join("link")).expect("links");
+        assert!(open(&dir.path().join("link")).is_err());
+        assert!(open(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_is_never_lengthened_by_a_cut_and_then_suspect() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let mut file = open(&dir.path().join("ledger")).expect("opens");
+        file.append(b"abc").expect("appends");
+        assert!(file.truncate(4).is_err());
+        assert!(file.append(b"d").is_err(), "suspect after an error");
+        assert_eq!(file.read_all().expect("reads"), b"abc");
+    }
+}

@@ -1,0 +1,269 @@
+//! Lines on their way to the central log, on disk: they survive the agent's death, and what finds no room becomes a gap
+//! that is counted, never a silent loss (promise 8).
+//!
+//! Files of JSON lines, each written with one call and not synced: a killed agent loses nothing, a power loss loses at most
+//! the last seconds, and the sequence numbers show it.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cavalcade_common::message::LogRecord;
+use tokio::sync::Notify;
+
+/// Size at which a new file is begun, in bytes.
+const SEGMENT: u64 = 4 << 20;
+/// Most files; lines beyond it are counted as a gap.
+const MOST_SEGMENTS: usize = 64;
+/// Longest line, in bytes; the rest of a longer one is cut with a mark.
+const MOST_LINE: usize = 32 << 10;
+
+/// The spool.
+pub struct Spool {
+    dir: PathBuf,
+    inner: Mutex<Inner>,
+    /// A line was added.
+    pub news: Notify,
+}
+
+struct Inner {
+    segments: VecDeque<u64>,
+    writer: File,
+    written: u64,
+    next_seq: u64,
+    acked: u64,
+    gap: u64,
+    reader: Option<(u64, BufReader<File>)>,
+    read: u64,
+}
+
+fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.jsonl"))
+}
+
+impl Spool {
+    /// Opens the spool of a folder, making it if need be.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let mut segments: VecDeque<u64> = VecDeque::new();
+        for entry in fs::read_dir(dir)? {
+            let name = entry?.file_name();
+            if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse().ok()) {
+                segments.push_back(number);
+            }
+        }
+        segments.make_contiguous().sort_unstable();
+        let acked = fs::read_to_string(dir.join("acked")).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+        let mut last_seq = acked;
+        for number in segments.iter().rev() {
+            if let Some(seq) = last_seq_of(&path(dir, *number))? {
+                last_seq = last_seq.max(seq);
+                break;
+            }
+        }
+        // A new file for each life: a last line that was cut by a crash stays alone at the end of its own file.
+        let number = segments.back().map_or(1, |n| n + 1);
+        segments.push_back(number);
+        let writer = OpenOptions::new().create(true).append(true).open(path(dir, number))?;
+        let inner = Inner { segments, writer, written: 0, next_seq: last_seq + 1, acked, gap: 0, reader: None, read: acked };
+        Ok(Self { dir: dir.to_owned(), inner: Mutex::new(inner), news: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line; its sequence number and gap are filled in here. Where there is no room it is counted.
+    pub fn push(&self, mut record: LogRecord) {
+        let mut inner = self.lock();
+        if record.text.len() > MOST_LINE {
+            let mut end = MOST_LINE;
+            while !record.text.is_char_boundary(end) {
+                end -= 1;
+            }
+            record.text.truncate(end);
+            record.text.push_str(" [cut here]");
+        }
+        record.seq = inner.next_seq;
+        record.gap = inner.gap;
+        match inner.write(&self.dir, &record) {
+            Ok(()) => {
+                inner.next_seq += 1;
+                inner.gap = 0;
+            }
+            Err(_) => inner.gap += 1,
+        }
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// The next lines that were not handed out in this life, at most this many and about 128 KiB of text.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn next(&self, most: usize) -> io::Result<Vec<LogRecord>> {
+        let mut inner = self.lock();
+        let mut batch = Vec::new();
+        let mut size = 0;
+        while batch.len() < most && size < (128 << 10) {
+            let Some(record) = inner.read_one(&self.dir)? else { break };
+            if record.seq > inner.read {
+                inner.read = record.seq;
+                size += record.text.len() + 64;
+                batch.push(record);
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Notes that everything up to here is kept by the controller; files that hold nothing else go.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn acked(&self, seq: u64) -> io::Result<()> {
+        let mut inner = self.lock();
+        if seq <= inner.acked {
+            return Ok(());
+        }
+        inner.acked = seq;
+        fs::write(self.dir.join("acked"), seq.to_string())?;
+        let reading = inner.reader.as_ref().map_or(u64::MAX, |(n, _)| *n);
+        while let [first, _, ..] = inner.segments.make_contiguous() {
+            let first = *first;
+            let done = last_seq_of(&path(&self.dir, first))?.is_none_or(|last| last <= seq);
+            if !done || reading <= first {
+                break;
+            }
+            fs::remove_file(path(&self.dir, first))?;
+            inner.segments.pop_front();
+        }
+        Ok(())
+    }
+
+    /// After a lost connection: hands out again everything that was not acked.
+    pub fn rewind(&self) {
+        let mut inner = self.lock();
+        inner.read = inner.acked;
+        inner.reader = None;
+    }
+}
+
+impl Inner {
+    fn write(&mut self, dir: &Path, record: &LogRecord) -> io::Result<()> {
+        if self.written > SEGMENT {
+            if self.segments.len() >= MOST_SEGMENTS {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            let number = self.segments.back().map_or(1, |n| n + 1);
+            self.writer = OpenOptions::new().create(true).append(true).open(path(dir, number))?;
+            self.segments.push_back(number);
+            self.written = 0;
+        }
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.writer.write_all(&line)?;
+        self.written += line.len() as u64;
+        Ok(())
+    }
+
+    fn read_one(&mut self, dir: &Path) -> io::Result<Option<LogRecord>> {
+        loop {
+            if self.reader.is_none() {
+                let Some(first) = self.segments.front().copied() else { return Ok(None) };
+                self.reader = Some((first, BufReader::new(File::open(path(dir, first))?)));
+            }
+            let Some((number, reader)) = &mut self.reader else { return Ok(None) };
+            let mut line = Vec::new();
+            let read = reader.read_until(b'\n', &mut line)?;
+            if line.last() == Some(&b'\n') {
+                match serde_json::from_slice(&line) {
+                    Ok(record) => return Ok(Some(record)),
+                    Err(error) => tracing::warn!(%error, "a line of the log spool cannot be read and is left out"),
+                }
+                continue;
+            }
+            let number = *number;
+            let next = self.segments.iter().copied().find(|n| *n > number);
+            match next {
+                // A cut line at the end of an earlier life's file was never counted as written.
+                Some(next) => self.reader = Some((next, BufReader::new(File::open(path(dir, next))?))),
+                None => {
+                    reader.seek_relative(-i64::try_from(read).unwrap_or(0))?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Sequence of the last whole line of a file.
+fn last_seq_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let tail = len.min(2 * MOST_LINE as u64 + 4096);
+    file.seek(SeekFrom::Start(len - tail))?;
+    let mut bytes = Vec::new();
+    file.take(tail).read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(&[][..], |end| &bytes[..end]);
+    let last = whole.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    Ok(serde_json::from_slice::<LogRecord>(last).ok().map(|r| r.seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cavalcade_common::id::NodeId;
+
+    fn line(text: &str) -> LogRecord {
+        LogRecord {
+            seq: 0,
+            node: NodeId::new("is-1").expect("a name"),
+            run: None,
+            step: "1.1".to_owned(),
+            stream: "output".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            text: text.to_owned(),
+            gap: 0,
+        }
+    }
+
+    #[test]
+    fn lines_survive_the_agent_and_are_handed_out_until_acked() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        (0..5).for_each(|n| spool.push(line(&format!("line {n}"))));
+        assert_eq!(spool.next(3).expect("reads").len(), 3);
+        spool.acked(2).expect("acks");
+        drop(spool);
+        let spool = Spool::open(dir.path()).expect("opens again");
+        spool.push(line("line 5"));
+        let seqs: Vec<u64> = spool.next(100).expect("reads").iter().map(|r| r.seq).collect();
+        assert_eq!(seqs, [3, 4, 5, 6], "what was not acked comes again, in order, then what is new");
+        spool.rewind();
+        assert_eq!(spool.next(100).expect("reads").len(), 4);
+        assert!(spool.next(100).expect("reads").is_empty());
+        spool.push(line("line 6"));
+        assert_eq!(spool.next(100).expect("reads").len(), 1);
+    }
+
+    #[test]
+    fn a_line_cut_by_a_crash_is_no_line() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        spool.push(line("whole"));
+        drop(spool);
+        let file = path(dir.path(), 1);
+        let mut bytes = fs::read(&file).expect("reads");
+        bytes.extend_from_slice(b"{\"seq\":2,\"no");
+        fs::write(&file, bytes).expect("writes");
+        let spool = Spool::open(dir.path()).expect("opens again");
+        spool.push(line("next"));
+        let got = spool.next(100).expect("reads");
+        assert_eq!(got.iter().map(|r| (r.seq, r.text.as_str())).collect::<Vec<_>>(), [(1, "whole"), (2, "next")]);
+    }
+}

@@ -1,0 +1,211 @@
+//! The agent's durable record of attempts and outcomes: written and synced before an effect begins, and read again after
+//! a crash to know what may be under way.
+//!
+//! Not to be confused with the script ledger, a table in a target database. The agent is the file's only writer.
+
+pub mod record;
+pub mod state;
+
+use std::io;
+use std::path::Path;
+
+use cavalcade_common::codes;
+use cavalcade_common::error::Fault;
+use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation};
+use cavalcade_common::message::Offer;
+use cavalcade_common::report::{Outcome, Report};
+
+use crate::host::{Host, RecordFile};
+use record::{Damage, EncodeError, Record};
+use state::LedgerState;
+
+/// Room that must be free before an effect begins, so that its outcome can be written (10, rule 31). Bytes.
+const OUTCOME_ROOM: u64 = 512 << 10;
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no ledger: an agent with a certificate but without one refuses to start (10, rule 2).
+    #[error("there is no ledger in this state folder")]
+    Missing,
+    /// There is one already.
+    #[error("there is a ledger in this state folder already")]
+    Exists,
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// It does not begin with its identity.
+    #[error("the ledger does not begin with its identity")]
+    Unborn,
+    /// Reading or writing failed. After a failed write the file is suspect and this process must end.
+    #[error("the ledger cannot be read or written")]
+    Io(#[source] io::Error),
+    /// A record cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl LedgerError {
+    /// The fault that a person reads.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        let code = match self {
+            Self::Missing | Self::Unborn => codes::agent::LEDGER_MISSING,
+            Self::Exists => codes::agent::LEDGER_EXISTS,
+            Self::Damaged(_) => codes::agent::LEDGER_DAMAGED,
+            Self::Io(_) | Self::Encode(_) => codes::agent::LEDGER_WRITE,
+        };
+        let why = match self {
+            Self::Io(e) => format!("{self}: {e}"),
+            _ => self.to_string(),
+        };
+        Fault::new(code, why)
+    }
+}
+
+/// The ledger: file and what it says.
+pub struct Ledger {
+    file: Box<dyn RecordFile>,
+    state: LedgerState,
+}
+
+impl Ledger {
+    /// Makes the ledger of a newly enrolled agent.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exists`] if the file holds anything, else those of the file.
+    pub fn create(host: &dyn Host, path: &Path) -> Result<Self, LedgerError> {
+        let mut file = host.record_file(path).map_err(LedgerError::Io)?;
+        if !file.read_all().map_err(LedgerError::Io)?.is_empty() {
+            return Err(LedgerError::Exists);
+        }
+        let born = Record::Born { incarnation: Incarnation(host.random_id()) };
+        file.append(&record::encode(&born)?).map_err(LedgerError::Io)?;
+        let mut state = LedgerState::default();
+        state.apply(born);
+        Ok(Self { file, state })
+    }
+
+    /// Opens the ledger, cutting a torn tail.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub fn open(host: &dyn Host, path: &Path) -> Result<Self, LedgerError> {
+        let mut file = host.record_file(path).map_err(LedgerError::Io)?;
+        let bytes = file.read_all().map_err(LedgerError::Io)?;
+        if bytes.is_empty() {
+            return Err(LedgerError::Missing);
+        }
+        let decoded = record::decode(&bytes)?;
+        if decoded.sound < bytes.len() as u64 {
+            file.truncate(decoded.sound).map_err(LedgerError::Io)?;
+        }
+        let mut state = LedgerState::default();
+        let mut records = decoded.records.into_iter();
+        match records.next() {
+            Some(born @ Record::Born { .. }) => state.apply(born),
+            _ => return Err(LedgerError::Unborn),
+        }
+        for record in records {
+            state.apply(record);
+        }
+        Ok(Self { file, state })
+    }
+
+    /// What the records say.
+    #[must_use]
+    pub fn state(&self) -> &LedgerState {
+        &self.state
+    }
+
+    fn write(&mut self, record: Record) -> Result<(), LedgerError> {
+        self.file.append(&record::encode(&record)?).map_err(LedgerError::Io)?;
+        self.state.apply(record);
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) -> Result<(), LedgerError> {
+        let seq = self.state.last_seq + 1;
+        self.write(Record::Report { seq, report })
+    }
+
+    /// Notes a higher term or plan number.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn fence(&mut self, epoch: Epoch, generation: Generation) -> Result<(), LedgerError> {
+        if epoch > self.state.epoch || generation > self.state.generation {
+            let epoch = epoch.max(self.state.epoch);
+            let generation = generation.max(self.state.generation);
+            self.write(Record::Fence { epoch, generation })?;
+        }
+        Ok(())
+    }
+
+    /// ACCEPTED.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn accept(&mut self, offer: Offer) -> Result<(), LedgerError> {
+        let attempt = offer.attempt.clone();
+        self.write(Record::Offer(Box::new(offer)))?;
+        self.report(Report::Accepted { attempt })
+    }
+
+    /// A newer offer of an attempt that is known: its approval, decision or fence may differ.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn renew(&mut self, offer: Offer) -> Result<(), LedgerError> {
+        self.write(Record::Offer(Box::new(offer)))
+    }
+
+    /// INTENT: two records, each synced; the effect begins after the second (10, rule 7). Refused where there is no room
+    /// for the outcome.
+    ///
+    /// # Errors
+    /// Those of writing; "no space left" before anything began.
+    pub fn intend(&mut self, attempt: &AttemptId) -> Result<(), LedgerError> {
+        self.file.reserve(OUTCOME_ROOM).map_err(LedgerError::Io)?;
+        self.write(Record::IntentBegins { attempt: attempt.clone() })?;
+        self.report(Report::Began { attempt: attempt.clone() })
+    }
+
+    /// WORK_ENDED.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn work_ended(&mut self, attempt: &AttemptId, shown_by: &str) -> Result<(), LedgerError> {
+        if self.state.attempts.get(attempt).is_some_and(|a| a.work_ended) {
+            return Ok(());
+        }
+        self.report(Report::WorkEnded { attempt: attempt.clone(), shown_by: shown_by.to_owned() })
+    }
+
+    /// OUTCOME.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn end(&mut self, attempt: &AttemptId, outcome: Outcome) -> Result<(), LedgerError> {
+        self.report(Report::Ended { attempt: attempt.clone(), outcome: Box::new(outcome) })
+    }
+
+    /// ABANDONED: proved not begun.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn abandon(&mut self, attempt: &AttemptId, why: &str) -> Result<(), LedgerError> {
+        self.report(Report::Abandoned { attempt: attempt.clone(), why: why.to_owned() })
+    }
+
+    /// ACKED.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn ack(&mut self, seq: u64) -> Result<(), LedgerError> {
+        if seq > self.state.acked && seq <= self.state.last_seq {
+            self.write(Record::Acked { seq })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What the ledger's records say, as the fold of them.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::action::Action;
+use cavalcade_common::id::{AttemptId, EffectKey, Epoch, Generation, Incarnation};
+use cavalcade_common::message::Offer;
+use cavalcade_common::report::{Ending, Report};
+
+use super::record::Record;
+
+/// How far an attempt got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// In the ledger, nothing began.
+    Accepted,
+    /// One or both INTENT records are there: the effect may have begun.
+    Intended,
+    /// Proved not begun.
+    Abandoned,
+    /// Ended.
+    Ended(Ending),
+}
+
+/// One attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptState {
+    /// How far it got.
+    pub phase: Phase,
+    /// The offer; dropped from memory once its end is acked.
+    pub offer: Option<Box<Offer>>,
+    /// Whether the work of its child is known to have ended.
+    pub work_ended: bool,
+}
+
+/// The last start of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectState {
+    /// The attempt that started it.
+    pub attempt: AttemptId,
+    /// How it ended, if it did.
+    pub ending: Option<Ending>,
+}
+
+/// The whole.
+#[derive(Debug, Default)]
+pub struct LedgerState {
+    /// Identity.
+    pub incarnation: Option<Incarnation>,
+    /// Highest term met.
+    pub epoch: Epoch,
+    /// Highest plan number met.
+    pub generation: Generation,
+    /// Highest sequence given to a report.
+    pub last_seq: u64,
+    /// Everything up to here is in the journal.
+    pub acked: u64,
+    /// All attempts ever, by id.
+    pub attempts: BTreeMap<AttemptId, AttemptState>,
+    /// Reports that are not acked, by sequence.
+    pub unacked: BTreeMap<u64, Report>,
+    /// Effects that must happen at most once, with their last start.
+    pub effects: BTreeMap<EffectKey, EffectState>,
+}
+
+impl LedgerState {
+    /// Takes one record in.
+    pub(super) fn apply(&mut self, record: Record) {
+        match record {
+            Record::Born { incarnation } => self.incarnation = Some(incarnation),
+            Record::Fence { epoch, generation } => {
+                self.epoch = epoch;
+                self.generation = generation;
+            }
+            Record::Offer(offer) => {
+                let attempt = self.attempts.entry(offer.attempt.clone()).or_insert(AttemptState {
+                    phase: Phase::Accepted,
+                    offer: None,
+                    work_ended: false,
+                });
+                attempt.offer = Some(offer);
+            }
+            Record::IntentBegins { attempt } => self.intended(&attempt),
+            Record::Report { seq, report } => {
+                self.last_seq = self.last_seq.max(seq);
+                self.reported(&report);
+                self.unacked.insert(seq, report);
+            }
+            Record::Spawned { .. } => {}
+            Record::Acked { seq } => self.acked_up_to(seq),
+        }
+    }
+
+    fn intended(&mut self, attempt: &AttemptId) {
+        let Some(state) = self.attempts.get_mut(attempt) else { return };
+        state.phase = Phase::Intended;
+        if let Some(key) = state.offer.as_ref().and_then(|o| o.step.effect.clone()) {
+            self.effects.insert(key, EffectState { attempt: attempt.clone(), ending: None });
+        }
+    }
+
+    fn reported(&mut self, report: &Report) {
+        match report {
+            Report::Accepted { .. } => {}
+            Report::Began { attempt } => self.intended(attempt),
+            Report::WorkEnded { attempt, .. } => {
+                if let Some(state) = self.attempts.get_mut(attempt) {
+                    state.work_ended = true;
+                }
+            }
+            Report::Ended { attempt, outcome } => self.ended(attempt, Phase::Ended(outcome.ending), Some(outcome.ending)),
+            Report::Abandoned { attempt, .. } => self.ended(attempt, Phase::Abandoned, None),
+        }
+    }
+
+    fn ended(&mut self, attempt: &AttemptId, phase: Phase, ending: Option<Ending>) {
+        let Some(state) = self.attempts.get_mut(attempt) else { return };
+        let began = state.phase == Phase::Intended;
+        state.phase = phase;
+        let Some(key) = state.offer.as_ref().and_then(|o| o.step.effect.clone()) else { return };
+        match ending {
+            Some(ending) if began => {
+                self.effects.insert(key, EffectState { attempt: attempt.clone(), ending: Some(ending) });
+            }
+            // Proved not begun: the effect's key is free again.
+            None if self.effects.get(&key).is_some_and(|e| &e.attempt == attempt) => {
+                self.effects.remove(&key);
+            }
+            _ => {}
+        }
+    }
+
+    fn acked_up_to(&mut self, seq: u64) {
+        self.acked = self.acked.max(seq);
+        let kept = self.unacked.split_off(&(self.acked + 1));
+        for report in std::mem::replace(&mut self.unacked, kept).into_values() {
+            if let Some(state) = self.attempts.get_mut(report.attempt())
+                && matches!(state.phase, Phase::Ended(_) | Phase::Abandoned)
+                // A job's stored output can be judged again, by its own patterns or others.
+                && !state.offer.as_ref().is_some_and(|o| matches!(o.step.action, Action::Job(_)))
+            {
+                state.offer = None;
+            }
+        }
+    }
+
+    /// Attempts without an acked end, in order.
+    pub fn open(&self) -> impl Iterator<Item = &AttemptId> {
+        let unacked: std::collections::BTreeSet<_> = self.unacked.values().map(Report::attempt).collect();
+        self.attempts
+            .iter()
+            .filter(move |(id, a)| matches!(a.phase, Phase::Accepted | Phase::Intended) || unacked.contains(id))
+            .map(|(id, _)| id)
+    }
+}

@@ -1,0 +1,130 @@
+//! A look at a node's servers, for permits (10, rules 15 and 16).
+
+use std::io;
+use std::path::Path;
+
+use cavalcade_common::message::Seen;
+use cavalcade_common::plan::Probe;
+use cavalcade_common::report::Evidence;
+
+use crate::host::{Host, Process, ProcessId};
+use crate::ready::{self, Patterns, StartedLine};
+
+/// Looks at a node: is its new server ready, and is its old one down. Changes nothing. What cannot be seen counts as not
+/// ready and not down.
+pub async fn probe(host: &dyn Host, probe: Option<&Probe>, old_home: Option<&str>) -> Seen {
+    let mut seen = Seen { ready: false, process: String::new(), age_millis: 0, old_down: true, evidence: Vec::new() };
+    if let Some(probe) = probe {
+        seen.ready = is_ready(host, probe, &mut seen).await;
+    }
+    if let Some(home) = old_home {
+        let down = no_process(host, Path::new(home));
+        seen.old_down = down.holds;
+        seen.evidence.push(down);
+    }
+    seen
+}
+
+/// The form in which a process is named to the controller.
+#[must_use]
+pub fn name(process: &ProcessId) -> String {
+    format!("{}@{}", process.pid, process.start_ticks)
+}
+
+/// Evidence that no process has a home.
+pub fn no_process(host: &dyn Host, home: &Path) -> Evidence {
+    let what = format!("processes with -Dcarbon.home={}", home.display());
+    match host.processes_of(home) {
+        Ok(found) if found.is_empty() => Evidence::holds(what, "none"),
+        Ok(found) => Evidence::fails(what, found.iter().map(|p| name(&p.id)).collect::<Vec<_>>().join(", ")),
+        Err(e) => Evidence::fails(what, format!("/proc cannot be read: {e}")),
+    }
+}
+
+async fn is_ready(host: &dyn Host, probe: &Probe, seen: &mut Seen) -> bool {
+    let home = Path::new(&probe.home);
+    let process = match only_process(host, home) {
+        Ok(process) => process,
+        Err(evidence) => {
+            seen.evidence.push(evidence);
+            return false;
+        }
+    };
+    seen.process = name(&process.id);
+    seen.evidence.push(Evidence::holds("process", format!("{} of {}", seen.process, process.user)));
+    let begun = seen.evidence.len();
+    seen.evidence.extend(of_process(probe, &process));
+    seen.evidence.extend(of_log(host, probe, &process));
+    if seen.evidence[begun..].iter().all(|e| e.holds) {
+        // Rule 15 asks for an answer with a body.
+        seen.evidence.extend(ready::answers(host, &probe.ready, true).await);
+    }
+    seen.evidence.push(same_process(host, home, &process));
+    seen.evidence.iter().all(|e| e.holds)
+}
+
+/// The one process of a home.
+fn only_process(host: &dyn Host, home: &Path) -> Result<Process, Evidence> {
+    let what = format!("process with -Dcarbon.home={}", home.display());
+    let mut found = host.processes_of(home).map_err(|e| Evidence::fails(&what, format!("/proc cannot be read: {e}")))?;
+    match (found.pop(), found.is_empty()) {
+        (Some(process), true) => Ok(process),
+        (Some(_), false) => Err(Evidence::fails(what, format!("{} of them", found.len() + 1))),
+        (None, _) => Err(Evidence::fails(what, "none")),
+    }
+}
+
+fn of_process(probe: &Probe, process: &Process) -> Vec<Evidence> {
+    let mut evidence = Vec::new();
+    if let Some(user) = &probe.run_as
+        && *user != process.user
+    {
+        evidence.push(Evidence::fails("user of the process", format!("{} instead of {user}", process.user)));
+    }
+    for forbidden in &probe.forbid_args {
+        if process.args.iter().any(|a| is_argument(a, forbidden)) {
+            evidence.push(Evidence::fails("command line of the process", format!("it holds {forbidden}")));
+        }
+    }
+    evidence
+}
+
+/// `-Dmigrate` is meant by `-Dmigrate=true` too, and not by `-DmigrateFromVersion`.
+fn is_argument(said: &str, forbidden: &str) -> bool {
+    said.strip_prefix(forbidden).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+fn of_log(host: &dyn Host, probe: &Probe, process: &Process) -> Option<Evidence> {
+    let log = probe.ready.log.as_ref()?;
+    let what = format!("line of this process in {log}");
+    let started = match Patterns::of(&probe.ready) {
+        Ok(patterns) => patterns.started?,
+        Err(fault) => return Some(Evidence::fails(what, fault.message)),
+    };
+    let log = Path::new(&probe.home).join(log);
+    Some(of_started(what, ready::started_line(host, &log, &started, process)))
+}
+
+/// Evidence from a look for the "started" line.
+pub(crate) fn of_started(what: String, line: io::Result<StartedLine>) -> Evidence {
+    match line {
+        Ok(StartedLine::Found(line)) => Evidence::holds(what, line),
+        Ok(StartedLine::Missing) => Evidence::fails(what, "none that says started"),
+        Ok(StartedLine::NotItsOwn { line, why }) => Evidence::fails(what, format!("{line} ({why})")),
+        Err(e) => Evidence::fails(what, format!("the log cannot be read: {e}")),
+    }
+}
+
+/// That the home's only process is still this one.
+pub(crate) fn same_process(host: &dyn Host, home: &Path, before: &Process) -> Evidence {
+    let what = "the same process before and after";
+    match only_process(host, home) {
+        Ok(after) if after.id == before.id => Evidence::holds(what, name(&after.id)),
+        Ok(after) => Evidence::fails(what, format!("{} became {}", name(&before.id), name(&after.id))),
+        Err(evidence) => Evidence::fails(what, evidence.found),
+    }
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

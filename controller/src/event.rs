@@ -1,0 +1,345 @@
+//! Everything that changes the controller's state, as one closed, numbered enum. The journal keeps numbers and bodies;
+//! a number is never used twice. To change the body of an event, add a new number.
+
+use cavalcade_common::id::{AttemptId, Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::plan::{Plan, PlanStep};
+use cavalcade_common::report::{Evidence, Report};
+use serde::{Deserialize, Serialize};
+
+/// A person, as the operator's socket knows them, or the controller's own policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Who(pub String);
+
+impl Who {
+    /// The controller itself, following the plan.
+    #[must_use]
+    pub fn policy() -> Self {
+        Self("policy".to_owned())
+    }
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How far a run may go until somebody says more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Number of the last stage.
+    pub until: Option<u32>,
+    /// Only these nodes. Barriers count all nodes of the plan all the same (10, rule 17).
+    pub nodes: Option<Vec<NodeId>>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// Every step succeeded or was skipped.
+    Done,
+    /// A person cancelled it.
+    Cancelled,
+    /// A superseding plan took over.
+    Superseded,
+}
+
+/// What a person says of a step that nobody else can judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolution {
+    /// Its effect is there: go on behind it.
+    Done,
+    /// Its effect is not there: run it again, in a new attempt.
+    NotDone,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A controller started with this term.
+    EpochTaken {
+        /// The term.
+        epoch: Epoch,
+    },
+    /// A plan became a run.
+    RunOpened {
+        /// The run.
+        run: RunId,
+        /// The plan.
+        plan: Box<Plan>,
+        /// Its digest.
+        sha256: Digest,
+        /// Number of the superseding plan.
+        generation: Generation,
+        /// Who.
+        by: Who,
+        /// How far.
+        scope: Scope,
+        /// Findings and ages that were let pass, with who and why.
+        waived: Vec<String>,
+        /// Finished steps that it takes over from the run it supersedes, with their digests equal.
+        carried: Vec<StepKey>,
+    },
+    /// `apply` again: a new scope.
+    ScopeChanged {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+        /// How far.
+        scope: Scope,
+    },
+    /// A stage was approved.
+    Approved {
+        /// The run.
+        run: RunId,
+        /// The stage's number.
+        stage: u32,
+        /// Who.
+        by: Who,
+        /// What they said.
+        says: String,
+    },
+    /// An attempt is offered to its agent. Written before the command leaves.
+    Offered {
+        /// Which.
+        attempt: AttemptId,
+        /// The host.
+        host: HostId,
+    },
+    /// An agent's report. Written before it is acked.
+    Reported {
+        /// The host.
+        host: HostId,
+        /// Identity of its ledger.
+        incarnation: Incarnation,
+        /// Sequence in its ledger.
+        seq: u64,
+        /// The report.
+        report: Report,
+    },
+    /// An agent came with this ledger for the first time, or with a new one, or with one that is behind: what was under
+    /// way on the host is Indeterminate then (10, rule 2).
+    HostMet {
+        /// The host.
+        host: HostId,
+        /// Identity of its ledger.
+        incarnation: Incarnation,
+        /// Highest sequence that the agent has given.
+        last_seq: u64,
+    },
+    /// A probe saw this process as the node's new server. From here on a permit may count it (10, rule 15).
+    ServerSeen {
+        /// The node.
+        node: NodeId,
+        /// The process (`pid@start`).
+        process: String,
+    },
+    /// A permit was given.
+    Permitted {
+        /// The attempt that launches.
+        attempt: AttemptId,
+        /// The question's nonce.
+        nonce: String,
+        /// What was shown.
+        evidence: Vec<Evidence>,
+    },
+    /// The run pauses: nothing new is offered.
+    Paused {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+    },
+    /// It goes on.
+    Resumed {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+    },
+    /// It is cancelled: nothing new is offered; what is under way ends.
+    Cancelled {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// A step is left out by a person.
+    Skipped {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// A step gets another attempt.
+    Retried {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// A person decided what became of a step.
+    Resolved {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Who.
+        by: Who,
+        /// What.
+        resolution: Resolution,
+        /// Why, or which evidence.
+        why: String,
+    },
+    /// New patterns judged the stored output of a job.
+    Rejudged {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Who.
+        by: Who,
+        /// Whether all of it holds now.
+        holds: bool,
+        /// The judgement.
+        evidence: Vec<Evidence>,
+    },
+    /// A person ended a never-interrupted job.
+    JobStopped {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// A database was restored: every step that changed it since is open again (10, rule 23).
+    DatabaseRestored {
+        /// The run.
+        run: RunId,
+        /// The database.
+        database: String,
+        /// Who.
+        by: Who,
+        /// Steps that are open again.
+        reopened: Vec<StepKey>,
+    },
+    /// A person ordered a step beside the plan (a restore).
+    StepAdded {
+        /// The run.
+        run: RunId,
+        /// The step, in stage 0.
+        step: Box<PlanStep>,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// The run is over.
+    RunClosed {
+        /// The run.
+        run: RunId,
+        /// How.
+        result: RunResult,
+    },
+}
+
+/// A stored event that this program does not understand.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Its number and its body do not fit.
+    #[error("the journal's entry has number {stored}, its body is event {found}")]
+    Number {
+        /// As stored.
+        stored: u32,
+        /// As read.
+        found: u32,
+    },
+    /// Its body cannot be read: a newer program wrote it.
+    #[error("the journal's entry {number} cannot be read by this program")]
+    Body {
+        /// The number.
+        number: u32,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Event {
+    /// The stable number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        match self {
+            Self::EpochTaken { .. } => 1,
+            Self::RunOpened { .. } => 2,
+            Self::ScopeChanged { .. } => 3,
+            Self::Approved { .. } => 4,
+            Self::Offered { .. } => 5,
+            Self::Reported { .. } => 6,
+            Self::HostMet { .. } => 7,
+            Self::ServerSeen { .. } => 8,
+            Self::Permitted { .. } => 9,
+            Self::Paused { .. } => 10,
+            Self::Resumed { .. } => 11,
+            Self::Cancelled { .. } => 12,
+            Self::Skipped { .. } => 13,
+            Self::Retried { .. } => 14,
+            Self::Resolved { .. } => 15,
+            Self::Rejudged { .. } => 16,
+            Self::JobStopped { .. } => 17,
+            Self::DatabaseRestored { .. } => 18,
+            Self::RunClosed { .. } => 19,
+            Self::StepAdded { .. } => 20,
+        }
+    }
+
+    /// The run that it belongs to, for the journal's index.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::EpochTaken { .. } | Self::HostMet { .. } | Self::ServerSeen { .. } => None,
+            Self::Offered { attempt, .. } | Self::Permitted { attempt, .. } => Some(&attempt.run),
+            Self::Reported { report, .. } => Some(&report.attempt().run),
+            Self::RunOpened { run, .. }
+            | Self::ScopeChanged { run, .. }
+            | Self::Approved { run, .. }
+            | Self::Paused { run, .. }
+            | Self::Resumed { run, .. }
+            | Self::Cancelled { run, .. }
+            | Self::Skipped { run, .. }
+            | Self::Retried { run, .. }
+            | Self::Resolved { run, .. }
+            | Self::Rejudged { run, .. }
+            | Self::JobStopped { run, .. }
+            | Self::DatabaseRestored { run, .. }
+            | Self::StepAdded { run, .. }
+            | Self::RunClosed { run, .. } => Some(run),
+        }
+    }
+
+    /// Reads a stored event.
+    ///
+    /// # Errors
+    /// See [`EventError`].
+    pub fn read(number: u32, body: serde_json::Value) -> Result<Self, EventError> {
+        let event: Self = serde_json::from_value(body).map_err(|source| EventError::Body { number, source })?;
+        if event.number() == number { Ok(event) } else { Err(EventError::Number { stored: number, found: event.number() }) }
+    }
+}

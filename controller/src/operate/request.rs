@@ -1,0 +1,235 @@
+//! Requests and answers of the operator's socket, by method. Both ends are this program.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::error::Fault;
+use cavalcade_common::id::{Digest, NodeId, StepKey};
+use cavalcade_common::report::Preview;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{Resolution, Scope};
+
+/// `Facts`: gathers facts of all nodes of a fleet. The fleet file travels as text; the controller resolves nothing of it
+/// but names, hosts and homes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactsRequest {
+    /// Nodes as the fleet file has them.
+    pub nodes: Vec<cavalcade_common::plan::PlanNode>,
+    /// Further paths whose file system is measured, by host.
+    pub paths: BTreeMap<String, Vec<String>>,
+}
+
+/// Answer of `Facts`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FactsAnswer {
+    /// Facts by node.
+    pub facts: BTreeMap<NodeId, Value>,
+    /// What could not be gathered.
+    pub faults: Vec<Fault>,
+    /// When they were gathered.
+    pub at: jiff::Timestamp,
+}
+
+/// `ArtifactHas`: which of these are in the store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactHasRequest {
+    /// Digests.
+    pub sha256: Vec<Digest>,
+}
+
+/// Answer of `ArtifactHas`: the sizes of those that are there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactHasAnswer {
+    /// Size by digest.
+    pub sizes: BTreeMap<Digest, u64>,
+}
+
+/// Head of `ArtifactPut`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactPutRequest {
+    /// The digest that it must have.
+    pub sha256: Option<Digest>,
+}
+
+/// Answer of `ArtifactPut`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactPutAnswer {
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// `Preview`: what the steps of a plan would do. Answers are a stream of [`PreviewItem`], node by node in the plan's order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PreviewRequest {
+    /// The plan file's text.
+    pub plan: String,
+    /// Only these nodes.
+    pub nodes: Option<Vec<NodeId>>,
+}
+
+/// One item of a preview.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PreviewItem {
+    /// The step.
+    pub step: StepKey,
+    /// What it would do, or why nobody can say now.
+    pub preview: Result<Preview, Fault>,
+}
+
+/// `Apply`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApplyRequest {
+    /// The plan file's text.
+    pub plan: String,
+    /// How far.
+    pub scope: Scope,
+    /// The run that it takes over.
+    pub supersedes: Option<String>,
+    /// Whether a plan older than 24 h, or changed facts, are let pass.
+    pub stale_ok: bool,
+    /// The plan's digest, typed by the person, where the plan has a point of no return.
+    pub confirm: Option<String>,
+}
+
+/// Verbs on the open run: `Pause`, `Resume`, `Cancel`, `Approve`, `Retry`, `Skip`, `Resolve`, `Rejudge`, `StopJob`,
+/// `Restore`. Each reads the fields that it needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerbRequest {
+    /// The step.
+    pub step: Option<StepKey>,
+    /// Number of the stage.
+    pub stage: Option<u32>,
+    /// Why, or what is said.
+    pub why: String,
+    /// The journal position that the operator saw.
+    pub at: Option<u64>,
+    /// For `Resolve`.
+    pub resolution: Option<Resolution>,
+    /// For `Rejudge`: the evidence that counts now; without it the plan's own.
+    pub evidence: Option<cavalcade_common::action::Evidence>,
+    /// For `Restore`.
+    pub database: Option<String>,
+}
+
+/// Answer of `Apply` and of the verbs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerbAnswer {
+    /// The run.
+    pub run: String,
+    /// Journal position behind the verb.
+    pub position: u64,
+    /// A sentence for the operator.
+    pub says: String,
+}
+
+/// `Status` and `Watch` ask with this; the answer is [`crate::view::document::Status`], for `Watch` again after changes,
+/// at most five times a second.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StatusRequest {
+    /// Only this run.
+    pub run: Option<String>,
+}
+
+/// `Report`: everything about one run, for the report. The answer is [`ReportAnswer`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReportRequest {
+    /// The run, or the digest (or its beginning) of its plan; without it the newest run.
+    pub run: Option<String>,
+}
+
+/// Answer of `Report`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// The run as the status document shows it.
+    pub run: crate::view::document::RunStatus,
+    /// The plan.
+    pub plan: Box<cavalcade_common::plan::Plan>,
+    /// Outcomes by step.
+    pub outcomes: BTreeMap<String, cavalcade_common::report::Outcome>,
+    /// What persons decided: time, who, verb, on what, why.
+    pub decisions: Vec<DecisionLine>,
+    /// What was let pass.
+    pub waived: Vec<String>,
+    /// Outcomes that came too late and were not applied.
+    pub superseded: Vec<String>,
+    /// Number of lines in the central log by step, and the first and last address.
+    pub log_ranges: BTreeMap<String, LogRange>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DecisionLine {
+    /// When.
+    pub at: jiff::Timestamp,
+    /// Journal position.
+    pub position: u64,
+    /// Who.
+    pub by: String,
+    /// The verb.
+    pub verb: String,
+    /// On what.
+    pub on: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Where a step's lines are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogRange {
+    /// Address of the first line.
+    pub first: String,
+    /// Address of the last line.
+    pub last: String,
+    /// How many.
+    pub lines: u64,
+}
+
+/// `TokenCreate`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// The host.
+    pub host: String,
+    /// Time to live in seconds; without it 15 minutes.
+    pub ttl_seconds: Option<u64>,
+}
+
+/// Answer of `TokenCreate`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The token. Shown once.
+    pub token: String,
+    /// Until when it can be used.
+    pub expires: jiff::Timestamp,
+    /// Address of the enrolment listener, as agents reach it.
+    pub enrol_at: String,
+}
+
+/// `Logs`: lines of the central log; the answers are [`crate::logs::LogLine`]s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogsRequest {
+    /// Nodes, as globs (`is-*`); none: all.
+    pub nodes: Vec<String>,
+    /// Streams, as globs; none: all.
+    pub streams: Vec<String>,
+    /// Steps (`4.6`); none: all.
+    pub steps: Vec<String>,
+    /// Only this run.
+    pub run: Option<String>,
+    /// From this time on.
+    pub since: Option<jiff::Timestamp>,
+    /// Up to this time.
+    pub until: Option<jiff::Timestamp>,
+    /// Regular expression.
+    pub grep: Option<String>,
+    /// This level and worse.
+    pub level: Option<String>,
+    /// From this address on.
+    pub from: Option<String>,
+    /// Go on with new lines.
+    pub follow: bool,
+    /// At most this many lines, the newest ones; without it all.
+    pub tail: Option<usize>,
+}

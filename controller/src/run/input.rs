@@ -1,0 +1,179 @@
+//! What the run loop takes in.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::error::Fault;
+use cavalcade_common::id::{HostId, RunId, StepKey};
+use cavalcade_common::message::{Answer, Ask, FromAgent, Hello, ToAgent};
+use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::report::Evidence;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::event::{Resolution, Scope, Who};
+
+/// Number of a session in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// An input of the run loop.
+#[derive(Debug)]
+pub enum Input {
+    /// An agent said hello.
+    SessionUp {
+        /// The host, from its certificate.
+        host: HostId,
+        /// The session.
+        session: SessionId,
+        /// Its hello.
+        hello: Box<Hello>,
+        /// Towards the agent. Bounded: a session whose queue is full is cut, since its peer stopped reading.
+        to: mpsc::Sender<ToAgent>,
+    },
+    /// A message of a session.
+    Message {
+        /// The host.
+        host: HostId,
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: FromAgent,
+    },
+    /// A session ended.
+    SessionDown {
+        /// The host.
+        host: HostId,
+        /// The session.
+        session: SessionId,
+    },
+    /// An operator's verb.
+    Verb {
+        /// Who.
+        who: Who,
+        /// What.
+        verb: Verb,
+        /// Where the answer goes, once it is durable.
+        reply: oneshot::Sender<Result<Done, Fault>>,
+    },
+    /// A question to an agent that changes nothing.
+    Ask {
+        /// The host.
+        host: HostId,
+        /// The question.
+        ask: Ask,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Fault>>,
+    },
+}
+
+/// An operator's verb. Those on a step carry the journal position that the operator saw (10, rule 19).
+#[derive(Debug, Clone)]
+pub enum Verb {
+    /// Open a run for a plan, or go on with the one that it has.
+    Apply {
+        /// The plan.
+        plan: Box<HashedPlan>,
+        /// How far.
+        scope: Scope,
+        /// What is let pass.
+        waived: Vec<String>,
+        /// The run that it takes over.
+        supersedes: Option<RunId>,
+    },
+    /// Pause.
+    Pause,
+    /// Resume.
+    Resume,
+    /// Cancel.
+    Cancel {
+        /// Why.
+        why: String,
+    },
+    /// Approve a stage.
+    Approve {
+        /// Its number.
+        stage: u32,
+        /// What is said.
+        says: String,
+    },
+    /// Another attempt.
+    Retry {
+        /// The step.
+        step: StepKey,
+        /// Why.
+        why: String,
+        /// What the operator saw.
+        at: Option<u64>,
+    },
+    /// Leave a step out.
+    Skip {
+        /// The step.
+        step: StepKey,
+        /// Why.
+        why: String,
+        /// What the operator saw.
+        at: Option<u64>,
+    },
+    /// Decide what became of a step.
+    Resolve {
+        /// The step.
+        step: StepKey,
+        /// What.
+        resolution: Resolution,
+        /// Why, or which evidence.
+        why: String,
+        /// What the operator saw.
+        at: Option<u64>,
+    },
+    /// Take a new judgement of a job's stored output.
+    Rejudge {
+        /// The step.
+        step: StepKey,
+        /// The judgement of the agent that has the output.
+        evidence: Vec<Evidence>,
+    },
+    /// End a never-interrupted job.
+    StopJob {
+        /// The step.
+        step: StepKey,
+        /// Why.
+        why: String,
+        /// What the operator saw.
+        at: Option<u64>,
+    },
+    /// Restore a database from its backup.
+    Restore {
+        /// Its name.
+        database: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The answer to a verb.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The run.
+    pub run: RunId,
+    /// Journal position behind the verb's events.
+    pub position: u64,
+    /// A sentence for the operator.
+    pub says: String,
+}
+
+/// What a session's peer told of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connected {
+    /// The session.
+    pub session: SessionId,
+    /// Version of the agent's program.
+    pub program: String,
+    /// Difference of its wall clock to ours, in milliseconds.
+    pub skew_millis: i64,
+    /// Its resident memory in KiB, from its last heartbeat.
+    pub resident_kib: u64,
+    /// Monotonic time of the last message.
+    pub heard: std::time::Duration,
+}
+
+/// Hosts that are connected.
+pub type ConnectedHosts = BTreeMap<HostId, Connected>;

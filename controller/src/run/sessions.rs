@@ -1,0 +1,300 @@
+//! What the loop does with sessions and their messages.
+
+use std::time::Duration;
+
+use cavalcade_common::codes;
+use cavalcade_common::error::Fault;
+use cavalcade_common::id::{AttemptId, HostId, NodeId};
+use cavalcade_common::message::{Answer, Ask, FromAgent, Hello, LINK_VERSION, Seen, ToAgent};
+use cavalcade_common::report::{Ending, Report};
+use tokio::sync::{mpsc, oneshot};
+
+use super::input::{Connected, SessionId};
+use super::permit::PermitQuery;
+use super::{GIVEN_BACK_PAUSE, Link, RunLoop};
+use crate::event::Event;
+use crate::state::step::Phase;
+
+impl RunLoop {
+    pub(super) fn session_up(&mut self, host: HostId, session: SessionId, hello: &Hello, to: mpsc::Sender<ToAgent>) {
+        let refusal = if hello.version != LINK_VERSION {
+            Some(format!("the agent speaks version {} of the link, this controller {LINK_VERSION}", hello.version))
+        } else if hello.host != host {
+            Some(format!("the agent calls itself {}, its certificate says {host}", hello.host))
+        } else if hello.highest_epoch > self.state.epoch {
+            Some(format!(
+                "the agent has obeyed term {}, this controller has {}: its journal is behind",
+                hello.highest_epoch.0, self.state.epoch.0
+            ))
+        } else {
+            None
+        };
+        if let Some(why) = refusal {
+            tracing::error!(%host, %why, "session refused");
+            // The queue is new and empty: there is room. A peer that is gone needs no answer.
+            let _ = to.try_send(ToAgent::Refuse { why });
+            return;
+        }
+        let known = self.state.hosts.get(&host);
+        let continues = known.is_some_and(|h| h.incarnation == hello.incarnation && h.last_seq <= hello.last_seq);
+        if !continues {
+            let (incarnation, last_seq) = (hello.incarnation.clone(), hello.last_seq);
+            self.happen_or_log(Event::HostMet { host: host.clone(), incarnation, last_seq });
+        }
+        let skew_millis = i64::try_from(self.clock.now().duration_since(hello.now).as_millis()).unwrap_or(i64::MAX);
+        let connected =
+            Connected { session, program: hello.program.clone(), skew_millis, resident_kib: 0, heard: self.world.now };
+        self.connected.insert(host.clone(), connected);
+        self.world.connected.insert(host.clone());
+        self.links.insert(host.clone(), Link { session, to });
+        let acked = self.state.hosts.get(&host).map_or(0, |h| h.last_seq);
+        self.outbox.push((host.clone(), ToAgent::Welcome { epoch: self.state.epoch, acked }));
+        self.offer_again(&host);
+    }
+
+    /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
+    fn offer_again(&mut self, host: &HostId) {
+        let attempts: Vec<AttemptId> = self
+            .state
+            .open_runs()
+            .flat_map(|run| {
+                run.all_steps().filter(|s| &s.host == host).filter_map(|s| {
+                    let state = run.step(&s.key).filter(|state| state.phase.is_under_way())?;
+                    Some(AttemptId { run: run.id.clone(), step: s.key.clone(), number: state.attempt })
+                })
+            })
+            .collect();
+        for attempt in attempts {
+            self.send_offer(host, &attempt);
+        }
+    }
+
+    pub(super) fn session_down(&mut self, host: &HostId, session: SessionId) {
+        if self.links.get(host).is_none_or(|l| l.session != session) {
+            return;
+        }
+        self.links.remove(host);
+        self.connected.remove(host);
+        self.world.connected.remove(host);
+        let lost: Vec<u64> = self.asks.iter().filter(|(_, (h, _))| h == host).map(|(id, _)| *id).collect();
+        for id in lost {
+            if let Some((_, reply)) = self.asks.remove(&id) {
+                let _ = reply.send(Err(unreachable_host(host)));
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, host: &HostId, message: FromAgent) {
+        if let Some(connected) = self.connected.get_mut(host) {
+            connected.heard = self.world.now;
+        }
+        match message {
+            FromAgent::Hello(_) => tracing::warn!(%host, "a second hello in one session is left out"),
+            FromAgent::Report { seq, report } => self.report(host, seq, report),
+            FromAgent::Progress { attempt, progress } => {
+                if self.is_current(host, &attempt) {
+                    self.progress.insert(attempt, (self.world.now, progress));
+                }
+            }
+            FromAgent::Heartbeat(beat) => {
+                if let Some(connected) = self.connected.get_mut(host) {
+                    connected.resident_kib = beat.resident_kib;
+                }
+                self.outbox.push((host.clone(), ToAgent::Heartbeat { count: beat.count }));
+                self.offer_lost(host);
+            }
+            FromAgent::AskPermit { nonce, attempt } => self.ask_permit(host, nonce, attempt),
+            FromAgent::Probed { id, node, seen } => self.probed(id, &node, seen),
+            FromAgent::Answer { id, answer } => self.answered(host, id, answer),
+        }
+    }
+
+    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat.
+    fn offer_lost(&mut self, host: &HostId) {
+        let lost: Vec<AttemptId> = self
+            .state
+            .open_runs()
+            .flat_map(|run| {
+                run.all_steps().filter(|s| &s.host == host).filter_map(|s| {
+                    let state = run.step(&s.key).filter(|state| state.phase == Phase::Offered)?;
+                    Some(AttemptId { run: run.id.clone(), step: s.key.clone(), number: state.attempt })
+                })
+            })
+            .collect();
+        for attempt in lost {
+            self.send_offer(host, &attempt);
+        }
+    }
+
+    /// Whether this host has the current attempt of the step: an agent speaks for its own nodes only.
+    fn is_current(&self, host: &HostId, attempt: &AttemptId) -> bool {
+        self.state.runs.get(&attempt.run).is_some_and(|run| {
+            run.plan_step(&attempt.step).is_some_and(|s| &s.host == host)
+                && run.step(&attempt.step).is_some_and(|s| s.attempt == attempt.number && s.phase.is_under_way())
+        })
+    }
+
+    fn report(&mut self, host: &HostId, seq: u64, report: Report) {
+        let Some(known) = self.state.hosts.get(host) else { return };
+        let last = known.last_seq;
+        if seq > last + 1 {
+            // Something before it is under way or was lost: it comes again, in order.
+            return;
+        }
+        if seq == last + 1 {
+            let attempt = report.attempt().clone();
+            let foreign =
+                self.state.runs.get(&attempt.run).is_some_and(|run| run.plan_step(&attempt.step).is_none_or(|s| &s.host != host));
+            if foreign {
+                tracing::error!(%host, %attempt, "an agent reported a step of another host; the session is cut");
+                if let Some(link) = self.links.get(host) {
+                    let session = link.session;
+                    self.session_down(host, session);
+                }
+                return;
+            }
+            let incarnation = known.incarnation.clone();
+            let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
+            let pause = self.pause_after(&report);
+            let restored = self.restored_by(&report);
+            if !self.happen_or_log(Event::Reported { host: host.clone(), incarnation, seq, report }) {
+                return;
+            }
+            if let Some(pause) = pause {
+                self.pause_step(attempt.step.clone(), pause);
+            }
+            if let Some(event) = restored {
+                self.happen_or_log(event);
+            }
+            if ended {
+                self.progress.remove(&attempt);
+            }
+        }
+        let acked = self.state.hosts.get(host).map_or(0, |h| h.last_seq);
+        self.outbox.push((host.clone(), ToAgent::Ack { seq: acked }));
+    }
+
+    /// How long the step rests after this report.
+    fn pause_after(&self, report: &Report) -> Option<Duration> {
+        let attempt = report.attempt();
+        match report {
+            Report::Abandoned { .. } => Some(GIVEN_BACK_PAUSE),
+            Report::Ended { outcome, .. } if outcome.ending == Ending::Failed => {
+                let run = self.state.runs.get(&attempt.run)?;
+                let wait = run.plan_step(&attempt.step)?.retry.wait;
+                let failures = run.step(&attempt.step)?.failures;
+                Some(wait.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(wait.saturating_mul(10)))
+            }
+            Report::Accepted { .. } | Report::Began { .. } | Report::WorkEnded { .. } | Report::Ended { .. } => None,
+        }
+    }
+
+    fn probed(&mut self, id: u64, node: &NodeId, seen: Seen) {
+        let Some((asked, permit)) = self.probes.remove(&id) else { return };
+        if &asked != node {
+            tracing::warn!(%node, %asked, "a probe was answered for another node");
+            return;
+        }
+        let at = self.world.now.saturating_sub(Duration::from_millis(seen.age_millis));
+        let journaled = self.state.servers.get(node).cloned();
+        if let Some(nonce) = permit {
+            self.permit_look(&nonce, node, &seen, journaled.as_ref());
+        }
+        if seen.ready && journaled.as_ref() != Some(&seen.process) {
+            self.happen_or_log(Event::ServerSeen { node: node.clone(), process: seen.process.clone() });
+        }
+        self.world.seen.insert(node.clone(), (at, seen));
+    }
+
+    fn ask_permit(&mut self, host: &HostId, nonce: String, attempt: AttemptId) {
+        if self.permits.contains_key(&nonce) {
+            return;
+        }
+        if !self.is_current(host, &attempt) {
+            let answer = Err("the attempt is not the current one".to_owned());
+            self.outbox.push((host.clone(), ToAgent::Permit { nonce, answer }));
+            return;
+        }
+        let Some(run) = self.state.runs.get(&attempt.run) else { return };
+        let Some(step) = run.plan_step(&attempt.step) else { return };
+        let query = PermitQuery::new(host.clone(), attempt.clone(), step, self.world.now);
+        let nodes = query.nodes();
+        self.permits.insert(nonce.clone(), query);
+        if nodes.is_empty() {
+            self.give_permit(&nonce);
+        }
+        for node in nodes {
+            self.send_probe(&attempt.run, &node, Some(nonce.clone()));
+        }
+    }
+
+    fn permit_look(&mut self, nonce: &str, node: &NodeId, seen: &Seen, journaled: Option<&String>) {
+        let Some(query) = self.permits.get_mut(nonce) else { return };
+        match query.take(node, seen, journaled) {
+            Err(missing) => self.refuse_permit(nonce, missing),
+            Ok(()) => {
+                if query.missing().is_empty() {
+                    self.give_permit(nonce);
+                }
+            }
+        }
+    }
+
+    fn give_permit(&mut self, nonce: &str) {
+        let Some(query) = self.permits.remove(nonce) else { return };
+        let (host, attempt) = (query.host.clone(), query.attempt.clone());
+        let evidence = query.evidence();
+        let event = Event::Permitted { attempt, nonce: nonce.to_owned(), evidence: evidence.clone() };
+        if self.happen_or_log(event) {
+            self.outbox.push((host, ToAgent::Permit { nonce: nonce.to_owned(), answer: Ok(evidence) }));
+        }
+    }
+
+    fn refuse_permit(&mut self, nonce: &str, missing: String) {
+        let Some(query) = self.permits.remove(nonce) else { return };
+        self.outbox.push((query.host, ToAgent::Permit { nonce: nonce.to_owned(), answer: Err(missing) }));
+    }
+
+    pub(super) fn expire_permits(&mut self) {
+        let late: Vec<(String, String)> = self
+            .permits
+            .iter()
+            .filter(|(_, q)| q.deadline <= self.world.now)
+            .map(|(nonce, q)| {
+                let nodes: Vec<&str> = q.missing().into_iter().map(NodeId::as_str).collect();
+                (nonce.clone(), format!("no answer of {} within 20 s", nodes.join(", ")))
+            })
+            .collect();
+        for (nonce, why) in late {
+            self.refuse_permit(&nonce, why);
+        }
+        // Answers that never came: the nodes are asked again under new numbers.
+        while self.probes.len() > 4096 {
+            self.probes.pop_first();
+        }
+    }
+
+    pub(super) fn ask(&mut self, host: HostId, ask: Ask, reply: oneshot::Sender<Result<Answer, Fault>>) {
+        if !self.links.contains_key(&host) {
+            let _ = reply.send(Err(unreachable_host(&host)));
+            return;
+        }
+        let id = self.id();
+        self.asks.insert(id, (host.clone(), reply));
+        self.outbox.push((host, ToAgent::Ask { id, ask: Box::new(ask) }));
+    }
+
+    fn answered(&mut self, host: &HostId, id: u64, answer: Result<Answer, String>) {
+        let Some((asked, reply)) = self.asks.remove(&id) else { return };
+        let answer = if &asked == host {
+            answer.map_err(|why| Fault::new(codes::run::AGENT_ANSWER, why).on(host))
+        } else {
+            Err(Fault::new(codes::run::AGENT_ANSWER, "another host answered").on(host))
+        };
+        let _ = reply.send(answer);
+    }
+}
+
+fn unreachable_host(host: &HostId) -> Fault {
+    Fault::new(codes::run::HOST_UNREACHABLE, format!("the agent of {host} is not connected")).on(host)
+}

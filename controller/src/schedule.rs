@@ -1,0 +1,322 @@
+//! The scheduler: (plan, state, world) -> what to do now and what everything else waits for. Pure: no I/O, no clock, no
+//! hidden memory; the same inputs give the same answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cavalcade_common::action::Class;
+use cavalcade_common::id::{AttemptId, HostId, NodeId, RunId, StepKey};
+use cavalcade_common::message::Seen;
+use cavalcade_common::plan::{Need, PlanNode, PlanStage, PlanStep};
+use serde::{Deserialize, Serialize};
+
+use crate::event::RunResult;
+use crate::state::step::Phase;
+use crate::state::transition::may_close;
+use crate::state::{Mode, RunState, State};
+
+/// Oldest probe that still counts (promise 3).
+pub const PROBE_AGE: Duration = Duration::from_secs(60);
+/// A need that is not shown is looked at again after this long.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// What the controller sees now and does not journal.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// Monotonic time.
+    pub now: Duration,
+    /// Hosts with an open session.
+    pub connected: BTreeSet<HostId>,
+    /// Last probe of each node's servers, with the monotonic time that its evidence counts from.
+    pub seen: BTreeMap<NodeId, (Duration, Seen)>,
+    /// When each node was asked last.
+    pub asked: BTreeMap<NodeId, Duration>,
+    /// Steps that are not offered again before this time.
+    pub not_before: BTreeMap<StepKey, Duration>,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Offer a new attempt of this step.
+    Offer {
+        /// Which.
+        attempt: AttemptId,
+        /// The host.
+        host: HostId,
+    },
+    /// Look at a node's servers.
+    Probe {
+        /// The run whose plan says how.
+        run: RunId,
+        /// The node.
+        node: NodeId,
+    },
+    /// The retry policy gives a failed step another attempt.
+    Retry {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+    },
+    /// The run is over.
+    Close {
+        /// The run.
+        run: RunId,
+        /// How.
+        result: RunResult,
+    },
+}
+
+/// What a step or stage waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The step, or `None` where a whole stage waits.
+    pub step: Option<StepKey>,
+    /// Number of the stage.
+    pub stage: u32,
+    /// What for, in words.
+    pub why: String,
+    /// Whether only a person can end it.
+    pub person: bool,
+}
+
+/// The scheduler's answer for one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// What to do.
+    pub decisions: Vec<Decision>,
+    /// What the rest waits for.
+    pub waits: Vec<Wait>,
+}
+
+/// Decides for one run.
+#[must_use]
+pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
+    let mut s = Scheduler { state, run, world, out: Schedule::default(), probes: BTreeSet::new() };
+    if let Some(result) = may_close(run) {
+        s.out.decisions.push(Decision::Close { run: run.id.clone(), result });
+        return s.out;
+    }
+    s.under_way();
+    match &run.mode {
+        Mode::Closed(_) => return s.out,
+        Mode::Paused { by } => s.wait_stage(0, format!("paused by {by}: cavalcade resume"), true),
+        Mode::Cancelling { .. } => s.wait_stage(0, "cancelled: what is under way ends first".to_owned(), false),
+        Mode::Going => {
+            for step in run.extra.values() {
+                s.ordered(step);
+            }
+            for stage in &run.plan.plan.stages {
+                s.stage(stage);
+            }
+        }
+    }
+    s.out
+}
+
+struct Scheduler<'a> {
+    state: &'a State,
+    run: &'a RunState,
+    world: &'a World,
+    out: Schedule,
+    probes: BTreeSet<NodeId>,
+}
+
+impl Scheduler<'_> {
+    fn wait_stage(&mut self, stage: u32, why: String, person: bool) {
+        self.out.waits.push(Wait { step: None, stage, why, person });
+    }
+
+    fn wait(&mut self, step: &PlanStep, why: String, person: bool) {
+        self.out.waits.push(Wait { step: Some(step.key.clone()), stage: step.key.stage, why, person });
+    }
+
+    /// Names what steps wait for that are at an agent which is not connected.
+    fn under_way(&mut self) {
+        for step in self.run.all_steps() {
+            let under_way = self.run.step(&step.key).is_some_and(|s| s.phase.is_under_way());
+            if under_way && !self.world.connected.contains(&step.host) {
+                self.wait(step, format!("{} is unreachable; its work there may still go on", step.host), false);
+            }
+        }
+    }
+
+    /// A step that a person ordered beside the plan.
+    fn ordered(&mut self, step: &PlanStep) {
+        let Some(state) = self.run.step(&step.key) else { return };
+        match state.phase {
+            Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
+            Phase::Failed | Phase::Indeterminate => {
+                self.wait(step, "a person: the step that was ordered did not succeed".to_owned(), true)
+            }
+            Phase::Offered | Phase::Accepted | Phase::Running | Phase::Succeeded | Phase::Skipped | Phase::Cancelled => {}
+        }
+    }
+
+    fn stage(&mut self, stage: &PlanStage) {
+        // What a person ordered comes first: the stages go on when it is done.
+        if self.run.extra.keys().any(|k| self.run.step(k).is_some_and(|s| !s.phase.is_finished())) {
+            return self.wait_stage(stage.number, "a step that a person ordered".to_owned(), false);
+        }
+        if self.run.stage_finished(stage) {
+            return;
+        }
+        let stages = &self.run.plan.plan.stages;
+        let before =
+            stage.after.iter().filter_map(|n| stages.iter().find(|g| g.number == *n)).find(|g| !self.run.stage_finished(g));
+        if let Some(before) = before {
+            let why = format!("stage {} {}", before.number, before.id);
+            return self.wait_stage(stage.number, why, false);
+        }
+        if self.run.scope.until.is_some_and(|until| stage.number > until) {
+            return self.wait_stage(stage.number, "behind --until: cavalcade apply without it goes on".to_owned(), true);
+        }
+        if let Some(approval) = &stage.approval
+            && !self.run.approvals.contains_key(&stage.number)
+        {
+            let why = format!("approval of {}: cavalcade approve {}", approval.by, stage.number);
+            return self.wait_stage(stage.number, why, true);
+        }
+        self.batch(stage);
+    }
+
+    /// Lets as many nodes work as batch, canary and failure budget allow.
+    fn batch(&mut self, stage: &PlanStage) {
+        let mut done = 0;
+        let mut failed = Vec::new();
+        let mut active: Vec<&NodeId> = Vec::new();
+        let mut fresh: Vec<&NodeId> = Vec::new();
+        for node in &stage.nodes {
+            let mut steps = stage.steps.iter().filter(|s| &s.key.node == node).filter_map(|s| self.run.step(&s.key)).peekable();
+            let phases: Vec<Phase> = steps.by_ref().map(|s| s.phase).collect();
+            if phases.iter().all(|p| p.is_finished()) {
+                done += 1;
+            } else if phases.iter().any(|p| matches!(p, Phase::Failed | Phase::Indeterminate)) {
+                failed.push(node);
+                active.push(node);
+            } else if phases.iter().any(|p| *p != Phase::Pending) {
+                active.push(node);
+            } else {
+                fresh.push(node);
+            }
+        }
+        for node in &active {
+            self.node(stage, node);
+        }
+        let budget = stage.batch.failure_budget as usize;
+        if failed.len() > budget && !fresh.is_empty() {
+            let why = format!(
+                "{} {} done, {} failed, {} not started; budget {budget}, used up",
+                stage.nodes.len(),
+                done,
+                failed.len(),
+                fresh.len()
+            );
+            return self.wait_stage(stage.number, why, true);
+        }
+        let width = if done < stage.batch.canary as usize { 1 } else { stage.batch.size.max(1) as usize };
+        let at_work = active.len() - failed.len();
+        let next: Vec<&NodeId> = fresh
+            .into_iter()
+            .filter(|n| self.run.scope.nodes.as_ref().is_none_or(|only| only.contains(n)))
+            .take(width.saturating_sub(at_work))
+            .collect();
+        for node in next {
+            self.node(stage, node);
+        }
+    }
+
+    /// The first step of a node that is not finished.
+    fn node(&mut self, stage: &PlanStage, node: &NodeId) {
+        let next = stage.steps.iter().filter(|s| &s.key.node == node).find(|s| !self.run.finished(s));
+        let Some(step) = next else { return };
+        let Some(state) = self.run.step(&step.key) else { return };
+        match state.phase {
+            Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
+            Phase::Failed => self.failed(step, state.failures),
+            Phase::Indeterminate => self.wait(step, format!("a person: cavalcade resolve {}", step.key), true),
+            Phase::Cancelled => self.wait(step, "cancelled".to_owned(), true),
+            Phase::Offered | Phase::Accepted | Phase::Running | Phase::Succeeded | Phase::Skipped => {}
+        }
+    }
+
+    fn failed(&mut self, step: &PlanStep, failures: u32) {
+        let may_repeat = step.action.class() != Class::Operator;
+        if !may_repeat || failures > step.retry.times {
+            return self.wait(step, format!("a person: it failed; cavalcade retry {}", step.key), true);
+        }
+        if self.too_early(&step.key) {
+            return self.wait(step, "the pause before its next attempt".to_owned(), false);
+        }
+        self.out.decisions.push(Decision::Retry { run: self.run.id.clone(), step: step.key.clone() });
+    }
+
+    fn too_early(&self, key: &StepKey) -> bool {
+        self.world.not_before.get(key).is_some_and(|t| *t > self.world.now)
+    }
+
+    fn pending(&mut self, step: &PlanStep, attempt: u32, given_back: Option<&str>) {
+        if !self.world.connected.contains(&step.host) {
+            return self.wait(step, format!("the agent of {} is not connected", step.host), false);
+        }
+        for need in &step.needs {
+            if let Some(missing) = self.missing(need) {
+                return self.wait(step, missing, false);
+            }
+        }
+        if self.too_early(&step.key) {
+            let why = given_back.map_or_else(|| "its next attempt".to_owned(), |why| format!("its next attempt ({why})"));
+            return self.wait(step, why, false);
+        }
+        let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: attempt + 1 };
+        self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });
+    }
+
+    /// What of a need is not shown now, after asking for a new look.
+    fn missing(&mut self, need: &Need) -> Option<String> {
+        let (nodes, ready) = match need {
+            Need::Ready { nodes, .. } => (nodes, true),
+            Need::Down { nodes } => (nodes, false),
+        };
+        let mut missing = Vec::new();
+        for id in nodes {
+            let Some(node) = self.run.plan.plan.node(id) else {
+                missing.push(format!("{id} is not in the plan"));
+                continue;
+            };
+            let seen = self.world.seen.get(id).filter(|(at, _)| self.world.now.saturating_sub(*at) <= PROBE_AGE);
+            let shown = seen.is_some_and(|(_, seen)| if ready { self.counts_as_ready(id, seen) } else { seen.old_down });
+            if !shown {
+                missing.push(describe(node, ready, seen.map(|(_, s)| s), self.world));
+            }
+            // What is shown must still be fresh when the launch comes: look again in time.
+            let fresh = seen.is_some_and(|(at, _)| self.world.now.saturating_sub(*at) < PROBE_AGE / 2);
+            if !(shown && fresh) {
+                self.probe(node);
+            }
+        }
+        (!missing.is_empty()).then(|| missing.join("; "))
+    }
+
+    /// Ready by its probe, and the process is the one in the journal.
+    fn counts_as_ready(&self, node: &NodeId, seen: &Seen) -> bool {
+        seen.ready && self.state.servers.get(node) == Some(&seen.process)
+    }
+
+    fn probe(&mut self, node: &PlanNode) {
+        let asked_just_now = self.world.asked.get(&node.id).is_some_and(|t| self.world.now.saturating_sub(*t) < PROBE_EVERY);
+        if !asked_just_now && self.world.connected.contains(&node.host) && self.probes.insert(node.id.clone()) {
+            self.out.decisions.push(Decision::Probe { run: self.run.id.clone(), node: node.id.clone() });
+        }
+    }
+}
+
+fn describe(node: &PlanNode, ready: bool, seen: Option<&Seen>, world: &World) -> String {
+    let what = if ready { "to be up" } else { "old server down" };
+    if !world.connected.contains(&node.host) {
+        return format!("{} {what} (its agent is not connected)", node.id);
+    }
+    let found = seen.and_then(|s| s.evidence.iter().find(|e| !e.holds)).map(|e| format!(" ({}: {})", e.what, e.found));
+    format!("{} {what}{}", node.id, found.unwrap_or_default())
+}

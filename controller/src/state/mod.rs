@@ -1,0 +1,220 @@
+//! The controller's state: the fold of its events, and nothing else. What is not in the journal (sessions, probes,
+//! progress) is not here.
+
+pub mod step;
+pub mod transition;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cavalcade_common::id::{Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::plan::{HashedPlan, PlanStage, PlanStep};
+use jiff::Timestamp;
+
+use crate::event::{RunResult, Scope, Who};
+use step::{Phase, StepState};
+
+/// The whole.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Position of the last event in it.
+    pub position: u64,
+    /// Current term.
+    pub epoch: Epoch,
+    /// Agents that were met.
+    pub hosts: BTreeMap<HostId, HostState>,
+    /// Processes seen as the new servers of nodes.
+    pub servers: BTreeMap<NodeId, String>,
+    /// All runs, by id.
+    pub runs: BTreeMap<RunId, RunState>,
+}
+
+/// One agent's ledger as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostState {
+    /// Identity.
+    pub incarnation: Incarnation,
+    /// Highest sequence in the journal.
+    pub last_seq: u64,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// It goes on.
+    Going,
+    /// Nothing new is offered until somebody resumes it.
+    Paused {
+        /// Who.
+        by: Who,
+    },
+    /// What is under way ends, then the run is closed.
+    Cancelling {
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// It is over.
+    Closed(RunResult),
+}
+
+/// An approval that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalGiven {
+    /// Who.
+    pub by: Who,
+    /// What they said.
+    pub says: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A decision of a person, for the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionTaken {
+    /// When.
+    pub at: Timestamp,
+    /// Journal position.
+    pub position: u64,
+    /// Who.
+    pub by: Who,
+    /// One word: the verb.
+    pub verb: &'static str,
+    /// The step or stage, as text.
+    pub on: String,
+    /// Why.
+    pub why: String,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    /// Its id.
+    pub id: RunId,
+    /// Its plan.
+    pub plan: Arc<HashedPlan>,
+    /// Number of the superseding plan.
+    pub generation: Generation,
+    /// Who opened it.
+    pub by: Who,
+    /// When.
+    pub opened_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// How far it may go.
+    pub scope: Scope,
+    /// Whether it goes on.
+    pub mode: Mode,
+    /// Steps that persons ordered beside the plan.
+    pub extra: BTreeMap<StepKey, PlanStep>,
+    /// State of its steps, of those beside the plan too.
+    pub steps: BTreeMap<StepKey, StepState>,
+    /// Approvals by stage number.
+    pub approvals: BTreeMap<u32, ApprovalGiven>,
+    /// What persons decided, in order.
+    pub decisions: Vec<DecisionTaken>,
+    /// What was let pass when it was opened.
+    pub waived: Vec<String>,
+    /// Outcomes that came too late and were not applied, as text.
+    pub superseded: Vec<String>,
+}
+
+impl RunState {
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.mode, Mode::Closed(_))
+    }
+
+    /// One step's state.
+    #[must_use]
+    pub fn step(&self, key: &StepKey) -> Option<&StepState> {
+        self.steps.get(key)
+    }
+
+    /// One step, of the plan or beside it.
+    #[must_use]
+    pub fn plan_step(&self, key: &StepKey) -> Option<&PlanStep> {
+        self.plan.plan.step(key).or_else(|| self.extra.get(key))
+    }
+
+    /// All steps, of the plan and beside it.
+    pub fn all_steps(&self) -> impl Iterator<Item = &PlanStep> {
+        self.extra.values().chain(self.plan.plan.steps().map(|(_, s)| s))
+    }
+
+    /// Whether every step of a stage is finished on all its nodes.
+    #[must_use]
+    pub fn stage_finished(&self, stage: &PlanStage) -> bool {
+        stage.steps.iter().all(|s| self.finished(s))
+    }
+
+    /// Whether a step is finished.
+    #[must_use]
+    pub fn finished(&self, step: &PlanStep) -> bool {
+        self.steps.get(&step.key).is_some_and(|s| s.phase.is_finished())
+    }
+
+    /// Whether any step is under way at an agent.
+    #[must_use]
+    pub fn any_under_way(&self) -> bool {
+        self.steps.values().any(|s| s.phase.is_under_way())
+    }
+
+    /// Counts of steps by phase, for screens: (finished, under way, failed, indeterminate, all).
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut c = Counts::default();
+        for s in self.steps.values() {
+            c.all += 1;
+            match s.phase {
+                Phase::Succeeded => c.succeeded += 1,
+                Phase::Skipped => c.skipped += 1,
+                Phase::Failed => c.failed += 1,
+                Phase::Indeterminate => c.indeterminate += 1,
+                Phase::Cancelled => c.cancelled += 1,
+                Phase::Offered | Phase::Accepted | Phase::Running => c.under_way += 1,
+                Phase::Pending => c.pending += 1,
+            }
+            c.retried += u32::from(s.attempt > 1);
+        }
+        c
+    }
+}
+
+/// Numbers of steps by phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// All steps.
+    pub all: u32,
+    /// Succeeded.
+    pub succeeded: u32,
+    /// Skipped by a person.
+    pub skipped: u32,
+    /// Failed.
+    pub failed: u32,
+    /// Indeterminate.
+    pub indeterminate: u32,
+    /// Cancelled.
+    pub cancelled: u32,
+    /// At an agent.
+    pub under_way: u32,
+    /// Not yet offered.
+    pub pending: u32,
+    /// With more than one attempt.
+    pub retried: u32,
+}
+
+impl State {
+    /// The open run of a fleet, if there is one.
+    #[must_use]
+    pub fn open_run(&self, fleet: &str) -> Option<&RunState> {
+        self.runs.values().find(|r| !r.is_closed() && r.plan.plan.fleet == fleet)
+    }
+
+    /// All open runs, oldest first.
+    pub fn open_runs(&self) -> impl Iterator<Item = &RunState> {
+        self.runs.values().filter(|r| !r.is_closed())
+    }
+}
