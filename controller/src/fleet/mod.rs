@@ -9,7 +9,7 @@ mod node;
 mod range;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cavalcade_common::action::{DbTarget, Runtime};
 use cavalcade_common::id::{Digest, HostId, NodeId};
@@ -77,7 +77,7 @@ pub struct Database {
     pub from: NodeId,
     /// Account of the servers.
     pub server: Option<Account>,
-    /// JDBC URL that servers get instead of the one in the old configuration.
+    /// JDBC URL that servers get instead of the one in the old configuration; may hold secret markers.
     pub jdbc_url: Option<String>,
     /// Folder for its backup on that node.
     pub backup_to: Option<String>,
@@ -117,6 +117,16 @@ impl Fleet {
     #[must_use]
     pub fn node(&self, id: &str) -> Option<&FleetNode> {
         self.nodes.iter().find(|n| n.id.as_str() == id)
+    }
+
+    /// Paths on a host whose file systems the plan needs to know: new homes, and the folders of backups.
+    #[must_use]
+    pub fn paths_on(&self, host: &HostId) -> Vec<String> {
+        let here = || self.nodes.iter().filter(|n| n.host == *host);
+        let homes = here().filter_map(|n| n.new.as_ref()).map(|s| s.home.clone());
+        let backups = self.databases.values().filter(|d| here().any(|n| n.id == d.from)).filter_map(|d| d.backup_to.clone());
+        let all: BTreeSet<String> = homes.chain(backups).collect();
+        all.into_iter().collect()
     }
 
     /// The nodes in the form that agents know, without probes: to gather facts before there is a plan.

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use cavalcade_common::action::{DbTarget, Engine};
 use cavalcade_common::codes::written as codes;
 use cavalcade_common::error::Faults;
+use cavalcade_common::expression::Scope;
 use cavalcade_common::id::{Digest, NodeId, check_name};
 use cavalcade_common::secret::{SecretRef, marker};
+use cavalcade_common::step::secret_values;
+use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{AbsolutePath, Content, Fields, FromNode, Mark, Node, Reader, nearest, read as read_yaml};
 use serde_json::Value;
 
@@ -158,7 +161,7 @@ fn database(
     let scratch: Option<String> = f.opt("scratch", r);
     let admin = f.req_node("admin", r).and_then(|n| account(n, "admin", secrets, r));
     let server = f.node("server").and_then(|n| account(n, "server", secrets, r));
-    let jdbc_url = f.opt("jdbc_url", r);
+    let jdbc_url = f.node("jdbc_url").and_then(|n| with_secrets(n, secrets, r));
     let tls = f.or("tls", false, r);
     let ca = f.opt::<AbsolutePath>("ca", r).map(|p| p.0);
     let client_bin = f.opt::<AbsolutePath>("client_bin", r).map(|p| p.0);
@@ -189,6 +192,14 @@ fn database(
         client_bin,
     };
     Some(Database { target, from: from?, server, jdbc_url, backup_to, mark })
+}
+
+/// A text that may hold `{{ secrets.NAME }}`.
+fn with_secrets(node: &Node, secrets: &BTreeMap<String, SecretRef>, r: &mut Reader) -> Option<String> {
+    let scope = Scope::default().with("secrets", secret_values(secrets.keys().map(String::as_str)));
+    let before = r.count();
+    let filled = template::fill(node, &scope, &mut Reads::new(), r);
+    if r.count() > before { None } else { String::from_node(&filled, r) }
 }
 
 fn engine(node: &Node, r: &mut Reader) -> Option<Engine> {

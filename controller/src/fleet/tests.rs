@@ -120,6 +120,23 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
 }
 
 #[test]
+fn a_jdbc_url_may_hold_secrets() {
+    let text = GOOD.replacen("name: am\n", "name: am\n    jdbc_url: \"jdbc:x?p={{ secrets.am_db }}\"\n", 1);
+    let fleet = read(text.as_bytes(), "fleet.yaml").unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(fleet.databases["am_db"].jdbc_url.as_deref(), Some("jdbc:x?p=\u{2039}secret:am_db\u{203a}"));
+    let text = GOOD.replacen("name: am\n", "name: am\n    jdbc_url: \"{{ secrets.am }}\"\n", 1);
+    assert_eq!(faults(&text)[0].code.0, 1107);
+}
+
+#[test]
+fn paths_to_measure_are_those_of_the_host() {
+    let fleet = read(GOOD.as_bytes(), "fleet.yaml").expect("is valid");
+    let host = |name: &str| HostId::new(name).expect("is a name");
+    assert_eq!(fleet.paths_on(&host("is-1.example.com")), ["/backup/am_db", "/opt/is"]);
+    assert_eq!(fleet.paths_on(&host("is-2.example.com")), ["/opt/is"]);
+}
+
+#[test]
 fn all_faults_are_found_at_once() {
     let text = GOOD.replace("engine: mariadb", "engine: oracle").replace("role: api-manager", "role: gateway");
     let text = text.replace("options: {", "optoins: {");

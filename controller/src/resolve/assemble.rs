@@ -41,6 +41,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
     let mut remarks = remarks(input, nodes, r);
     remarks.extend(space::check(input, &stages, r));
     remarks.extend(idle_answers(nodes, &growing));
+    remarks.extend(problems(input));
     let plan_nodes = nodes.iter().map(|n| PlanNode { probe: n.probe.clone(), ..n.node.to_plan_node() }).collect();
     let mut plan = Plan {
         schema: PLAN_SCHEMA.to_owned(),
@@ -234,6 +235,17 @@ fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<S
             r.recipe.node = None;
         }
         found.extend(says.map(|s| format!("{s} ({})", concerned.join(", "))));
+    }
+    found
+}
+
+/// What agents could not read while they gathered facts.
+fn problems(input: &Input<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (node, facts) in input.facts {
+        let list = facts.value.get("problems").and_then(serde_json::Value::as_array);
+        let says = list.into_iter().flatten().filter_map(|p| p.get("message")?.as_str());
+        found.extend(says.map(|text| format!("A fact of {node} is missing: {text}")));
     }
     found
 }

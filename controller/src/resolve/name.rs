@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::action::{Engine, Ready};
 use cavalcade_common::codes::plan as codes;
+use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
 use cavalcade_common::plan::{Probe, Role, Side};
 use cavalcade_common::step::{HomeNames, Names, secret_values};
@@ -13,6 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Input, Readers, need, wanted};
 use crate::fleet::{Database, FleetNode};
+
+/// What agents write where a JDBC URL holds a password.
+const HIDDEN: &str = "(secret)";
 
 /// One node with its names.
 pub(super) struct NodeNames<'a> {
@@ -82,7 +86,7 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
     let mut facts = facts.clone();
     merge(&mut facts, &answers);
     let mut made_from = BTreeMap::new();
-    let databases = databases_of(input, &facts, &mut made_from);
+    let databases = databases_of(input, &facts, &mut made_from, r);
     let scope = fleet
         .with("name", Value::String(node.id.to_string()))
         .with("node", node_value(input, node))
@@ -157,7 +161,7 @@ fn probe(input: &Input<'_>, node: &FleetNode, new: &Side, scope: &Scope, r: &mut
 }
 
 /// The databases with what the old configuration of this node says of them; the fleet file wins.
-fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<String, Reads>) -> Value {
+fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<String, Reads>, r: &mut Reader) -> Value {
     let mut all = Map::new();
     for (name, database) in &input.fleet.databases {
         let mut value = database_value(database);
@@ -166,6 +170,12 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
             let path = fact.map(|f| format!("facts.old.databases.{f}.{key}"));
             let found = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get(key));
             if let (Some(path), Some(found), true) = (path, found, value[key].is_null()) {
+                if key == "url" && found.as_str().is_some_and(|url| url.contains(HIDDEN)) {
+                    let message = format!("the JDBC URL of `{name}` in the old configuration holds a password, which is no fact");
+                    let help = "give the database `jdbc_url` in the fleet file, with `{{ secrets.NAME }}` in it";
+                    r.note(Fault::new(codes::NEEDED_BY_RECIPE, message).help(help));
+                    continue;
+                }
                 value[key] = found.clone();
                 made_from.insert(format!("databases.{name}.{key}"), Reads::from([(path, found.clone())]));
             }

@@ -74,15 +74,21 @@ fn room<'s>(step: &'s PlanStep, facts: &Value, unsized_backups: &mut BTreeSet<&'
     }
 }
 
-/// The file system that holds a path: the longest mount point that is its beginning.
+/// The file system that holds a path, by its mount point: that of the measured path, or else the longest mount point, that
+/// is its beginning.
 fn disk_of<'f>(facts: &'f Value, path: &str) -> Option<(&'f str, u64)> {
     let disks = facts.get("disks")?.as_array()?;
-    let holds = |mount: &str| {
-        let rest = path.strip_prefix(mount.trim_end_matches('/'));
+    let holds = |folder: &str| {
+        let rest = path.strip_prefix(folder.trim_end_matches('/'));
         rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
     };
-    let known = disks.iter().filter_map(|d| Some((d.get("path")?.as_str()?, d.get("free_bytes")?.as_u64()?)));
-    known.filter(|(mount, _)| holds(mount)).max_by_key(|(mount, _)| mount.len())
+    let known = disks.iter().filter_map(|d| {
+        let measured = d.get("path")?.as_str()?;
+        let mount = d.get("mount").and_then(Value::as_str).unwrap_or(measured);
+        let longest = [measured, mount].into_iter().filter(|f| holds(f)).map(str::len).max()?;
+        Some((longest, mount, d.get("free_bytes")?.as_u64()?))
+    });
+    known.max_by_key(|(longest, _, _)| *longest).map(|(_, mount, free)| (mount, free))
 }
 
 fn size(bytes: u64) -> String {
@@ -111,6 +117,12 @@ mod tests {
         assert_eq!(disk_of(&facts, "/opt/wso22/is"), Some(("/opt", 2)));
         assert_eq!(disk_of(&facts, "/var"), Some(("/", 1)));
         assert_eq!(disk_of(&json!({}), "/var"), None);
+        let measured = json!({ "disks": [
+            { "path": "/opt/wso2/is", "mount": "/opt", "free_bytes": 4 }, { "path": "/var/backups", "mount": "/", "free_bytes": 5 },
+        ] });
+        assert_eq!(disk_of(&measured, "/opt/wso2/is/lib"), Some(("/opt", 4)));
+        assert_eq!(disk_of(&measured, "/opt/wso2/is.cavalcade/x"), Some(("/opt", 4)));
+        assert_eq!(disk_of(&measured, "/var/backups/am_db"), Some(("/", 5)));
     }
 
     #[test]

@@ -28,15 +28,16 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "version": if is { "5.10.0" } else { "3.1.0" },
             "product": if is { "wso2is-km" } else { "wso2am" },
             "offset": 0,
-            "running": true,
+            "running": [],
             "databases": { "apim_db": database("am_db"), "shared_db": database("shared_db") },
         },
-        "new": { "exists": false },
+        "new": { "exists": false, "made_by_us": false, "version": null },
         "user_store": { "type": "database" },
         "java": { "home": "/opt/java/jdk-11", "version": "11.0.20" },
-        "disks": [{ "path": "/", "free_bytes": 50u64 << 30, "fs": "ext4" }],
+        "disks": [{ "path": "/opt/wso2", "mount": "/", "free_bytes": 50u64 << 30, "fs": "ext4" }],
         "databases": { "am_db": { "bytes": 1u64 << 30 }, "shared_db": { "bytes": 1u64 << 28 } },
         "host": { "cpus": 4, "memory_bytes": 8u64 << 30 },
+        "problems": [],
     })
 }
 
@@ -329,6 +330,23 @@ fn a_stage_runs_once_where_it_says_so() {
     let text = RECIPE.replacen("  - stage: is-up\n", "  - stage: is-up\n    once: true\n", 1);
     let plan = plan_with(FLEET, &text, |_, _| {}).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!(stage(&plan, "is-up").nodes, [NodeId::new("is-1").expect("is a name")]);
+}
+
+#[test]
+fn facts_that_are_missing_are_told_and_never_guessed() {
+    let told = |id: &str, f: &mut Value| {
+        if id == "gw-1" {
+            f["problems"] = json!([{ "code": 3210, "message": "/opt/x: permission denied" }]);
+        }
+    };
+    let plan = plan_with(FLEET, RECIPE, told).unwrap_or_else(|f| panic!("{f}"));
+    assert!(plan.remarks.contains(&"A fact of gw-1 is missing: /opt/x: permission denied".to_owned()), "{:?}", plan.remarks);
+    let hidden = |_: &str, f: &mut Value| f["old"]["databases"]["apim_db"]["url"] = json!("jdbc:mysql://u:(secret)@db/am");
+    let faults = plan_with(FLEET, RECIPE, hidden).expect_err("must be refused");
+    assert_eq!(faults.0[0].code, codes::NEEDED_BY_RECIPE);
+    let none = |_: &str, f: &mut Value| f["old"] = json!({ "exists": true, "version": null });
+    let faults = plan_with(FLEET, RECIPE, none).expect_err("must be refused");
+    assert!(faults.0.iter().all(|f| f.code == codes::REQUIREMENT || f.code.0 == 1114), "{faults}");
 }
 
 #[test]
