@@ -90,6 +90,22 @@ impl Action {
         }
     }
 
+    /// Whether it changes the database of this name.
+    #[must_use]
+    pub fn changes(&self, database: &str) -> bool {
+        match self {
+            Self::Sql(s) => s.database.name == database,
+            Self::Job(j) => j.databases.iter().any(|d| d == database),
+            _ => false,
+        }
+    }
+
+    /// Whether it asserts something of the database of this name.
+    #[must_use]
+    pub fn asserts(&self, database: &str) -> bool {
+        matches!(self, Self::Query(q) if q.database.name == database)
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
