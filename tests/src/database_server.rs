@@ -201,12 +201,10 @@ impl Install {
         std::fs::create_dir_all(dir)?;
         for client in ["mariadb", "mariadb-dump", "mariadb-admin"] {
             let program = self.program(client)?;
-            let script = format!(
-                "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
-                Path::new(&libraries).display(),
-                program.display()
-            );
-            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(dir.join(client))?;
+            let script =
+                format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", Path::new(&libraries).display(), program.display());
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(dir.join(client))?;
             file.write_all(script.as_bytes())?;
         }
         Ok(dir.to_owned())

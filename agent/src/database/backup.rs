@@ -273,4 +273,3 @@ fn stamp(time: &(String, u64)) -> String {
 fn seconds(time: &(String, u64)) -> u64 {
     time.1
 }
-

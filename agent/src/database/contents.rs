@@ -107,7 +107,9 @@ pub(crate) async fn names(link: &mut Link, target: &DbTarget) -> Result<Vec<Stri
             );
             let mut out = link.column(&sql, what).await?;
             out.extend(postgresql_programs(link).await?.into_keys());
-            let schemas = format!("SELECT 'schema ' || n.nspname FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public'");
+            let schemas = format!(
+                "SELECT 'schema ' || n.nspname FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public'"
+            );
             out.extend(link.column(&schemas, what).await?);
             Ok(out)
         }
@@ -157,7 +159,8 @@ async fn mysql(link: &mut Link, target: &DbTarget) -> Result<Contents, DbError> 
 }
 
 /// Schemas that belong to people.
-const USER_SCHEMA: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'";
+const USER_SCHEMA: &str =
+    "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'";
 
 /// Objects that an extension made come back with the extension.
 fn no_extension(catalog: &str, oid: &str) -> String {

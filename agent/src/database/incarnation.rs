@@ -60,9 +60,9 @@ pub(crate) async fn renew(link: &mut Link, target: &DbTarget) -> Result<String, 
     let new = uuid::Uuid::new_v4().to_string();
     let value = text(target.engine, &new);
     let sql = match target.engine {
-        Engine::Mysql => format!(
-            "INSERT INTO {table} (id, incarnation) VALUES (1, {value}) ON DUPLICATE KEY UPDATE incarnation = {value}"
-        ),
+        Engine::Mysql => {
+            format!("INSERT INTO {table} (id, incarnation) VALUES (1, {value}) ON DUPLICATE KEY UPDATE incarnation = {value}")
+        }
         Engine::Postgresql => format!(
             "INSERT INTO {table} (id, incarnation) VALUES (1, {value}) ON CONFLICT (id) DO UPDATE SET incarnation = {value}"
         ),

@@ -92,7 +92,8 @@ impl Link {
                 }
                 // A statement must finish when its client dies (03-field-notes, section 3). Older servers, without the
                 // setting, never look.
-                if self.value("SELECT 1 FROM pg_settings WHERE name = 'client_connection_check_interval'", what).await?.is_some() {
+                if self.value("SELECT 1 FROM pg_settings WHERE name = 'client_connection_check_interval'", what).await?.is_some()
+                {
                     self.run("SET client_connection_check_interval = 0").await.map_err(DbError::query(what))?;
                 }
                 Ok(())
@@ -112,7 +113,8 @@ impl Link {
         for set in settings {
             self.run(set).await.map_err(DbError::query(what))?;
         }
-        let idle = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'statement_timeout')";
+        let idle =
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'statement_timeout')";
         if matches!(self, Self::Postgresql(_)) {
             self.run(idle).await.map_err(DbError::query(what))?;
         }

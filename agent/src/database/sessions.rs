@@ -59,9 +59,9 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
 /// One session by its number, whatever database it is in.
 pub(crate) async fn one(link: &mut Link, id: u64) -> Result<Option<Session>, DbError> {
     let sql = match link {
-        Link::Mysql(_) => format!(
-            "SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}"
-        ),
+        Link::Mysql(_) => {
+            format!("SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}")
+        }
         Link::Postgresql(_) => format!(
             "SELECT pid, COALESCE(usename, ''), COALESCE(host(client_addr), ''), COALESCE(application_name, ''), \
              COALESCE(state, '') IN ('active', 'fastpath function call'), \

@@ -62,9 +62,20 @@ pub(crate) fn recognise(engine: Engine, sql: &str) -> Effect {
     let Ok(words) = tokens(engine, sql) else { return Effect::Opaque };
     let Some((first, rest)) = words.split_first() else { return Effect::Opaque };
     let repeatable: &[&str] = match engine {
-        Engine::Mysql => {
-            &["SET", "PREPARE", "DEALLOCATE", "SHOW", "ANALYZE", "OPTIMIZE", "CHECK", "TRUNCATE", "FLUSH", "LOCK", "UNLOCK", "GRANT"]
-        }
+        Engine::Mysql => &[
+            "SET",
+            "PREPARE",
+            "DEALLOCATE",
+            "SHOW",
+            "ANALYZE",
+            "OPTIMIZE",
+            "CHECK",
+            "TRUNCATE",
+            "FLUSH",
+            "LOCK",
+            "UNLOCK",
+            "GRANT",
+        ],
         Engine::Postgresql => &["VACUUM", "REINDEX", "CLUSTER", "ANALYZE", "CHECKPOINT"],
     };
     if first.is_any(repeatable) || (first.is("SELECT") && harmless_select(rest)) {
@@ -156,9 +167,7 @@ fn object<'a, 'b>(kind: &'static str, words: &'a [Token<'b>]) -> Option<(Object,
     let (first, rest) = words.split_first()?;
     let first = first.name()?;
     match rest {
-        [dot, second, rest @ ..] if dot.sign(".") => {
-            Some((Object { kind, schema: Some(first), name: second.name()? }, rest))
-        }
+        [dot, second, rest @ ..] if dot.sign(".") => Some((Object { kind, schema: Some(first), name: second.name()? }, rest)),
         rest => Some((Object { kind, schema: None, name: first }, rest)),
     }
 }

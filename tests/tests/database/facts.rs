@@ -58,7 +58,9 @@ async fn facts_and_rights_are_tried_and_leave_nothing_behind() {
 async fn an_account_without_rights_is_described_not_failed() {
     let db = Db::new(Engine::Mysql);
     let name = &db.target().database;
-    db.sql(&format!("CREATE USER '{name}'@'localhost' IDENTIFIED BY 'it''s \\\\ \"x\"'; GRANT SELECT ON {name}.* TO '{name}'@'localhost';"));
+    db.sql(&format!(
+        "CREATE USER '{name}'@'localhost' IDENTIFIED BY 'it''s \\\\ \"x\"'; GRANT SELECT ON {name}.* TO '{name}'@'localhost';"
+    ));
     let mut target = db.target().clone();
     (target.user, target.password) = (name.clone(), "it's \\ \"x\"".to_owned());
     let facts = describe(&target).await.expect("describes");

@@ -18,7 +18,11 @@ fn differences(ours: &str, theirs: &str, apart: &[&str]) -> Vec<String> {
     let (ours, theirs) = (read(ours), read(theirs));
     assert!(ours.len() > 100, "{} variables", ours.len());
     let names: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    names.into_iter().filter(|n| ours.get(*n) != theirs.get(*n)).map(|n| format!("{n}: {:?} {:?}", ours.get(n), theirs.get(n))).collect()
+    names
+        .into_iter()
+        .filter(|n| ours.get(*n) != theirs.get(*n))
+        .map(|n| format!("{n}: {:?} {:?}", ours.get(n), theirs.get(n)))
+        .collect()
 }
 
 #[tokio::test]
@@ -30,7 +34,17 @@ async fn every_variable_is_as_in_the_mariadb_client() {
     let ours = db.sql("SELECT VARIABLE_NAME, VARIABLE_VALUE FROM seen ORDER BY 1");
     let theirs = db.sql(&format!("{all} ORDER BY 1"));
     // Numbers of the session, times, random seeds, and counters that every statement moves.
-    let apart = ["rand_seed1", "rand_seed2", "pseudo_thread_id", "timestamp", "last_insert_id", "identity", "last_gtid", "warning_count", "error_count"];
+    let apart = [
+        "rand_seed1",
+        "rand_seed2",
+        "pseudo_thread_id",
+        "timestamp",
+        "last_insert_id",
+        "identity",
+        "last_gtid",
+        "warning_count",
+        "error_count",
+    ];
     assert_eq!(differences(&ours, &theirs, &apart), Vec::<String>::new());
     assert!(theirs.contains("sql_mode") || theirs.contains("SQL_MODE"));
 }

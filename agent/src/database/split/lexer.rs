@@ -259,22 +259,7 @@ mod tests {
         let sql = "SELECT 'a;\\'b', \"x\"\"y\", `c``d` INTO @v -- gone\nFROM @@global.t # gone\n /* gone */ /*!40101 kept */";
         assert_eq!(
             texts(Engine::Mysql, sql),
-            [
-                "SELECT",
-                "'a;\\'b'",
-                ",",
-                "\"x\"\"y\"",
-                ",",
-                "`c``d`",
-                "INTO",
-                "@v",
-                "FROM",
-                "@@",
-                "global",
-                ".",
-                "t",
-                "kept"
-            ]
+            ["SELECT", "'a;\\'b'", ",", "\"x\"\"y\"", ",", "`c``d`", "INTO", "@v", "FROM", "@@", "global", ".", "t", "kept"]
         );
         let all = tokens(Engine::Mysql, "`c``d`").expect("closed");
         assert_eq!(all[0].name().as_deref(), Some("c`d"));

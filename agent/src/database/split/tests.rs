@@ -130,10 +130,7 @@ fn settings_temporary_tables_and_generated_keys_are_state_too() {
         spans(Mysql, "SELECT 1;INSERT INTO a VALUES (1);INSERT INTO b SELECT LAST_INSERT_ID();DELETE FROM c"),
         [Span { first: 2, last: 3 }]
     );
-    assert_eq!(
-        spans(Mysql, "LOCK TABLES a WRITE;DELETE FROM a;UNLOCK TABLES;DELETE FROM b"),
-        [Span { first: 1, last: 3 }]
-    );
+    assert_eq!(spans(Mysql, "LOCK TABLES a WRITE;DELETE FROM a;UNLOCK TABLES;DELETE FROM b"), [Span { first: 1, last: 3 }]);
     assert_eq!(spans(Postgresql, "SELECT 1;SET search_path = x;SELECT 2;SELECT 3"), all);
     assert_eq!(spans(Postgresql, "SELECT 1;CREATE TEMP TABLE x (a int);SELECT 2;SELECT 3"), all);
     assert_eq!(spans(Postgresql, "PREPARE p AS SELECT 1;EXECUTE p;SELECT 1"), [Span { first: 1, last: 2 }]);
