@@ -204,6 +204,7 @@ impl Machine {
             artifacts: Arc::new(NoArtifacts),
             permits: self.desk.clone(),
             out: self.heard.clone(),
+            incarnations: Arc::default(),
             resumed,
             decision: None,
         }
