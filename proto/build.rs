@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".cavalcade.v1.ArtifactChunk")
         .boxed(".cavalcade.v1.FromAgent.message.report")
+        .boxed(".cavalcade.v1.ToAgent.message.offer")
         .boxed(".cavalcade.v1.SequencedReport.report.ended")
         .compile_fds(descriptors)?;
     Ok(())

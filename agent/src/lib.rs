@@ -1,7 +1,10 @@
 //! The agent: does the work on one host.
 
 pub mod action;
+pub mod answers;
 pub mod artifact_cache;
+pub mod daemon;
+pub mod database;
 pub mod edit;
 pub mod executor;
 pub mod facts;
@@ -10,6 +13,7 @@ pub mod host;
 pub mod ledger;
 pub mod link;
 pub mod logs;
+pub mod preview;
 pub mod probe;
 pub mod ready;
 pub mod shim;

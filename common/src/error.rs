@@ -143,3 +143,9 @@ impl From<Fault> for Faults {
         Self(vec![f])
     }
 }
+
+impl FromIterator<Fault> for Faults {
+    fn from_iter<I: IntoIterator<Item = Fault>>(faults: I) -> Self {
+        Self(faults.into_iter().collect())
+    }
+}

@@ -28,6 +28,9 @@ pub const MAX_HEADERS: u32 = 16 << 10;
 /// Messages that wait in each direction between the link and the logic.
 pub const SESSION_QUEUE: usize = 64;
 
+/// Encoded messages that wait for the connection, behind [`SESSION_QUEUE`].
+pub const WIRE_QUEUE: usize = 4;
+
 /// Limit of a TCP connect and of a TLS handshake.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 

@@ -197,6 +197,10 @@ mod tests {
 
     use super::*;
 
+    fn today() -> Timestamp {
+        "2026-11-23T05:00:00Z".parse().expect("a moment")
+    }
+
     fn host(name: &str) -> HostId {
         HostId::new(name).expect("a name")
     }
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn a_token_is_good_once_for_its_host_until_it_expires() {
         let dir = tempfile::tempdir().expect("a folder");
-        let now = Timestamp::now();
+        let now = today();
         let tokens = store(dir.path());
         let good = one(&tokens, None, now);
         let refused = |result| matches!(result, Err(TokenError::Refused));
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn used_and_open_tokens_outlive_a_restart_and_the_file_holds_no_secret() {
         let dir = tempfile::tempdir().expect("a folder");
-        let now = Timestamp::now();
+        let now = today();
         let tokens = store(dir.path());
         let (used, open) = (one(&tokens, None, now), one(&tokens, None, now));
         tokens.redeem(&used.host, &used.secret, now).expect("is good");
@@ -245,7 +249,7 @@ mod tests {
     #[test]
     fn of_two_that_race_one_wins() {
         let dir = tempfile::tempdir().expect("a folder");
-        let now = Timestamp::now();
+        let now = today();
         let tokens = Arc::new(store(dir.path()));
         for _ in 0..20 {
             let token = one(&tokens, None, now);
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_refused_and_kept() {
         let dir = tempfile::tempdir().expect("a folder");
-        one(&store(dir.path()), None, Timestamp::now());
+        one(&store(dir.path()), None, today());
         let path = dir.path().join(FILE);
         write_private(&path, b"{").expect("is written");
         assert!(matches!(TokenStore::open(dir.path(), Digest::of(b"ca")), Err(TokenError::Form { .. })));

@@ -6,6 +6,7 @@ pub use prost;
 pub use tonic_prost::ProstCodec;
 
 /// Version 1 of the messages and services.
+#[expect(clippy::allow_attributes, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("cavalcade.v1");
     include!(concat!(env!("OUT_DIR"), "/methods.rs"));

@@ -1,1 +1,8 @@
-//! placeholder
+//! Tests of the whole, the stand-ins that they run against, and parts that several tests share. Nothing here is part of the
+//! product.
+
+pub mod database_server;
+#[cfg(test)]
+mod link;
+pub mod simulation;
+pub mod standin;

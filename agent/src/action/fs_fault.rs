@@ -30,7 +30,7 @@ pub(super) fn place(path: &Path, error: &PlaceError) -> Fault {
     }
 }
 
-pub(super) fn archive(name: &str, error: &ArchiveError) -> Fault {
+pub(crate) fn archive(name: &str, error: &ArchiveError) -> Fault {
     let code = match error {
         ArchiveError::Io { source, .. } => {
             let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);

@@ -134,7 +134,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Follows until the work ended. No limit ever ends it; none of what is seen here is a reason to signal the child.
-    async fn follow(&mut self) -> Result<End, Failure> {
+    async fn until_the_end(&mut self) -> Result<End, Failure> {
         loop {
             // The state is read before the lines: what was written before the end is then there to be read.
             let state = self.cx.host.held(&self.cx.attempt_dir, false);
@@ -285,7 +285,7 @@ impl Act for Job {
         let (watch, mut evidence) = if cx.resumed { (adopt(self, cx).await?, Vec::new()) } else { begin(self, cx).await? };
         let launched_at = cx.host.monotonic();
         let mut run = Run { job: self, cx, patterns, watch, done: 0, label: String::new(), alarmed: false, launched_at };
-        let end = run.follow().await?;
+        let end = run.until_the_end().await?;
         evidence.extend(conclude(&mut run, end).await?);
         if let Err(Failure::Failed { fault, changed, evidence: mut seen }) = all_hold(evidence.clone()) {
             seen.extend(judged(self, cx)?);

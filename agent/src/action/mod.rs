@@ -12,7 +12,12 @@ mod aside;
 mod command;
 mod copy;
 mod copy_plan;
-mod edited;
+pub mod database;
+#[cfg(test)]
+mod edit_tests;
+pub mod edited;
+#[cfg(test)]
+mod file_tests;
 mod fs_fault;
 mod gate;
 pub mod job;
@@ -22,6 +27,8 @@ mod launch;
 pub(crate) mod real_kit;
 mod remove;
 mod server;
+#[cfg(test)]
+pub(crate) mod testkit;
 mod unpack;
 mod watch;
 
@@ -29,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, Epoch};
 use cavalcade_common::plan::PlanStep;
@@ -36,6 +44,8 @@ use cavalcade_common::report::{Evidence, FileDiff, Preview, Progress};
 use cavalcade_common::secret::SecretBook;
 
 use crate::host::Host;
+
+pub(crate) use fs_fault::archive as archive_fault;
 
 /// What an action has to work with.
 #[derive(Clone)]
@@ -167,6 +177,24 @@ pub trait Act: Send + Sync {
 
 /// The action's code.
 #[must_use]
-pub fn of(_action: &cavalcade_common::action::Action) -> Box<dyn Act> {
-    unreachable!()
+pub fn of(action: &Action) -> Box<dyn Act> {
+    match action {
+        Action::Toml(a) => Box::new(edited::Edited(a.clone())),
+        Action::Yaml(a) => Box::new(edited::Edited(a.clone())),
+        Action::Text(a) => Box::new(edited::Edited(a.clone())),
+        Action::Artifact(a) => Box::new(a.clone()),
+        Action::Unpack(a) => Box::new(a.clone()),
+        Action::Copy(a) => Box::new(a.clone()),
+        Action::Remove(a) => Box::new(a.clone()),
+        Action::Server(a) => Box::new(a.clone()),
+        Action::Job(a) => Box::new(a.clone()),
+        Action::Command(a) => Box::new(a.clone()),
+        Action::Sql(a) => Box::new(a.clone()),
+        Action::Query(a) => Box::new(a.clone()),
+        Action::Backup(a) => Box::new(a.clone()),
+        Action::Restore(a) => Box::new(a.clone()),
+        Action::Http(a) => Box::new(a.clone()),
+        Action::Tcp(a) => Box::new(a.clone()),
+        Action::Log(a) => Box::new(a.clone()),
+    }
 }

@@ -3,9 +3,12 @@
 //! zip and tar.gz, told apart by content. The libraries themselves skip some bad entries in silence; here every one is
 //! named. What an archive may hold stands in [`rules`].
 
+mod entry;
 pub mod rules;
 mod tarball;
 mod zipped;
+
+pub use entry::read_entry;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};

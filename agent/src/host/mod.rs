@@ -12,13 +12,16 @@ pub mod glob;
 pub mod held;
 pub(crate) mod home_lock;
 pub mod keep;
+pub mod machine;
 pub(crate) mod network;
 pub mod new_home;
 pub mod owner;
+pub mod partial;
 pub mod place;
 pub(crate) mod processes;
 pub mod real;
 pub mod record_file;
+pub mod secrets;
 pub mod spool;
 pub mod tree;
 

@@ -1,7 +1,7 @@
 //! Unpacks an archive into a folder that does not exist yet: beside it, synced, noted, then renamed without replacing.
 //!
 //! The note (`.NAME.cavalcade.json`, beside the folder) says which archive the folder was made from, which folder was
-//! meant (its inode number, which a rename keeps) and what was in it. It is written before the rename. So a folder that
+//! meant (inode number and time of birth, which a rename keeps) and what was in it. It is written before the rename. So a folder that
 //! is there with its note was made whole by this program; every other folder of that name is somebody else's.
 
 use std::fs::File;
@@ -48,6 +48,10 @@ pub struct Note {
     pub attempt: String,
     /// Inode number of the folder.
     pub inode: u64,
+    /// When the folder came to be, in nanoseconds of the file system's clock: inode numbers are used again. `None` where
+    /// the file system does not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<u64>,
     /// What was in it when it was made.
     pub manifest: Manifest,
 }
@@ -122,7 +126,12 @@ pub fn note(to: &Path) -> io::Result<Option<Note>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
-/// What is at the path. A folder with another inode number than noted (restored from a backup, say) counts as the noted
+fn born(meta: &std::fs::Metadata) -> Option<u64> {
+    let since = meta.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
+
+/// What is at the path. A folder that is not the noted one (restored from a backup, say) counts as the noted
 /// one if everything noted is in it with the same content.
 ///
 /// # Errors
@@ -133,7 +142,8 @@ pub fn there(to: &Path) -> io::Result<There> {
     if !meta.is_dir() || Path::new(&note.path) != to {
         return Ok(There::Other);
     }
-    if meta.ino() == note.inode || note.manifest.differences(to)?.is_empty() {
+    let same = (meta.ino(), born(&meta)) == (note.inode, note.born);
+    if same || note.manifest.differences(to)?.is_empty() {
         return Ok(There::Made(Box::new(note)));
     }
     Ok(There::Other)
@@ -195,13 +205,14 @@ fn unpacked(file: &mut File, scan: &archive::Scan, beside: &Path, progress: &mut
 
 fn settle(beside: &Path, wanted: &Wanted, manifest: Manifest, undo_dir: &Path) -> Result<(), NewHomeError> {
     let to = wanted.to.as_path();
-    let inode = std::fs::symlink_metadata(beside).map_err(io_error(beside, "read"))?.ino();
+    let meta = std::fs::symlink_metadata(beside).map_err(io_error(beside, "read"))?;
     let note = Note {
         archive: wanted.archive.clone(),
         strip: wanted.strip,
         path: to.display().to_string(),
         attempt: wanted.attempt.clone(),
-        inode,
+        inode: meta.ino(),
+        born: born(&meta),
         manifest,
     };
     // Looked at before the note is written: the note of a folder that is there must not be lost.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, EffectKey, Epoch, Generation, Incarnation};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Ending, Report};
@@ -135,6 +136,8 @@ impl LedgerState {
         for report in std::mem::replace(&mut self.unacked, kept).into_values() {
             if let Some(state) = self.attempts.get_mut(report.attempt())
                 && matches!(state.phase, Phase::Ended(_) | Phase::Abandoned)
+                // A job's stored output can be judged again, by its own patterns or others.
+                && !state.offer.as_ref().is_some_and(|o| matches!(o.step.action, Action::Job(_)))
             {
                 state.offer = None;
             }

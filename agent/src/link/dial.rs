@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use cavalcade_common::codes::link as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::message::{FromAgent, MAX_MESSAGE, ToAgent};
-use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive, MAX_HEADERS, SESSION_QUEUE, WINDOW};
+use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive, MAX_HEADERS, SESSION_QUEUE, WINDOW, WIRE_QUEUE};
 use cavalcade_common::wire::{self, SessionEnd};
 use cavalcade_proto::v1::agent_link_client::AgentLinkClient;
 use hyper_util::rt::TokioIo;
@@ -150,7 +150,7 @@ impl DialError {
 /// See [`DialError`]. Nothing is retried.
 pub async fn connect(config: &LinkConfig) -> Result<(mpsc::Sender<FromAgent>, mpsc::Receiver<ToAgent>), DialError> {
     let (channel, refusal) = open(&config.address, config.identity.tls(), config.keepalive).await?;
-    let (to_peer, outbound) = mpsc::channel(SESSION_QUEUE);
+    let (to_peer, outbound) = mpsc::channel(WIRE_QUEUE);
     // The client's half of a stream cannot carry an error; a wire error of ours only ends it.
     let outbound = ReceiverStream::new(outbound).take_while(Result::is_ok).filter_map(Result::ok);
     let mut client = AgentLinkClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);

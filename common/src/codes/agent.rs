@@ -56,4 +56,9 @@ super::codes! {
         certain: "It was begun at most once.",
         unknown: "How far it got.",
         remedy: "Look at the node, then `cavalcade resolve STEP --done` or `--not-done`.";
+    SPOOL = 3017, "the agent's state folder cannot be used",
+        cause: "The folder cannot be read or written, or the disk is full.",
+        certain: "Nothing began that is not in the ledger.",
+        unknown: "Nothing.",
+        remedy: "Correct rights or make room in the agent's state folder, then start the agent again.";
 }

@@ -86,4 +86,35 @@ super::codes! {
         cause: "The agent's look at its host failed; the message says why.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Correct what the message names on that host, then give the command again.";
+    PLAN_STALE = 5040, "the plan is too old",
+        cause: "A plan rests on facts; after 24 hours they may be wrong.",
+        certain: "Nothing was changed.", unknown: "Whether anything changed on the nodes since.",
+        remedy: "Make the plan again, or let it pass with --stale-ok; the report shows who did.";
+    FACTS_CHANGED = 5041, "a fact that decided something has changed",
+        cause: "The nodes are not as they were when the plan was made.",
+        certain: "Nothing was changed.", unknown: "Who changed it.",
+        remedy: "Make the plan again; the difference shows what it changes.";
+    NOT_CONFIRMED = 5042, "the plan must be confirmed by its digest",
+        cause: "The plan has a point of no return.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Read the plan, then `cavalcade apply PLAN --confirm DIGEST` with at least eight digits.";
+    LOG_STORE = 5010, "the central log cannot be written or read",
+        cause: "The file system reported an error, or another process has the log open.",
+        certain: "Runs go on. Lines that were acked are stored; agents keep and send again what was not.",
+        unknown: "How long the agents' buffers last; what they cannot keep becomes a gap.",
+        remedy: "Look at the named path and at the kernel log; start the controller again if the log stopped.";
+    LOG_DAMAGED = 5011, "a part of the central log is damaged",
+        cause: "A stored segment was changed, or the disk returns other content than was written.",
+        certain: "The damaged part is named and passed over; all other lines are as they came.",
+        unknown: "What the lines of the damaged part were. The servers' own log files may still hold them.",
+        remedy: "Look at the disk. The search goes on behind the damaged part.";
+    LOG_QUERY = 5012, "a search of the logs cannot be answered",
+        cause: "The pattern is no regular expression, or the address names no stored line.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Correct the pattern or the address. An address is NODE:LINE as printed with each line.";
+    SERVE = 5050, "the controller ended",
+        cause: "A part of it that everything else needs failed; the message names it.",
+        certain: "What was acked is in the journal. Work under way on the nodes goes on and is reported later.",
+        unknown: "Nothing.",
+        remedy: "Correct what the message names, then start `cavalcade serve` again: the run goes on where it was.";
 }

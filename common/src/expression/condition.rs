@@ -150,7 +150,7 @@ fn alone(source: &str, tokens: &[Token], scope: &Scope) -> Result<(), Expression
 }
 
 /// Notes an expression's error at its place inside the scalar that holds it.
-pub(crate) fn note(node: &Node, error: &ExpressionError, r: &mut Reader) {
+pub fn note(node: &Node, error: &ExpressionError, r: &mut Reader) {
     let mark = match (node.text(), error.range()) {
         (Some(text), Some(range)) => inside(node.mark, text, range, 0),
         _ => node.mark,

@@ -8,8 +8,9 @@ mod token;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use minijinja::value::Rest;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value};
 
@@ -17,8 +18,8 @@ use crate::codes::written as codes;
 use crate::error::Code;
 use crate::written::nearest;
 
-pub use condition::{Condition, Verdict};
-pub(crate) use condition::{inside, note};
+pub(crate) use condition::inside;
+pub use condition::{Condition, Verdict, note};
 use token::{Kind, Token};
 
 /// Longest expression, in bytes. Longer ones can nest deeper than a stack allows.
@@ -117,10 +118,15 @@ impl ExpressionError {
     }
 }
 
-/// The names that expressions and templates see.
-#[derive(Debug, Clone)]
+/// The names that expressions and templates see. A clone, and a scope with one more name, share what they hold.
+#[derive(Debug, Clone, Default)]
 pub struct Scope {
-    values: Map<String, Value>,
+    roots: BTreeMap<String, Root>,
+}
+
+#[derive(Debug, Clone)]
+struct Root {
+    value: Arc<Value>,
     native: minijinja::Value,
 }
 
@@ -128,58 +134,68 @@ impl Scope {
     /// A scope with these root names.
     #[must_use]
     pub fn new(values: Map<String, Value>) -> Self {
-        let native = minijinja::Value::from(minijinja::value::Serde(&values));
-        Self { values, native }
+        values.into_iter().fold(Self::default(), |scope, (name, value)| scope.with(&name, value))
     }
 
     /// The same scope with one more name, or another value for it.
     #[must_use]
     pub fn with(&self, name: &str, value: Value) -> Self {
-        let mut values = self.values.clone();
-        values.insert(name.to_owned(), value);
-        Self::new(values)
+        let native = minijinja::Value::from(minijinja::value::Serde(&value));
+        let mut roots = self.roots.clone();
+        roots.insert(name.to_owned(), Root { value: Arc::new(value), native });
+        Self { roots }
     }
 
     /// The value of a dotted name.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Value> {
         let mut parts = path.split('.');
-        let mut value = self.values.get(parts.next()?)?;
+        let mut value = self.roots.get(parts.next()?)?.value.as_ref();
         for part in parts {
             value = value.get(part)?;
         }
         Some(value)
     }
 
-    /// The root names with their values.
+    /// All names with their values.
     #[must_use]
-    pub fn values(&self) -> &Map<String, Value> {
-        &self.values
+    pub fn to_values(&self) -> Map<String, Value> {
+        self.roots.iter().map(|(name, root)| (name.clone(), root.value.as_ref().clone())).collect()
+    }
+
+    fn native(&self) -> minijinja::Value {
+        minijinja::Value::from_pairs(self.roots.iter().map(|(name, root)| (name.clone(), root.native.clone())))
+    }
+
+    /// The names below a dotted name; the root names below an empty one.
+    fn level(&self, path: &str) -> Vec<&str> {
+        if path.is_empty() {
+            return self.roots.keys().map(String::as_str).collect();
+        }
+        match self.get(path) {
+            Some(Value::Object(map)) => map.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// A name that exists near one that does not, or the names that do exist at that place.
     #[must_use]
     pub fn suggest(&self, path: &str) -> Option<String> {
         let parts: Vec<&str> = path.split('.').collect();
-        let mut level = &self.values;
-        for (i, part) in parts.iter().enumerate() {
-            match level.get(*part) {
-                Some(Value::Object(next)) => level = next,
-                Some(_) => return Some(format!("`{}` holds no further names", parts[..=i].join("."))),
-                None => {
-                    let before = parts[..i].iter().map(|p| format!("{p}.")).collect::<String>();
-                    let Some(near) = nearest(part, level.keys().map(String::as_str)) else {
-                        let known: Vec<&str> = level.keys().map(String::as_str).take(12).collect();
-                        return (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")));
-                    };
-                    let rest = parts[i + 1..].iter().map(|p| format!(".{p}")).collect::<String>();
-                    let whole = format!("{before}{near}{rest}");
-                    let exists = if self.get(&whole).is_some() { whole } else { format!("{before}{near}") };
-                    return Some(format!("`{exists}` exists"));
-                }
-            }
+        let missing = (1..=parts.len()).find(|n| self.get(&parts[..*n].join(".")).is_none())?;
+        let before = parts[..missing - 1].join(".");
+        let known = self.level(&before);
+        let dotted = |name: &str| if before.is_empty() { name.to_owned() } else { format!("{before}.{name}") };
+        if known.is_empty() {
+            return Some(format!("`{before}` holds no further names"));
         }
-        None
+        let Some(near) = nearest(parts[missing - 1], known.iter().copied()) else {
+            return Some(format!("known here: {}", known.iter().take(12).copied().collect::<Vec<_>>().join(", ")));
+        };
+        let rest = parts[missing..].iter().map(|p| format!(".{p}")).collect::<String>();
+        let whole = dotted(near) + &rest;
+        let exists = if self.get(&whole).is_some() { whole } else { dotted(near) };
+        Some(format!("`{exists}` exists"))
     }
 }
 
@@ -207,7 +223,7 @@ pub(crate) fn evaluate_inside(source: &str, scope: &Scope) -> Result<Evaluated, 
     let environment = environment();
     let expression = environment.compile_expression_owned(source.to_owned()).map_err(|e| syntax(&e))?;
     let reads = names(expression.undeclared_variables(true), &tokens, source, scope)?;
-    let value = expression.eval(scope.native.clone()).map_err(|e| failed(&e))?;
+    let value = expression.eval(scope.native()).map_err(|e| failed(&e))?;
     if value.is_undefined() {
         return Err(ExpressionError::Failed { says: "a name in it does not exist".to_owned(), range: None });
     }
@@ -251,7 +267,7 @@ fn check_form(source: &str) -> Result<Vec<Token>, ExpressionError> {
     Ok(tokens)
 }
 
-/// The names read, each with its value; the first one that does not exist is the error.
+/// The dotted names read, each with its value; the first one that does not exist is the error.
 fn names(
     found: std::collections::HashSet<String>,
     tokens: &[Token],
@@ -267,7 +283,10 @@ fn names(
             let help = scope.suggest(&name);
             return Err(ExpressionError::UnknownName { what, name, help, range: at.map(|t| t.range.clone()) });
         };
-        reads.insert(name, value.clone());
+        // A whole root (`api_managers`) is no fact and may be large.
+        if name.contains('.') {
+            reads.insert(name, value.clone());
+        }
     }
     Ok(reads)
 }
@@ -289,8 +308,25 @@ fn environment() -> &'static Environment<'static> {
         e.add_filter("last", minijinja::filters::last);
         e.add_filter("int", minijinja::filters::int);
         e.add_filter("string", minijinja::filters::string);
+        e.add_filter("where", with_value);
         e
     })
+}
+
+/// `list | where('profile', 'default', 'control-plane')`: the elements whose attribute is one of the values.
+fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>) -> Result<minijinja::Value, minijinja::Error> {
+    let mut kept = Vec::new();
+    for item in list.try_iter()? {
+        let value = item.get_attr(&name)?;
+        if value.is_undefined() {
+            let detail = format!("an element of the list has no `{name}`");
+            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, detail));
+        }
+        if any.contains(&value) {
+            kept.push(item);
+        }
+    }
+    Ok(minijinja::Value::from(kept))
 }
 
 fn syntax(error: &minijinja::Error) -> ExpressionError {
@@ -308,7 +344,7 @@ fn says(error: &minijinja::Error) -> String {
         ErrorKind::UndefinedError => "a name in it does not exist".to_owned(),
         ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
             "it calls something that is not known; filters are lower, upper, trim, replace, length, join, first, last, int, \
-             string"
+             string, where"
                 .to_owned()
         }
         other => other.to_string(),
@@ -347,6 +383,8 @@ mod tests {
     fn values_keep_their_types_and_reads_are_named() {
         assert_eq!(value("facts.count + 1"), json!(4));
         assert_eq!(value("(nodes | first).id"), json!("is-1"));
+        assert_eq!(value("(nodes | where('id', 'is-2', 'x') | first).id"), json!("is-2"));
+        assert_eq!(value("nodes | where('id', 'x') | length"), json!(0));
         assert_eq!(value("node.new.profile"), json!(null));
         assert_eq!(value("'am' in facts.old.databases"), json!(true));
         assert_eq!(value("facts.user_store.type in ['jdbc', 'database']"), json!(true));

@@ -1,5 +1,7 @@
 //! Carries the messages of one session between its stream and the logic, the same on both sides.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -22,12 +24,15 @@ pub enum SessionEnd {
     Wire(#[source] WireError),
 }
 
-/// Carries messages until either side ends the session. Nothing is kept back: the logic's last messages are still sent
-/// when it drops its ends (a refusal, for example).
+/// How long this side waits, after its own end, for the peer to take what is still on its way.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Carries messages until either side ends the session. What the logic said before it dropped an end is still sent (a
+/// refusal, for example).
 ///
 /// Both channels are bounded; a logic that stops reading makes the peer's sends wait, by the flow control of the stream.
 pub async fn carry<In, Out>(
-    inbound: Streaming<In::Wire>,
+    mut inbound: Streaming<In::Wire>,
     to_logic: mpsc::Sender<In>,
     mut from_logic: mpsc::Receiver<Out>,
     to_peer: mpsc::Sender<Result<Out::Wire, Status>>,
@@ -40,17 +45,26 @@ where
     let end = tokio::select! {
         biased;
         end = send(&mut outbound, &mut from_logic, &to_peer) => end,
-        end = receive(inbound, &to_logic) => end,
+        end = receive(&mut inbound, &to_logic) => end,
         () = to_logic.closed() => SessionEnd::Logic,
     };
     drop(to_logic);
-    if matches!(end, SessionEnd::Logic | SessionEnd::Peer) {
-        from_logic.close();
-        send(&mut outbound, &mut from_logic, &to_peer).await;
+    match &end {
+        SessionEnd::Logic | SessionEnd::Peer => {
+            from_logic.close();
+            send(&mut outbound, &mut from_logic, &to_peer).await;
+        }
+        // The peer's log names the reason too (an oversized message, for example); if it is gone there is nobody to tell.
+        SessionEnd::Wire(error) => drop(to_peer.send(Err(Status::invalid_argument(error.fault().to_string()))).await),
+        SessionEnd::Lost(status) => drop(to_peer.send(Err(Status::clone(status))).await),
     }
-    if let SessionEnd::Wire(error) = &end {
-        // The peer's log names the reason too; if it is gone already there is nobody to tell.
-        let _gone = to_peer.send(Err(Status::invalid_argument(error.fault().to_string()))).await;
+    drop(to_peer);
+    if matches!(end, SessionEnd::Logic) {
+        // A client that drops its half of the stream cancels the call, and with it what is still on its way.
+        let peer_ends = async { while let Ok(Some(_)) = inbound.message().await {} };
+        if tokio::time::timeout(LINGER, peer_ends).await.is_err() {
+            tracing::debug!("the peer did not end the session in time");
+        }
     }
     end
 }
@@ -81,7 +95,7 @@ async fn send<Out: Wired + Clone>(
     }
 }
 
-async fn receive<In: Wired>(mut inbound: Streaming<In::Wire>, to_logic: &mpsc::Sender<In>) -> SessionEnd {
+async fn receive<In: Wired>(inbound: &mut Streaming<In::Wire>, to_logic: &mpsc::Sender<In>) -> SessionEnd {
     let mut parts = Inbound::<In>::default();
     loop {
         let wire = match inbound.message().await {

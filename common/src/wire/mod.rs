@@ -151,3 +151,6 @@ impl WireError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ impl Wired for ToAgent {
         let kind = match self {
             Self::Welcome { epoch, acked } => Kind::Welcome(v1::Welcome { epoch: epoch.0, acked }),
             Self::Refuse { why } => Kind::Refuse(v1::Refuse { why }),
-            Self::Offer(offer) => Kind::Offer(offer_to_wire(*offer)?),
+            Self::Offer(offer) => Kind::Offer(Box::new(offer_to_wire(*offer)?)),
             Self::Ack { seq } => Kind::Ack(v1::Ack { seq }),
             Self::Withdraw { attempt, epoch } => {
                 Kind::Withdraw(v1::Withdraw { attempt: Some(attempt_to_wire(attempt)), epoch: epoch.0 })
@@ -55,7 +55,7 @@ impl Wired for ToAgent {
         Ok(match required(message, "to_agent.message")? {
             Kind::Welcome(v1::Welcome { epoch, acked }) => Self::Welcome { epoch: Epoch(epoch), acked },
             Kind::Refuse(v1::Refuse { why }) => Self::Refuse { why },
-            Kind::Offer(wire) => Self::Offer(Box::new(offer(wire)?)),
+            Kind::Offer(wire) => Self::Offer(Box::new(offer(*wire)?)),
             Kind::Ack(v1::Ack { seq }) => Self::Ack { seq },
             Kind::Withdraw(v1::Withdraw { attempt, epoch }) => {
                 Self::Withdraw { attempt: required_attempt(attempt, "withdraw.attempt")?, epoch: Epoch(epoch) }

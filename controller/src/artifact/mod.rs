@@ -93,6 +93,17 @@ impl OpenArtifact {
     }
 }
 
+impl OpenArtifact {
+    /// A reader with a position of its own, for a stream.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`].
+    pub fn reader(&self) -> Result<tokio::fs::File, ArtifactError> {
+        let file = std::fs::File::open(self.path.as_path()).map_err(ArtifactError::io("opened", &self.path))?;
+        Ok(tokio::fs::File::from_std(file))
+    }
+}
+
 /// Runs file work off the async threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,

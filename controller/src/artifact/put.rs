@@ -99,22 +99,30 @@ impl Incoming {
     fn keep(&mut self, file: NamedTempFile, digest: &Digest) -> Result<(), ArtifactError> {
         let folder = self.store.folder(digest);
         make_folder(&folder)?;
-        sync_folder(&self.store.sha256())?;
         let path = folder.join(format!("{}.{}", &digest.as_str()[2..], self.size));
-        match file.persist_noclobber(&path) {
-            // The stored file keeps what was claimed for it.
-            Ok(_) => self.size = 0,
+        let is_new = match file.persist_noclobber(&path) {
+            Ok(_) => true,
             Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
                 e.file.persist(&path).map_err(|e| ArtifactError::io("renamed", &path)(e.error))?;
+                false
             }
             Err(e) => return Err(ArtifactError::io("renamed", &path)(e.error)),
+        };
+        let synced = sync_folder(&folder).and_then(|()| sync_folder(&self.store.sha256()));
+        if is_new {
+            if synced.is_err() {
+                std::fs::remove_file(&path).map_err(ArtifactError::io("removed", &path))?;
+            } else {
+                // The stored file keeps what was claimed for it.
+                self.size = 0;
+            }
         }
-        sync_folder(&folder)
+        synced
     }
 }
 
 /// Bytes that an ordinary user may still write to this file system.
 fn free_bytes(path: &Path) -> Result<u64, ArtifactError> {
     let stat = nix::sys::statvfs::statvfs(path).map_err(|e| ArtifactError::io("measured", path)(e.into()))?;
-    Ok(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()))
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }

@@ -285,10 +285,14 @@ mod tests {
 
     use super::*;
 
+    fn today() -> Timestamp {
+        "2026-11-23T05:00:00Z".parse().expect("a moment")
+    }
+
     #[test]
     fn is_made_once_and_private() {
         let dir = tempfile::tempdir().expect("a folder");
-        let now = Timestamp::now();
+        let now = today();
         let made = Ca::open(dir.path(), now).expect("is made");
         let again = Ca::open(dir.path(), now).expect("is read");
         assert_eq!(made.pin(), again.pin());
@@ -303,7 +307,7 @@ mod tests {
     #[test]
     fn a_damaged_authority_is_refused_and_not_replaced() {
         let dir = tempfile::tempdir().expect("a folder");
-        let now = Timestamp::now();
+        let now = today();
         Ca::open(dir.path(), now).expect("is made");
         let file = dir.path().join(CA_DIR).join(AUTHORITY_FILE);
         let text = std::fs::read(&file).expect("is read");
@@ -326,9 +330,9 @@ mod tests {
         let request = CertificateParams::default().serialize_request(&key).expect("a request");
         assert!(matches!(HostRequest::read(request.der()), Err(CaError::Request(RequestError::Algorithm))));
         let dir = tempfile::tempdir().expect("a folder");
-        let ca = Ca::open(dir.path(), Timestamp::now()).expect("is made");
+        let ca = Ca::open(dir.path(), today()).expect("is made");
         for bad in ["", "a b", "x/y", "ä.example"] {
-            let issued = ca.issue_server(&[bad.to_owned()], Timestamp::now());
+            let issued = ca.issue_server(&[bad.to_owned()], today());
             assert!(matches!(issued, Err(CaError::ListenName { .. })), "{bad}");
         }
     }

@@ -35,6 +35,7 @@ struct Disk {
     blobs: BTreeMap<(String, Digest), String>,
     appends: u64,
     failures: BTreeMap<u64, Failure>,
+    in_reserve: bool,
 }
 
 /// One controller's handle on a simulated disk. [`MemoryJournal::restart`] gives the next controller's.
@@ -62,6 +63,11 @@ impl MemoryJournal {
     /// as well.
     pub fn fail_append(&self, number: u64, failure: Failure) {
         self.disk().failures.insert(number, failure);
+    }
+
+    /// Says whether the disk has touched its reserve.
+    pub fn set_in_reserve(&self, in_reserve: bool) {
+        self.disk().in_reserve = in_reserve;
     }
 
     /// Number of appends tried so far on this disk.
@@ -126,6 +132,10 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
+    fn in_reserve(&self) -> bool {
+        self.disk().in_reserve
+    }
+
     async fn append(&self, epoch: Epoch, entries: Vec<NewEntry>) -> Result<u64, JournalError> {
         self.append_now(epoch, &entries)
     }

@@ -7,6 +7,7 @@
 
 mod chain;
 mod error;
+mod files;
 mod memory;
 mod sql;
 mod sqlite;
@@ -118,6 +119,12 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// [`JournalError::BlobDamaged`] when the text is not what was put; else storage errors.
     async fn get_blob(&self, kind: &str, digest: &Digest) -> Result<Option<String>, JournalError>;
+
+    /// Whether the journal has touched its reserve of disk space: then nothing new is dispatched (10, rule 31), and what
+    /// is written are outcomes of what runs.
+    fn in_reserve(&self) -> bool {
+        false
+    }
 
     /// At most `limit` entries from position `from` on, in order.
     ///

@@ -206,3 +206,30 @@ pub struct TokenAnswer {
     /// Address of the enrolment listener, as agents reach it.
     pub enrol_at: String,
 }
+
+/// `Logs`: lines of the central log; the answers are [`crate::logs::LogLine`]s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogsRequest {
+    /// Nodes, as globs (`is-*`); none: all.
+    pub nodes: Vec<String>,
+    /// Streams, as globs; none: all.
+    pub streams: Vec<String>,
+    /// Steps (`4.6`); none: all.
+    pub steps: Vec<String>,
+    /// Only this run.
+    pub run: Option<String>,
+    /// From this time on.
+    pub since: Option<jiff::Timestamp>,
+    /// Up to this time.
+    pub until: Option<jiff::Timestamp>,
+    /// Regular expression.
+    pub grep: Option<String>,
+    /// This level and worse.
+    pub level: Option<String>,
+    /// From this address on.
+    pub from: Option<String>,
+    /// Go on with new lines.
+    pub follow: bool,
+    /// At most this many lines, the newest ones; without it all.
+    pub tail: Option<usize>,
+}

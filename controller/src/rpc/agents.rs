@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use cavalcade_common::id::HostId;
 use cavalcade_common::message::{FromAgent, MAX_MESSAGE, ToAgent};
-use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive, SESSION_QUEUE};
+use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive, SESSION_QUEUE, WIRE_QUEUE};
 use cavalcade_common::wire::{self, SessionEnd};
 use cavalcade_proto::v1;
 use cavalcade_proto::v1::agent_data_server::AgentDataServer;
@@ -24,8 +24,9 @@ use super::listen::{Peer, TlsListener, server};
 /// Takes the sessions of agents: the logic behind the transport.
 #[async_trait]
 pub trait SessionAcceptor: Send + Sync + 'static {
-    /// Runs one session. The session ends when this returns; `from` gives `None` when the agent is gone. Sessions of one
-    /// host never overlap: a new one begins after this returned for the one before, whose channels are closed then.
+    /// Runs one session. It ends when either channel end is dropped (what was sent before still goes out); `from` gives
+    /// `None` when the agent is gone. Sessions of one host never overlap: when the agent dials again, the channels of the
+    /// earlier session close, and the new one begins after this returned for it.
     async fn session(&self, host: HostId, from: mpsc::Receiver<FromAgent>, to: mpsc::Sender<ToAgent>);
 }
 
@@ -71,7 +72,7 @@ impl<S: SessionAcceptor> AgentLink for LinkService<S> {
     async fn session(&self, request: Request<Streaming<v1::FromAgent>>) -> Result<Response<Self::SessionStream>, Status> {
         let host = host_of(&request)?;
         let turn = self.turns.take(&host).await.ok_or_else(|| Status::unavailable("the session before has not ended"))?;
-        let (to_peer, outbound) = mpsc::channel(SESSION_QUEUE);
+        let (to_peer, outbound) = mpsc::channel(WIRE_QUEUE);
         let acceptor = Arc::clone(&self.acceptor);
         tokio::spawn(run(acceptor, host, request.into_inner(), to_peer, turn));
         Ok(Response::new(ReceiverStream::new(outbound)))

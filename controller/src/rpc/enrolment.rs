@@ -40,6 +40,8 @@ const ADDRESSES: usize = 4096;
 /// What an enrolment needs.
 #[derive(Debug)]
 pub struct EnrolmentDesk {
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
     /// Signs.
     pub ca: Arc<Ca>,
     /// Accepts tokens.
@@ -85,7 +87,7 @@ impl Enrolment for EnrolmentService {
         }
         let desk = Arc::clone(&self.desk);
         let request = request.into_inner();
-        let done = tokio::task::spawn_blocking(move || desk.enrol(request, Timestamp::now())).await;
+        let done = tokio::task::spawn_blocking(move || desk.enrol(request, (desk.now)())).await;
         match done.map_err(|_| Status::internal("the enrolment failed"))? {
             Ok((host, certificate)) => {
                 tracing::info!(%address, %host, "a host was enrolled");

@@ -35,21 +35,34 @@ impl RunLoop {
             let _ = to.try_send(ToAgent::Refuse { why });
             return;
         }
+        if self.links.get(&host).is_some_and(|l| l.session > session) {
+            tracing::warn!(%host, "a hello came late: a newer session is open");
+            return;
+        }
         let known = self.state.hosts.get(&host);
         let continues = known.is_some_and(|h| h.incarnation == hello.incarnation && h.last_seq <= hello.last_seq);
-        if !continues {
-            let (incarnation, last_seq) = (hello.incarnation.clone(), hello.last_seq);
-            self.happen_or_log(Event::HostMet { host: host.clone(), incarnation, last_seq });
-        }
+        // A hello that was long under way tells of the past. That the ledger is another one, or was set back, counts only
+        // when the session goes on: the agent sends nothing more before it has the welcome.
+        let unproved = (!continues).then(|| (hello.incarnation.clone(), hello.last_seq));
         let skew_millis = i64::try_from(self.clock.now().duration_since(hello.now).as_millis()).unwrap_or(i64::MAX);
         let connected =
             Connected { session, program: hello.program.clone(), skew_millis, resident_kib: 0, heard: self.world.now };
         self.connected.insert(host.clone(), connected);
         self.world.connected.insert(host.clone());
-        self.links.insert(host.clone(), Link { session, to });
-        let acked = self.state.hosts.get(&host).map_or(0, |h| h.last_seq);
+        let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
+        let acked = known.map_or(0, |h| h.last_seq);
+        self.links.insert(host.clone(), Link { session, to, unproved });
         self.outbox.push((host.clone(), ToAgent::Welcome { epoch: self.state.epoch, acked }));
-        self.offer_again(&host);
+        if continues {
+            self.offer_again(&host);
+        }
+    }
+
+    /// The session goes on: what its hello said of the ledger counts now.
+    fn prove(&mut self, host: &HostId) {
+        let Some((incarnation, last_seq)) = self.links.get_mut(host).and_then(|l| l.unproved.take()) else { return };
+        self.happen_or_log(Event::HostMet { host: host.clone(), incarnation, last_seq });
+        self.offer_again(host);
     }
 
     /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
@@ -88,6 +101,7 @@ impl RunLoop {
         if let Some(connected) = self.connected.get_mut(host) {
             connected.heard = self.world.now;
         }
+        self.prove(host);
         match message {
             FromAgent::Hello(_) => tracing::warn!(%host, "a second hello in one session is left out"),
             FromAgent::Report { seq, report } => self.report(host, seq, report),

@@ -79,9 +79,14 @@ fn identity_server_first(record: &Record) -> Vec<String> {
             }
             Witnessed::ServerUp { home, api_manager: true } => {
                 let needed = super::fleet::IS.len();
-                let recent = ready_until.values().filter(|t| t.is_some_and(|t| at.saturating_sub(t) <= Duration::from_secs(60))).count();
+                let recent =
+                    ready_until.values().filter(|t| t.is_some_and(|t| at.saturating_sub(t) <= Duration::from_secs(60))).count();
                 if up.len() + recent < needed {
-                    found.push(format!("promise 3: {} started at {at:?} with {} of {needed} Identity Servers ready", home.display(), up.len()));
+                    found.push(format!(
+                        "promise 3: {} started at {at:?} with {} of {needed} Identity Servers ready",
+                        home.display(),
+                        up.len()
+                    ));
                 }
             }
             _ => {}
@@ -102,5 +107,9 @@ fn succeeded_means_done(record: &Record) -> Vec<String> {
         matches!(e, Event::Reported { report: Report::Ended { attempt, outcome }, .. }
             if attempt.step.stage == 1 && attempt.step.step == 1 && outcome.ending == Ending::Succeeded)
     });
-    if claimed && !done { vec!["promise 4: the migration counts as succeeded, the machine never finished it".to_owned()] } else { Vec::new() }
+    if claimed && !done {
+        vec!["promise 4: the migration counts as succeeded, the machine never finished it".to_owned()]
+    } else {
+        Vec::new()
+    }
 }

@@ -88,13 +88,16 @@ fn job(node: &str) -> Action {
     })
 }
 
+/// A step: name, action, needs.
+type Planned = (&'static str, Action, Vec<Need>);
+
 struct Builder {
     stages: Vec<PlanStage>,
 }
 
 impl Builder {
     #[expect(clippy::expect_used, reason = "constant names that obey the grammar")]
-    fn stage(&mut self, name: &str, nodes: &[&str], size: u32, steps: &dyn Fn(&str) -> Vec<(&'static str, Action, Vec<Need>)>) {
+    fn stage(&mut self, name: &str, nodes: &[&str], size: u32, steps: &dyn Fn(&str) -> Vec<Planned>) {
         let number = u32::try_from(self.stages.len()).unwrap_or(0) + 1;
         let mut all = Vec::new();
         for node in nodes {
@@ -135,12 +138,15 @@ impl Builder {
 /// None that a constant plan can have.
 pub fn plan() -> anyhow::Result<HashedPlan> {
     let mut b = Builder { stages: Vec::new() };
-    let needs_is = || vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via: IS.iter().map(|n| http(n)).collect() }];
+    let needs_is =
+        || vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via: IS.iter().map(|n| http(n)).collect() }];
     b.stage("migrate", &IS[..1], 9, &|n| {
         vec![("migrate-is", job(n), Vec::new()), ("stop-is", server(n, ServerOp::Stop), Vec::new())]
     });
     b.stage("start-is", &IS, 9, &|n| vec![("start", server(n, ServerOp::Start), Vec::new())]);
-    b.stage("is-up", &IS, 9, &|n| vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]);
+    b.stage("is-up", &IS, 9, &|n| {
+        vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]
+    });
     b.stage("start-am", &AM, 2, &|n| vec![("start", server(n, ServerOp::Start), needs_is())]);
     b.stage("restart-am", &AM, 1, &|n| {
         vec![("stop", server(n, ServerOp::Stop), Vec::new()), ("start-again", server(n, ServerOp::Start), needs_is())]

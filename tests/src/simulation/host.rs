@@ -148,7 +148,10 @@ impl Host for SimHost {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.with(|inner, _| {
             let files = inner.machine(&self.host).files.keys();
-            files.filter(|p| p.parent() == Some(path)).filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect()
+            files
+                .filter(|p| p.parent() == Some(path))
+                .filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned()))
+                .collect()
         })
     }
 
@@ -168,6 +171,7 @@ impl Host for SimHost {
                 abandoned: false,
                 began: false,
                 ends_at: None,
+                vanished: false,
                 server_home: None,
                 output: Vec::new(),
                 spec: spec.clone(),
@@ -182,6 +186,9 @@ impl Host for SimHost {
             if !held.began {
                 held.abandoned |= claim;
                 return held.abandoned.then_some(HeldState::NeverBegan);
+            }
+            if held.vanished {
+                return Some(HeldState::Vanished);
             }
             let exit = held.ends_at.filter(|(at, _)| *at <= now).map(|(_, code)| code);
             Some(match (exit, &held.server_home) {
@@ -235,7 +242,11 @@ impl Host for SimHost {
             inner.settle(host, now);
             inner.machine(host).servers.get(&home).is_some_and(|s| s.ready_at <= now)
         })?;
-        if ready { Ok(HttpAnswer { status: 200, body: b"{\"health\":[]}".to_vec() }) } else { Err(io::Error::other("connection refused")) }
+        if ready {
+            Ok(HttpAnswer { status: 200, body: b"{\"health\":[]}".to_vec() })
+        } else {
+            Err(io::Error::other("connection refused"))
+        }
     }
 
     async fn tcp_connect(&self, _address: &str, _limit: Duration) -> io::Result<()> {

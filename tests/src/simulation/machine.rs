@@ -76,6 +76,8 @@ pub struct SimHeld {
     pub began: bool,
     /// When the direct child ends, and with which code.
     pub ends_at: Option<(Duration, i32)>,
+    /// It went with its machine, and left no record of its end.
+    pub vanished: bool,
     /// The server that holds the lock beside it.
     pub server_home: Option<PathBuf>,
     /// Output so far.
@@ -152,7 +154,13 @@ impl World {
 impl Inner {
     /// Lets everything happen on a machine that is due by `now`.
     pub fn settle(&mut self, host: &str, now: Duration) {
-        let due: Vec<PathBuf> = self.machine(host).held.iter().filter(|(_, h)| !h.began && !h.abandoned && h.begins_at <= now).map(|(d, _)| d.clone()).collect();
+        let due: Vec<PathBuf> = self
+            .machine(host)
+            .held
+            .iter()
+            .filter(|(_, h)| !h.began && !h.abandoned && h.begins_at <= now)
+            .map(|(d, _)| d.clone())
+            .collect();
         for dir in due {
             self.begin(host, &dir, now);
         }
@@ -203,6 +211,24 @@ impl Inner {
             // One that migrates answers too, but it is no Identity Server that anybody may count on.
             if !migrates {
                 self.witness.push((now + slow, Witnessed::ServerReady { home }));
+            }
+        }
+    }
+
+    /// The machine loses its power: every process is gone, and no record of an end was written.
+    pub fn power_loss(&mut self, host: &str, now: Duration) {
+        let homes: Vec<PathBuf> = self.machine(host).servers.keys().cloned().collect();
+        for home in &homes {
+            self.stop_server(host, home, now);
+        }
+        let machine = self.machine(host);
+        machine.life += 1;
+        for held in machine.held.values_mut() {
+            if !held.began {
+                held.abandoned = true;
+            } else if held.ends_at.is_none_or(|(at, _)| at >= now) {
+                held.ends_at = None;
+                held.vanished = true;
             }
         }
     }

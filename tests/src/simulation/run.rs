@@ -107,6 +107,8 @@ impl Answers for Looks {
 
 struct Agent {
     host: &'static str,
+    /// Nobody starts it again before this time.
+    down_until: Duration,
     executor: Option<Arc<Executor>>,
     link: Option<JoinHandle<()>>,
 }
@@ -141,6 +143,7 @@ async fn run(seed: u64, bug: Option<SeededBug>) -> anyhow::Result<Trace> {
         sim.person().await;
     }
     sim.weather.send_replace(Weather { lost: 0, doubled: 0, late: 0 });
+    sim.agents.iter_mut().for_each(|a| a.down_until = Duration::ZERO);
     let calm = sim.world.now();
     while sim.world.now() - calm < CALM && !sim.closed() {
         sim.revive().await?;
@@ -167,8 +170,9 @@ impl Simulation {
             let sim: Arc<dyn Host> = SimHost::new(&world, host);
             Ledger::create(sim.as_ref(), Path::new("/state/ledger"))?;
         }
-        let agents = hosts.into_iter().map(|host| Agent { host, executor: None, link: None }).collect();
-        let (journal, plan) = (Arc::new(MemoryJournal::new()), fleet::plan()?);
+        let agents =
+            hosts.into_iter().map(|host| Agent { host, down_until: Duration::ZERO, executor: None, link: None }).collect();
+        let (journal, plan) = (Arc::new(MemoryJournal::new(Arc::new(|_| ()))), fleet::plan()?);
         Ok(Self { world, journal, board, sessions, weather, agents, controller: None, plan, bug, deaths: 0 })
     }
 
@@ -184,7 +188,7 @@ impl Simulation {
             if self.agents[i].link.as_ref().is_some_and(JoinHandle::is_finished) {
                 self.kill_agent(i);
             }
-            if self.agents[i].link.is_none() {
+            if self.agents[i].link.is_none() && self.agents[i].down_until <= self.world.now() {
                 self.start_agent(i)?;
             }
         }
@@ -253,7 +257,9 @@ impl Simulation {
 
     fn kill_agent(&mut self, i: usize) {
         self.deaths += 1;
+        let pause = if self.world.chance(300) { 30_000 + self.world.below(120_000) } else { 0 };
         let agent = &mut self.agents[i];
+        agent.down_until = self.world.now() + Duration::from_millis(pause);
         self.world.lock().machine(agent.host).life += 1;
         if let Some(executor) = agent.executor.take() {
             executor.abort();
@@ -280,12 +286,19 @@ impl Simulation {
                 let name = fleet::IS[usize::try_from(self.world.below(2))?];
                 let (is, home) = (name, PathBuf::from(format!("/opt/{name}/wso2is-5.11.0")));
                 let mut inner = self.world.lock();
-                let migrates = inner.machine(is).servers.get(&home).is_some_and(|s| s.args.iter().any(|a| a.starts_with("-Dmigrate")));
+                let migrates =
+                    inner.machine(is).servers.get(&home).is_some_and(|s| s.args.iter().any(|a| a.starts_with("-Dmigrate")));
                 if !migrates {
                     inner.stop_server(is, &home, now);
                 }
             }
             6 => {
+                let now = self.world.now();
+                let host = self.agents[which].host;
+                self.kill_agent(which);
+                self.world.lock().power_loss(host, now);
+            }
+            7 => {
                 // All sessions break.
                 self.board.controller_tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
             }
@@ -324,7 +337,12 @@ impl Simulation {
                     }
                     Phase::Indeterminate => {
                         let resolution = if self.work_done() { Resolution::Done } else { Resolution::NotDone };
-                        Verb::Resolve { step: step.key.clone(), resolution, why: "looked at it".to_owned(), at: Some(state.position) }
+                        Verb::Resolve {
+                            step: step.key.clone(),
+                            resolution,
+                            why: "looked at it".to_owned(),
+                            at: Some(state.position),
+                        }
                     }
                     _ => continue,
                 };
@@ -336,8 +354,9 @@ impl Simulation {
 
     /// Identity Servers that the run has started and somebody stopped are started again by hand.
     fn raise_identity_servers(&self, view: &View) {
-        let started = view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
-        if !started || self.world.chance(500) {
+        let started =
+            view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
+        if !started || self.world.chance(800) {
             return;
         }
         let now = self.world.now();
@@ -360,7 +379,9 @@ impl Simulation {
         let silent = self.silent();
         let closed = self.closed();
         let mut lines: Vec<String> = witness.iter().map(|(at, w)| format!("{:>8} machine {w:?}", at.as_millis())).collect();
-        lines.extend(events.iter().filter(|(_, e)| !matches!(e, Event::RunOpened { .. })).map(|(at, e)| format!("{at} journal {e:?}")));
+        lines.extend(
+            events.iter().filter(|(_, e)| !matches!(e, Event::RunOpened { .. })).map(|(at, e)| format!("{at} journal {e:?}")),
+        );
         let record = Record { witness, events: events.into_iter().map(|(_, e)| e).collect(), closed, silent };
         Ok(Trace { seed, lines, violations: violations(&record), deaths: self.deaths })
     }
@@ -374,7 +395,8 @@ impl Simulation {
             let waits = view.schedules.get(&run.id).map(|s| s.waits.clone()).unwrap_or_default();
             for (stage, step) in run.plan.plan.steps() {
                 let phase = run.step(&step.key).map(|s| s.phase);
-                let named = waits.iter().any(|w| w.step.as_ref() == Some(&step.key) || (w.step.is_none() && w.stage == stage.number));
+                let named =
+                    waits.iter().any(|w| w.step.as_ref() == Some(&step.key) || (w.step.is_none() && w.stage == stage.number));
                 let first = stage.steps.iter().filter(|s| s.key.node == step.key.node).find(|s| !run.finished(s));
                 let is_first = first.is_some_and(|f| f.key == step.key);
                 if is_first && !named && !phase.is_some_and(Phase::is_under_way) {

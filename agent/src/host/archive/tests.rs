@@ -208,7 +208,7 @@ fn a_wrong_checksum_is_damage() {
 
 #[test]
 fn every_cut_is_noticed() {
-    let content: Vec<u8> = (0..3000_u32).map(|n| (n * 7919 >> 5) as u8).collect();
+    let content: Vec<u8> = (0..3000_u32).map(|n| ((n * 7919) >> 5) as u8).collect();
     let zip = zip_bytes(&[item("a", 0o100_644, &content), file("b")]);
     let tar = tar_bytes(&[("a", b'0', 0o644, "", &content), ("b", b'0', 0o644, "", b"x")]);
     for whole in [zip, tar] {

@@ -41,7 +41,10 @@ fn entry(zip: &mut ZipArchive<BufReader<&mut File>>, index: usize) -> Result<Raw
         if data.encrypted() {
             return Err(ArchiveError::Encrypted { entry: name });
         }
-        (name, data.unix_mode().unwrap_or(0), data.size(), data.is_dir())
+        // Not `unix_mode()`: that drops the setuid bits, which are to be seen and refused.
+        let unix = data.system() == zip::System::Unix;
+        let mode = if unix { data.external_attributes() >> 16 } else { data.unix_mode().unwrap_or(0) };
+        (name, mode, data.size(), data.is_dir())
     };
     let kind = match mode & TYPE_MASK {
         TYPE_SYMLINK => {

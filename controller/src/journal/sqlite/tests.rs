@@ -64,6 +64,8 @@ async fn a_full_file_takes_nothing_and_goes_on_once_there_is_room() {
         let connection = writer.connection.as_mut().unwrap();
         sqlx::query("PRAGMA max_page_count = 40").fetch_one(connection).await.unwrap();
     }
+    journal.reserve.release();
+    assert!(journal.in_reserve());
     let refused = loop {
         match journal.append(epoch, (0..20).map(entry).collect()).await {
             Ok(last) => acked = last,
@@ -75,6 +77,54 @@ async fn a_full_file_takes_nothing_and_goes_on_once_there_is_room() {
     // The connection of the failed write was closed, and the limit with it.
     assert_eq!(journal.append(epoch, vec![entry(2)]).await.unwrap(), acked + 1);
     assert_eq!(journal.verify_chain().await.unwrap().position, acked + 1);
+    // Once there is room, the reserve is taken back.
+    for _ in 0..64 {
+        journal.append(epoch, Vec::new()).await.unwrap();
+    }
+    assert!(!journal.in_reserve());
+}
+
+#[tokio::test]
+async fn a_marked_journal_is_verified_and_goes_on_in_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let name = Digest::of(b"x");
+    for round in 1..=3_u32 {
+        let journal = open(&path).await;
+        assert_eq!(journal.file, files::numbered(&path, round));
+        assert_eq!(journal.take_epoch().await.unwrap(), Epoch(u64::from(round)));
+        let last = journal.append(Epoch(round.into()), (0..5).map(entry).collect()).await.unwrap();
+        assert_eq!(last, u64::from(round) * 5);
+        journal.put_blob("plan", &name, "text").await.unwrap();
+        // The process dies with a WAL that nobody copied back, as after a failed sync.
+        let failed = Err::<(), _>(JournalError::Suspect(Box::new(std::io::Error::other("fsync"))));
+        assert!(journal.judge(failed).is_err());
+        drop(journal);
+    }
+    let left = open(&path).await;
+    assert_eq!(left.verify_chain().await.unwrap().position, 15);
+    assert_eq!(left.get_blob("plan", &name).await.unwrap().as_deref(), Some("text"));
+    assert_eq!(std::fs::metadata(&left.file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(path.exists(), "the suspect files are kept");
+    let tmp =
+        std::fs::read_dir(folder.path()).unwrap().filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("tmp"));
+    assert_eq!(tmp.count(), 0);
+}
+
+#[tokio::test]
+async fn a_marked_journal_that_does_not_verify_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path).await;
+    let epoch = journal.take_epoch().await.unwrap();
+    journal.append(epoch, (0..5).map(entry).collect()).await.unwrap();
+    journal.close().await.unwrap();
+    run_sql(&path, "UPDATE entry SET kind = 77 WHERE position = 3").await;
+    files::mark_suspect(&path).unwrap();
+    for _ in 0..2 {
+        let refused = SqliteJournal::open(&path, hook().0).await.err();
+        assert!(matches!(refused, Some(JournalError::Broken { position: 3, .. })), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,51 @@
+//! `backup`: a dump that was restored once (promise 11).
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use cavalcade_common::action::Backup;
+use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
+
+use super::{failure, revealed};
+use crate::action::{Act, Applied, Context, Failure};
+use crate::database::backup::{BackupManifest, backup, read_manifest};
+
+fn evidence(manifest: &BackupManifest) -> Vec<Evidence> {
+    vec![
+        Evidence::holds("dump", format!("{} bytes, sha256 {}", manifest.dump_size, manifest.dump_sha256)),
+        Evidence::holds(
+            "restored once into the scratch database and equal in tables, counts and checksums",
+            format!("{} tables, {} s", manifest.contents.tables.len(), manifest.restore_seconds),
+        ),
+    ]
+}
+
+#[async_trait]
+impl Act for Backup {
+    async fn inspect(&self, _cx: &Context) -> Result<Preview, Failure> {
+        let says = match read_manifest(Path::new(&self.to)).await {
+            Ok(m) => {
+                return Ok(Preview { verdict: Verdict::Same, says: format!("done already: {}", m.proved), diffs: Vec::new() });
+            }
+            Err(_) => format!("dumps {} to {} and restores it once into the scratch database", self.database.name, self.to),
+        };
+        Ok(Preview { verdict: Verdict::Change, says, diffs: Vec::new() })
+    }
+
+    async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
+        let database = revealed(cx, &self.database)?;
+        if !cx.resumed {
+            cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
+        }
+        let label = format!("dumps {} and proves the dump by a restore", self.database.name);
+        cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
+        let resolved = Backup { database, to: self.to.clone() };
+        let manifest = backup(&resolved).await.map_err(|e| failure(&e, true))?;
+        Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&manifest) })
+    }
+
+    async fn verify(&self, _cx: &Context) -> Result<Vec<Evidence>, Failure> {
+        let manifest = read_manifest(Path::new(&self.to)).await.map_err(|e| failure(&e, true))?;
+        Ok(vec![Evidence::holds("manifest of the backup", format!("{}, proved {}", manifest.dump, manifest.proved))])
+    }
+}

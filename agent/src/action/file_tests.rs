@@ -1,0 +1,302 @@
+//! `artifact`, `unpack`, `copy`, `remove` on real files.
+
+use std::io::{Cursor, Write};
+use std::sync::atomic::Ordering;
+
+use cavalcade_common::action::{CopyFiles, PlaceArtifact, RemoveFiles, Unpack};
+use cavalcade_common::codes::{artifact, files as codes};
+use cavalcade_common::report::Verdict;
+
+use super::testkit::{FileHost, Machine, fault, holds};
+use super::{Act, Context};
+
+/// Previews, applies and verifies; a second time nothing may change.
+async fn twice(machine: &Machine, act: &dyn Act, cx: &Context) -> usize {
+    let preview = act.inspect(cx).await.expect("previews");
+    assert_eq!(preview.verdict, Verdict::Change);
+    let applied = act.apply(cx).await.expect("applies");
+    assert!(applied.changed);
+    assert_eq!(applied.diffs, preview.diffs, "the preview was true");
+    let evidence = act.verify(cx).await.expect("verifies");
+    assert!(holds(&evidence), "{evidence:?}");
+    let stamps = machine.stamps();
+    for resumed in [false, true] {
+        let again = Context { resumed, ..cx.clone() };
+        assert!(!act.apply(&again).await.expect("applies again").changed);
+        assert_eq!(act.inspect(&again).await.expect("previews again").verdict, Verdict::Same);
+        assert!(holds(&act.verify(&again).await.expect("verifies again")));
+    }
+    assert_eq!(machine.stamps(), stamps, "the second time wrote something");
+    applied.diffs.len()
+}
+
+fn pack(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, mode, content) in files {
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
+        zip.start_file(*name, options).expect("starts");
+        zip.write_all(content).expect("writes");
+    }
+    zip.finish().expect("ends").into_inner()
+}
+
+const PACK: &[(&str, u32, &[u8])] = &[
+    ("wso2is-5.11.0/bin/wso2server.sh", 0o755, b"#!/bin/sh\n"),
+    ("wso2is-5.11.0/repository/conf/deployment.toml", 0o644, b"[server]\n"),
+];
+
+fn unpack(machine: &Machine, bytes: &[u8]) -> Unpack {
+    Unpack { artifact: machine.artifact("pack.zip", bytes), to: machine.at("wso2is-5.11.0"), strip: 1, limit: 1 << 30 }
+}
+
+#[tokio::test]
+async fn an_artifact_is_alone_among_its_versions() {
+    let machine = Machine::new();
+    machine.write("dropins/client-4.0.0.jar", b"old");
+    machine.write("dropins/client-3.9.jar", b"older");
+    machine.write("dropins/other.jar", b"other");
+    let spec = PlaceArtifact {
+        artifact: machine.artifact("client-4.0.0.4.jar", b"new"),
+        to: machine.at("dropins/client-4.0.0.4.jar"),
+        only: Some("client-*.jar".to_owned()),
+    };
+    let cx = machine.plain();
+    assert_eq!(twice(&machine, &spec, &cx).await, 3);
+    assert_eq!(machine.names("dropins"), ["client-4.0.0.4.jar", "other.jar"]);
+    assert_eq!(machine.source.asked.load(Ordering::SeqCst), 1, "what is there is not fetched again");
+    let kept = std::fs::read_dir(&cx.undo_dir).expect("there").map(|e| e.expect("entry").path());
+    let kept = kept.filter(|p| p.extension().is_some_and(|e| e == "kept"));
+    let mut kept: Vec<Vec<u8>> = kept.map(|p| std::fs::read(p).expect("reads")).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, [b"old".to_vec(), b"older".to_vec()]);
+}
+
+#[tokio::test]
+async fn another_content_of_the_same_name_is_replaced_and_kept() {
+    let machine = Machine::new();
+    let to = machine.write("a.jar", b"old");
+    let spec = PlaceArtifact { artifact: machine.artifact("a.jar", b"new"), to, only: None };
+    let cx = machine.plain();
+    twice(&machine, &spec, &cx).await;
+    assert_eq!(machine.read("a.jar").as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_wrong_content_never_reaches_the_target() {
+    let machine = Machine::new();
+    let to = machine.write("lib/a.jar", b"old");
+    let spec = PlaceArtifact { artifact: machine.artifact("a.jar", b"new"), to, only: None };
+    machine.source.content.lock().expect("no panic").insert("a.jar".to_owned(), b"tampered".to_vec());
+    let (fault, changed) = fault(spec.apply(&machine.plain()).await);
+    assert_eq!((fault.code, changed), (artifact::PLACED_DIGEST, false));
+    assert_eq!((machine.names("lib"), machine.read("lib/a.jar").as_deref()), (vec!["a.jar".to_owned()], Some("old")));
+}
+
+#[tokio::test]
+async fn an_archive_becomes_a_home() {
+    let machine = Machine::new();
+    let spec = unpack(&machine, &pack(PACK));
+    // What a dead attempt left.
+    machine.write(".wso2is-5.11.0.cavalcade-0123456789ab/bin/half", b"h");
+    twice(&machine, &spec, &machine.plain()).await;
+    assert_eq!(machine.names(""), [".wso2is-5.11.0.cavalcade.json", "wso2is-5.11.0"]);
+    assert_eq!(machine.read("wso2is-5.11.0/bin/wso2server.sh").as_deref(), Some("#!/bin/sh\n"));
+    let total = PACK.iter().map(|(_, _, c)| c.len() as u64).sum::<u64>();
+    assert_eq!(machine.heard.0.lock().expect("no panic").last(), Some(&(total, total)), "progress has the true total");
+    // Another run later, after the home was configured: still this step's work, and it says what changed.
+    machine.write("wso2is-5.11.0/repository/conf/deployment.toml", b"[server]\nhostname = \"x\"\n");
+    let later = machine.context(FileHost::new(), "r2", false, Default::default());
+    assert!(!spec.apply(&later).await.expect("applies").changed);
+    let evidence = spec.verify(&later).await.expect("verifies");
+    assert!(holds(&evidence) && evidence[1].found.contains("deployment.toml"), "{evidence:?}");
+    // The attempt that made it may not call that its own work.
+    assert!(!holds(&spec.verify(&machine.plain()).await.expect("verifies")));
+}
+
+#[tokio::test]
+async fn a_home_of_somebody_else_is_not_touched() {
+    let machine = Machine::new();
+    machine.write("wso2is-5.11.0/mine", b"x");
+    let spec = unpack(&machine, &pack(PACK));
+    let stamps = machine.stamps();
+    let (failed, changed) = fault(spec.apply(&machine.plain()).await);
+    assert_eq!((failed.code, changed), (codes::TARGET_EXISTS, false));
+    assert_eq!(fault(spec.inspect(&machine.plain()).await).0.code, codes::TARGET_EXISTS);
+    assert!(!holds(&spec.verify(&machine.plain()).await.expect("verifies")));
+    assert_eq!(machine.stamps(), stamps);
+}
+
+#[tokio::test]
+async fn a_note_does_not_vouch_for_another_folder_or_archive() {
+    let machine = Machine::new();
+    let spec = unpack(&machine, &pack(PACK));
+    spec.apply(&machine.plain()).await.expect("applies");
+    let other = unpack(&machine, &pack(&[("r/x", 0o644, b"other")]));
+    assert_eq!(fault(other.apply(&machine.plain()).await).0.code, codes::TARGET_EXISTS, "another archive");
+    // Restored from a backup: another inode, the same content.
+    let copy = machine.at("copy");
+    let cp = std::process::Command::new("cp").args(["-a", &spec.to, &copy]).status().expect("runs");
+    assert!(cp.success());
+    std::fs::remove_dir_all(&spec.to).expect("removes");
+    std::fs::rename(&copy, &spec.to).expect("renames");
+    assert!(!spec.apply(&machine.plain()).await.expect("applies").changed);
+    // Somebody else's folder, be its inode number the old one.
+    std::fs::remove_dir_all(&spec.to).expect("removes");
+    std::fs::create_dir(&spec.to).expect("makes");
+    assert_eq!(fault(spec.apply(&machine.plain()).await).0.code, codes::TARGET_EXISTS);
+}
+
+#[tokio::test]
+async fn a_bad_archive_leaves_nothing() {
+    let machine = Machine::new();
+    let good = pack(PACK);
+    for (bytes, code) in [
+        (pack(&[("r/ok", 0o644, b"x"), ("r/../../evil", 0o644, b"x")]), codes::ARCHIVE_REFUSED),
+        (good[..good.len() - 30].to_vec(), codes::ARCHIVE_DAMAGED),
+        (b"no archive".to_vec(), codes::ARCHIVE_DAMAGED),
+    ] {
+        let (failed, changed) = fault(unpack(&machine, &bytes).apply(&machine.plain()).await);
+        assert_eq!((failed.code, changed), (code, false), "{failed}");
+        assert!(machine.names("").is_empty(), "{:?}", machine.names(""));
+    }
+    let small = Unpack { limit: 3, ..unpack(&machine, &good) };
+    assert_eq!(fault(small.apply(&machine.plain()).await).0.code, codes::ARCHIVE_TOO_LARGE);
+    assert!(machine.names("").is_empty());
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_unpacked() {
+    let machine = Machine::new();
+    let at = machine.at("small");
+    std::fs::create_dir(&at).expect("makes");
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs", &at]).status();
+    if !mounted.is_ok_and(|s| s.success()) {
+        eprintln!("skipped, needs root and a tmpfs: without_room_nothing_is_unpacked");
+        return;
+    }
+    let noise: Vec<u8> = (0..400_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let spec = Unpack { to: machine.at("small/home"), ..unpack(&machine, &pack(&[("r/noise", 0o644, &noise)])) };
+    // Measured beforehand, and not: many small files need more blocks than bytes.
+    let many: Vec<(String, u32, Vec<u8>)> = (0..200).map(|n| (format!("r/{n}"), 0o644, vec![b'x'; 10])).collect();
+    let many: Vec<(&str, u32, &[u8])> = many.iter().map(|(n, m, c)| (n.as_str(), *m, c.as_slice())).collect();
+    let blocks = Unpack { to: machine.at("small/many"), ..unpack(&machine, &pack(&many)) };
+    let results = [fault(spec.apply(&machine.plain()).await), fault(blocks.apply(&machine.plain()).await)];
+    let left = machine.names("small");
+    let gone = std::process::Command::new("umount").arg(&at).status().expect("runs");
+    assert!(gone.success());
+    for (fault, changed) in results {
+        assert_eq!((fault.code, changed), (codes::NO_SPACE, false), "{fault}");
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn copy(machine: &Machine, from: &str, into: &str) -> CopyFiles {
+    CopyFiles { from: machine.at(from), into: machine.at(into), as_name: None, count: None, exclude: Vec::new(), only: None }
+}
+
+#[tokio::test]
+async fn a_tree_is_copied_and_merged() {
+    let machine = Machine::new();
+    machine.write("old/tenants/1/a.xml", b"a");
+    machine.write("old/tenants/1/b.xml", b"b");
+    machine.write("old/tenants/logs/x.log", b"log");
+    let fresh = CopyFiles { exclude: vec!["logs".to_owned()], ..copy(&machine, "old/tenants", "new/repository") };
+    assert_eq!(twice(&machine, &fresh, &machine.plain()).await, 1);
+    assert_eq!(machine.names("new/repository"), ["tenants"]);
+    assert_eq!(machine.names("new/repository/tenants"), ["1"]);
+    // Into what is there: what differs is replaced, what is missing comes, what is more stays.
+    machine.write("new/repository/tenants/1/a.xml", b"other");
+    machine.write("new/repository/tenants/1/own.xml", b"own");
+    let whole = copy(&machine, "old/tenants", "new/repository");
+    let cx = machine.context(FileHost::new(), "r2", false, Default::default());
+    assert_eq!(twice(&machine, &whole, &cx).await, 3);
+    assert_eq!(machine.read("new/repository/tenants/1/a.xml").as_deref(), Some("a"));
+    assert_eq!(machine.read("new/repository/tenants/1/own.xml").as_deref(), Some("own"));
+    assert_eq!(machine.read("new/repository/tenants/logs/x.log").as_deref(), Some("log"));
+    let kept =
+        cx.undo_dir.join(format!("{}.kept", crate::host::keep::key(machine.at("new/repository/tenants/1/a.xml").as_ref())));
+    assert_eq!(std::fs::read(kept).expect("kept"), b"other");
+}
+
+#[tokio::test]
+async fn copies_count_their_sources_and_rename_one() {
+    let machine = Machine::new();
+    machine.write("old/j/mysql-1.jar", b"1");
+    machine.write("old/j/mysql-2.jar", b"2");
+    machine.write("lib/mysql-0.jar", b"0");
+    let two = CopyFiles { count: Some(2), only: Some("mysql-*.jar".into()), ..copy(&machine, "old/j/mysql-*.jar", "lib") };
+    twice(&machine, &two, &machine.plain()).await;
+    assert_eq!(machine.names("lib"), ["mysql-1.jar", "mysql-2.jar"]);
+    let one = CopyFiles { count: Some(1), ..two.clone() };
+    assert_eq!(fault(one.apply(&machine.plain()).await).0.code, codes::MATCHES);
+    let none = copy(&machine, "old/j/none-*", "lib");
+    assert_eq!(fault(none.apply(&machine.plain()).await).0.code, codes::MATCHES);
+    assert_eq!(none.inspect(&machine.plain()).await.expect("previews").verdict, Verdict::Maybe);
+    let named = CopyFiles { as_name: Some("driver.jar".into()), ..copy(&machine, "old/j/mysql-1.jar", "lib") };
+    twice(&machine, &named, &machine.plain()).await;
+    assert_eq!(machine.read("lib/driver.jar").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn copies_that_cannot_be_are_refused_whole() {
+    let machine = Machine::new();
+    machine.write("old/t/a", b"1");
+    machine.write("old/t/z/f", b"2");
+    machine.write("new/t/z", b"a file where a folder must be");
+    let stamps = machine.stamps();
+    let (fault1, changed) = fault(copy(&machine, "old/t", "new").apply(&machine.plain()).await);
+    assert_eq!((fault1.code, changed), (codes::IN_THE_WAY, false));
+    assert_eq!(fault(copy(&machine, "old/t", "old/t/z").apply(&machine.plain()).await).0.code, codes::IN_THE_WAY);
+    let escape = CopyFiles { as_name: Some("../x".into()), ..copy(&machine, "old/t", "new") };
+    assert_eq!(fault(escape.apply(&machine.plain()).await).0.code, codes::BAD_PATH);
+    assert_eq!(machine.stamps(), stamps);
+}
+
+#[tokio::test]
+async fn what_is_removed_is_kept() {
+    let machine = Machine::new();
+    machine.write("m/migration-resources/a.sql", b"a");
+    machine.write("m/dropins/client-1.jar", b"j");
+    machine.write("m/dropins/stays.jar", b"s");
+    let paths = ["m/migration-resources", "m/dropins/client-*.jar", "m/none", "m/migration-resources/*"];
+    let spec = RemoveFiles { paths: paths.map(|p| machine.at(p)).into() };
+    let cx = machine.plain();
+    assert_eq!(twice(&machine, &spec, &cx).await, 2);
+    assert_eq!((machine.names("m"), machine.names("m/dropins")), (vec!["dropins".into()], vec!["stays.jar".into()]));
+    let key = crate::host::keep::key(machine.at("m/migration-resources").as_ref());
+    assert_eq!(std::fs::read(cx.undo_dir.join(format!("{key}.kept/a.sql"))).expect("kept"), b"a");
+    for path in ["/", "/opt", "/*/x", "relative", "/opt/../etc"] {
+        let spec = RemoveFiles { paths: vec![path.to_owned()] };
+        assert_eq!(fault(spec.apply(&machine.plain()).await).0.code, codes::BAD_PATH, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn work_that_nobody_waits_for_ends_without_effect() {
+    let machine = Machine::new();
+    let noise: Vec<u8> = (0..24_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let spec = unpack(&machine, &pack(&[("r/noise", 0o644, &noise)]));
+    let cx = machine.plain();
+    // Polled until the work heard its first progress, then dropped, as a timeout does.
+    let heard = machine.heard.clone();
+    {
+        let apply = spec.apply(&cx);
+        tokio::pin!(apply);
+        let begun = async {
+            while heard.0.lock().expect("no panic").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = begun => {}
+            done = &mut apply => panic!("too fast: {done:?}"),
+        }
+    }
+    // Its end is seen when its folder is gone; a step's turn bounds the wait in production, the test harness here.
+    while machine.names("").iter().any(|n| n.contains(".cavalcade-")) {
+        tokio::task::yield_now().await;
+    }
+    assert!(machine.names("").is_empty(), "{:?}", machine.names(""));
+    assert!(spec.apply(&cx).await.expect("a retry works").changed);
+}

@@ -1,0 +1,93 @@
+//! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cavalcade_common::action::{Action, Evidence as Wanted, Job};
+use cavalcade_common::id::AttemptId;
+use cavalcade_common::message::{Answer, Ask, Seen};
+use cavalcade_common::plan::Probe;
+use cavalcade_common::report::Evidence;
+
+use crate::action::ArtifactSource;
+use crate::action::job::judge_stored;
+use crate::executor::{Executor, SecretResolver};
+use crate::facts;
+use crate::host::Host;
+use crate::link::session::Answers;
+use crate::preview::Previewer;
+use crate::probe;
+
+/// What answers are made from.
+pub struct HostAnswers {
+    /// The machine.
+    pub host: Arc<dyn Host>,
+    /// The agent's state folder.
+    pub state_dir: PathBuf,
+    /// Where packs come from, for previews.
+    pub artifacts: Arc<dyn ArtifactSource>,
+    /// Where secrets come from, for previews.
+    pub secrets: Arc<dyn SecretResolver>,
+    /// The executor, for jobs.
+    pub executor: Arc<Executor>,
+}
+
+#[async_trait]
+impl Answers for HostAnswers {
+    async fn answer(&self, ask: Ask) -> Result<Answer, String> {
+        match ask {
+            Ask::Facts { nodes, paths } => {
+                let mut all = BTreeMap::new();
+                for node in nodes {
+                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), &node, &paths));
+                }
+                Ok(Answer::Facts(all))
+            }
+            Ask::Preview { steps, secrets, hide } => {
+                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+                let previewer = Previewer {
+                    host: self.host.clone(),
+                    state_dir: self.state_dir.clone(),
+                    artifacts: self.artifacts.clone(),
+                    secrets: Arc::new(book),
+                    hide: hide.into(),
+                };
+                Ok(Answer::Previews(previewer.all(&steps).await))
+            }
+            Ask::Rejudge { attempt, evidence } => self.rejudge(&attempt, &evidence).map(Answer::Judged),
+        }
+    }
+
+    async fn probe(&self, probe: Option<Probe>, old_home: Option<String>) -> Seen {
+        probe::probe(self.host.as_ref(), probe.as_ref(), old_home.as_deref()).await
+    }
+
+    async fn stop_job(&self, attempt: AttemptId, why: String) {
+        let Some(job) = self.job(&attempt) else { return };
+        tracing::warn!(%attempt, %why, "a person ends this job");
+        let ended = self
+            .host
+            .processes_of(job.home.as_ref())
+            .and_then(|found| found.iter().try_for_each(|process| self.host.terminate(&process.id)));
+        if let Err(error) = ended {
+            tracing::error!(%attempt, %error, "the job's server could not be signalled");
+        }
+    }
+}
+
+impl HostAnswers {
+    fn job(&self, attempt: &AttemptId) -> Option<Job> {
+        let ledger = self.executor.ledger();
+        match &ledger.state().attempts.get(attempt)?.offer.as_ref()?.step.action {
+            Action::Job(job) => Some(job.clone()),
+            _ => None,
+        }
+    }
+
+    fn rejudge(&self, attempt: &AttemptId, wanted: &Wanted) -> Result<Vec<Evidence>, String> {
+        let job = self.job(attempt).ok_or("this host has no such job in its ledger any more")?;
+        judge_stored(self.host.as_ref(), &self.executor.attempt_dir(attempt), &job, wanted).map_err(|f| f.to_string())
+    }
+}

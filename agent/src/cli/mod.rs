@@ -1,0 +1,121 @@
+//! The agent's commands.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cavalcade_agent::daemon::{AgentConfig, enrol_host, run as run_agent};
+use cavalcade_agent::link::dial::Address;
+use cavalcade_agent::shim;
+use cavalcade_common::codes;
+use cavalcade_common::error::Fault;
+use cavalcade_common::secret::SecretValue;
+use cavalcade_common::token::EnrolmentToken;
+use clap::{Parser, Subcommand};
+
+/// Does the work of Cavalcade on one host.
+#[derive(Debug, Parser)]
+#[command(name = "cavalcade-agent", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Enrols this host with a one-time token, and makes its ledger.
+    Enroll {
+        /// File with the token; without it the environment variable CAVALCADE_TOKEN. Never on the command line, where
+        /// every user of the host could read it.
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+        /// Enrolment listener of the controller, HOST:PORT.
+        #[arg(long, env = "CAVALCADE_ENROL")]
+        controller: Address,
+        #[command(flatten)]
+        state: StateDir,
+    },
+    /// Runs the agent until TERM; servers and jobs that it started live on.
+    Run {
+        /// Agents' listener of the controller, HOST:PORT.
+        #[arg(long, env = "CAVALCADE_CONTROLLER")]
+        controller: Address,
+        #[command(flatten)]
+        state: StateDir,
+    },
+    /// Holds one child of the agent; started by the agent itself.
+    #[command(hide = true)]
+    Shim {
+        /// Runs as the main process of a systemd unit.
+        #[arg(long)]
+        unit: bool,
+        /// Folder of the attempt.
+        dir: PathBuf,
+    },
+}
+
+/// Where the agent keeps what must outlive it.
+#[derive(Debug, clap::Args)]
+struct StateDir {
+    /// State folder of the agent.
+    #[arg(long = "state", env = "CAVALCADE_AGENT_STATE", default_value = "/var/lib/cavalcade-agent")]
+    dir: PathBuf,
+}
+
+/// Runs the command of the process's arguments.
+pub(crate) fn run() -> ExitCode {
+    let verb = Arguments::parse().verb;
+    let result = match verb {
+        // Before anything that could start a thread: the shim forks.
+        Verb::Shim { unit, dir } => {
+            let home = if unit { shim::Home::Unit } else { shim::Home::Agent };
+            return ExitCode::from(u8::try_from(shim::run(&dir, home)).unwrap_or(1));
+        }
+        Verb::Enroll { token_file, controller, state } => enrol(token_file, &controller, &state.dir),
+        Verb::Run { controller, state } => serve(AgentConfig { state_dir: state.dir, controller }),
+    };
+    match result {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("error[{}]: {}", fault.code, fault.message);
+            if let Some(help) = &fault.help {
+                eprintln!("help: {help}");
+            }
+            eprintln!("More: cavalcade explain {}", fault.code);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread: an agent at rest is to be small, and its work is waiting.
+fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
+    built.map_err(|e| Fault::new(codes::agent::SPOOL, format!("the runtime: {e}")))
+}
+
+fn token(file: Option<PathBuf>) -> Result<EnrolmentToken, Fault> {
+    let bad = |why: String| Fault::new(codes::link::TOKEN_REFUSED, why);
+    let text = match file {
+        Some(path) => std::fs::read_to_string(&path).map_err(|e| bad(format!("{}: {e}", path.display())))?,
+        None => std::env::var("CAVALCADE_TOKEN")
+            .map_err(|_| bad("no token: name a --token-file or set CAVALCADE_TOKEN".to_owned()))?,
+    };
+    let text = SecretValue::new(text);
+    EnrolmentToken::read(text.expose().trim()).map_err(|e| bad(e.to_string()))
+}
+
+fn enrol(token_file: Option<PathBuf>, controller: &Address, state_dir: &std::path::Path) -> Result<ExitCode, Fault> {
+    let token = token(token_file)?;
+    let host = runtime()?.block_on(enrol_host(&token, controller, state_dir))?;
+    println!("{host} is enrolled. Next: cavalcade-agent run --controller HOST:PORT --state {}", state_dir.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(config: AgentConfig) -> Result<ExitCode, Fault> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAVALCADE_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = runtime()?;
+    let ended = runtime.block_on(run_agent(config));
+    // Blocking work that is still under way ends with the process: the ledger knows where it was.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,105 @@
+//! Who else is connected (10-hard-cases, rule 16).
+
+use cavalcade_common::action::{DbTarget, Engine};
+use serde::{Deserialize, Serialize};
+
+use super::error::DbError;
+use super::link::{Link, Purpose, TextRow, text};
+
+/// A session of someone else in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The server's number of it.
+    pub id: u64,
+    /// Account.
+    pub user: String,
+    /// Where it comes from; empty for a local socket.
+    pub host: String,
+    /// What the program calls itself, where the server knows.
+    pub program: String,
+    /// Whether it executes something now.
+    pub executing: bool,
+    /// Seconds in this state.
+    pub seconds: u64,
+}
+
+/// Sessions in the target's database, the one that asks excluded. The account needs the right to see others' sessions
+/// (PROCESS, pg_monitor), else it sees its own only: [`super::describe`] tells.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be reached or asked.
+pub async fn sessions(target: &DbTarget) -> Result<Vec<Session>, DbError> {
+    let mut link = Link::open(target, Purpose::Own).await?;
+    let own = link.id().await?;
+    let found = list(&mut link, target, &[own]).await?;
+    link.close().await;
+    Ok(found)
+}
+
+/// Sessions in the target's database without those of the numbers given.
+pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Result<Vec<Session>, DbError> {
+    let database = text(target.engine, &target.database);
+    let sql = match target.engine {
+        Engine::Mysql => format!(
+            "SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST \
+             WHERE DB = {database} AND COMMAND NOT IN ('Daemon', 'Binlog Dump') ORDER BY ID"
+        ),
+        Engine::Postgresql => format!(
+            "SELECT pid, COALESCE(usename, ''), COALESCE(host(client_addr), ''), COALESCE(application_name, ''), \
+             COALESCE(state, '') IN ('active', 'fastpath function call'), \
+             COALESCE(floor(extract(epoch FROM clock_timestamp() - state_change)), 0)::bigint \
+             FROM pg_catalog.pg_stat_activity WHERE datname = {database} \
+             AND backend_type IN ('client backend', 'walsender') ORDER BY pid"
+        ),
+    };
+    let rows = link.rows(&sql).await.map_err(DbError::query("asking for sessions"))?;
+    Ok(rows.into_iter().map(session).filter(|s| !own.contains(&s.id)).collect())
+}
+
+/// One session by its number, whatever database it is in.
+pub(crate) async fn one(link: &mut Link, id: u64) -> Result<Option<Session>, DbError> {
+    let sql = match link {
+        Link::Mysql(_) => {
+            format!("SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}")
+        }
+        Link::Postgresql(_) => format!(
+            "SELECT pid, COALESCE(usename, ''), COALESCE(host(client_addr), ''), COALESCE(application_name, ''), \
+             COALESCE(state, '') IN ('active', 'fastpath function call'), \
+             COALESCE(floor(extract(epoch FROM clock_timestamp() - state_change)), 0)::bigint \
+             FROM pg_catalog.pg_stat_activity WHERE pid = {id}"
+        ),
+    };
+    let row = link.row(&sql, "asking for a session").await?;
+    Ok((!row.is_empty()).then(|| session(row)))
+}
+
+/// Ends a session.
+pub(crate) async fn end(link: &mut Link, id: u64) -> Result<(), DbError> {
+    let ended = match link {
+        Link::Mysql(_) => link.run(&format!("KILL {id}")).await,
+        Link::Postgresql(_) => link.run(&format!("SELECT pg_catalog.pg_terminate_backend({id})")).await,
+    };
+    match ended {
+        Ok(()) => Ok(()),
+        // It went by itself meanwhile (1094, no such thread).
+        Err(sqlx::Error::Database(e))
+            if e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().is_some_and(|e| e.number() == 1094) =>
+        {
+            Ok(())
+        }
+        Err(source) => Err(DbError::Query { what: "ending a session", source }),
+    }
+}
+
+fn session(row: TextRow) -> Session {
+    let mut cells = row.into_iter().map(Option::unwrap_or_default);
+    let mut next = || cells.next().unwrap_or_default();
+    Session {
+        id: next().parse().unwrap_or_default(),
+        user: next(),
+        host: next(),
+        program: next(),
+        executing: matches!(next().as_str(), "1" | "t"),
+        seconds: next().parse().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,170 @@
+//! `serve`: puts the controller together and keeps it up until a signal or a fault that must end it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cavalcade_common::codes;
+use cavalcade_common::error::Fault;
+use cavalcade_common::id::{Digest, HostId, Incarnation};
+use cavalcade_common::message::{FromAgent, LogRecord, ToAgent};
+use cavalcade_common::transport::Keepalive;
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::{ArtifactStore, Limits};
+use crate::ca::Ca;
+use crate::ca::certificates::Certificates;
+use crate::journal::{SqliteJournal, abort_process};
+use crate::logs::{LogLimits, LogStore};
+use crate::operate::handler::Operations;
+use crate::rpc::agents::SessionAcceptor;
+use crate::rpc::connections::Connections;
+use crate::rpc::data::{ArtifactRead, DataHandler};
+use crate::rpc::enrolment::EnrolmentDesk;
+use crate::rpc::listen::TlsListener;
+use crate::rpc::operator::OperatorSocket;
+use crate::rpc::{agents, enrolment, tls};
+use crate::run::view::View;
+use crate::run::{INPUT_ROOM, RunLoop, WallClock};
+use crate::session::Sessions;
+use crate::token::TokenStore;
+
+/// How the controller is served.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// State folder.
+    pub state_dir: PathBuf,
+    /// Listener of agents.
+    pub agents: SocketAddr,
+    /// Listener of enrolments.
+    pub enrol: SocketAddr,
+    /// Names and addresses for the server's certificate; the first is the one that agents are told.
+    pub names: Vec<String>,
+}
+
+/// The system's wall clock.
+pub struct SystemClock;
+
+impl WallClock for SystemClock {
+    fn now(&self) -> Timestamp {
+        wall_clock()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the controller that reads the wall clock")]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+struct Data {
+    artifacts: ArtifactStore,
+    logs: LogStore,
+    view: watch::Receiver<Arc<View>>,
+}
+
+#[async_trait]
+impl DataHandler for Data {
+    async fn logs(&self, host: &HostId, batch: Vec<LogRecord>) -> Result<u64, Fault> {
+        // The ledger's identity numbers the lines too: an agent that was enrolled again counts from 1.
+        let incarnation = self.view.borrow().state.hosts.get(host).map(|h| h.incarnation.clone());
+        let incarnation = incarnation.unwrap_or_else(|| Incarnation(String::new()));
+        self.logs.append(host, &incarnation, batch).await.map_err(|e| e.fault())
+    }
+
+    async fn open_artifact(&self, _host: &HostId, sha256: &Digest) -> Result<(u64, Box<dyn ArtifactRead>), Fault> {
+        let open = self.artifacts.open_artifact(sha256).await.map_err(|e| e.fault())?;
+        Ok((open.size, Box::new(open.reader().map_err(|e| e.fault())?)))
+    }
+}
+
+#[async_trait]
+impl SessionAcceptor for Sessions {
+    async fn session(&self, host: HostId, from: mpsc::Receiver<FromAgent>, to: mpsc::Sender<ToAgent>) {
+        self.serve(host, from, to).await;
+    }
+}
+
+fn ending(what: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::new(codes::run::SERVE, format!("{what}: {error}"))
+}
+
+/// Serves until TERM, INT, or a fault that must end the process. Hang-ups are ignored: the controller outlives the
+/// session that started it.
+///
+/// # Errors
+/// The fault that ended it.
+pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
+    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+    let socket = OperatorSocket::open(&config.state_dir).await.map_err(|e| e.fault())?;
+    let state_dir = &config.state_dir;
+    let ca = Arc::new(Ca::open(state_dir, clock.now()).map_err(|e| e.fault())?);
+    let identity = ca.issue_server(&config.names, clock.now()).map_err(|e| e.fault())?;
+    let certificates = Arc::new(Certificates::open(state_dir).map_err(|e| e.fault())?);
+    let connections = Connections::new(certificates.clone());
+    let tokens = Arc::new(TokenStore::open(state_dir, ca.pin()).map_err(|e| e.fault())?);
+    let journal = SqliteJournal::open(&state_dir.join("journal.db"), abort_process()).await;
+    let journal = Arc::new(journal.map_err(|e| ending("journal", e))?);
+    let artifacts = ArtifactStore::open(&state_dir.join("artifacts"), Limits::default()).await.map_err(|e| e.fault())?;
+    let logs = LogStore::open(&state_dir.join("logs"), LogLimits::default()).await.map_err(|e| e.fault())?;
+
+    let (inputs, taken) = mpsc::channel(INPUT_ROOM);
+    let (publish, view) = watch::channel(Arc::new(View::default()));
+    let run_loop = RunLoop::open(journal, clock.clone(), taken, publish).await.map_err(|e| ending("journal", chain(&e)))?;
+
+    let agents_tls = tls::agents(&ca, &identity, certificates.clone()).map_err(|e| ending("TLS", e))?;
+    let agents_listener = TlsListener::agents(config.agents, agents_tls, connections.clone()).await.map_err(|e| e.fault())?;
+    let enrol_tls = tls::enrolment(&identity).map_err(|e| ending("TLS", e))?;
+    let enrol_listener = TlsListener::enrolment(config.enrol, enrol_tls).await.map_err(|e| e.fault())?;
+    let enrol_at = format!("{}:{}", config.names.first().map_or("localhost", String::as_str), config.enrol.port());
+    let desk = Arc::new(EnrolmentDesk { now: wall_clock, ca, tokens, certificates, connections: connections.clone() });
+
+    let stop = CancellationToken::new();
+    let sessions = Arc::new(Sessions::new(inputs.clone()));
+    let data = Arc::new(Data { artifacts: artifacts.clone(), logs: logs.clone(), view: view.clone() });
+    let operations = Arc::new(Operations { inputs, view, artifacts, logs, desk: desk.clone(), clock, enrol_at });
+    tokio::spawn({
+        let stop = stop.clone();
+        async move { connections.keep_sweeping(stop).await }
+    });
+    tracing::info!(agents = %config.agents, enrol = %config.enrol, state = %state_dir.display(), "the controller is up");
+    let ended = tokio::select! {
+        biased;
+        ended = run_loop.run() => ended.map_err(|e| ending("the run loop ended", chain(&e))),
+        ended = agents::serve(agents_listener, Keepalive::default(), sessions, data, stop.clone()) => ended.map_err(|e| ending("agents' listener", e)),
+        ended = enrolment::serve(enrol_listener, desk, stop.clone()) => ended.map_err(|e| ending("enrolment's listener", e)),
+        ended = socket.serve(operations, stop.clone()) => ended.map_err(|e| ending("operators' socket", e)),
+        signal = stopped() => signal.map_err(|e| ending("signals", e)),
+    };
+    stop.cancel();
+    ended
+}
+
+/// An error with everything behind it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// Returns at TERM or INT.
+async fn stopped() -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            biased;
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hang_up.recv() => tracing::info!("the terminal is gone; the controller goes on"),
+        }
+    }
+}

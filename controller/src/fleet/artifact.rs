@@ -1,0 +1,64 @@
+//! Artifacts pinned: every file read once, its digest compared with the one in the fleet file.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use cavalcade_common::action::ArtifactRef;
+use cavalcade_common::codes::{artifact as artifact_codes, written as codes};
+use cavalcade_common::error::Faults;
+use cavalcade_common::id::Digest;
+use cavalcade_common::written::Reader;
+use sha2::Digest as _;
+
+use super::Fleet;
+
+/// Reads every artifact file of the fleet. `folder` is the folder of the fleet file. This reads gigabytes: call it where
+/// blocking is allowed.
+///
+/// # Errors
+/// A fault for every file that is missing, unreadable, empty, or not what was pinned.
+pub fn pin(fleet: &Fleet, folder: &Path) -> Result<BTreeMap<String, ArtifactRef>, Faults> {
+    let mut r = Reader::new(&fleet.file);
+    let mut pinned = BTreeMap::new();
+    for (name, artifact) in &fleet.artifacts {
+        let path = folder.join(&artifact.file);
+        let (sha256, size) = match digest(&path) {
+            Ok(found) => found,
+            Err(e) => {
+                let message = format!("the file of the artifact `{name}` cannot be read: {}: {e}", path.display());
+                r.fault(codes::UNREADABLE, artifact.mark, message);
+                continue;
+            }
+        };
+        match &artifact.sha256 {
+            Some(wanted) if *wanted != sha256 => {
+                let message = format!("{} has another digest than the fleet file says", artifact.file);
+                r.fault_with(artifact_codes::ARTIFACT_DIGEST, artifact.sha256_mark, message, Some(format!("it has {sha256}")));
+            }
+            _ => {}
+        }
+        let file = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        pinned.insert(name.clone(), ArtifactRef { name: name.clone(), sha256, size, file });
+    }
+    r.into_faults().into_result(pinned)
+}
+
+fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let mut file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0u8; 1 << 20];
+    let mut size: u64 = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        size += u64::try_from(read).unwrap_or(0);
+    }
+    Ok((Digest::from_hasher(hasher), size))
+}

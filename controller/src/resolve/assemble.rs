@@ -1,0 +1,310 @@
+//! Steps resolved on their nodes, and everything put together into a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cavalcade_common::action::{Action, ArtifactRef, ServerOp};
+use cavalcade_common::codes::plan as codes;
+use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
+use cavalcade_common::plan::{
+    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef,
+};
+use cavalcade_common::secret;
+use cavalcade_common::step::{ReadStep, StepBody, WrittenStep};
+use cavalcade_common::template::{self, Reads};
+use cavalcade_common::written::Mark;
+
+use super::name::NodeNames;
+use super::select::Selected;
+use super::{Input, Readers, rule, space};
+use crate::recipe::{Size, Stage};
+
+/// What grows while stages are resolved.
+#[derive(Default)]
+struct Growing {
+    omitted: Vec<Omitted>,
+    decided: BTreeMap<(NodeId, String), Decided>,
+    marks: BTreeMap<StepKey, Mark>,
+}
+
+/// Puts the plan together.
+pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Selected<'_>>, r: &mut Readers) -> Plan {
+    let mut growing = Growing::default();
+    let mut stages = Vec::new();
+    for one in selected {
+        if one.number == 0 {
+            growing.omitted.extend(one.stage.steps.iter().map(|s| nobody(one.stage, s)));
+        } else {
+            stages.push(stage(&one, nodes, &mut growing, r));
+        }
+    }
+    rule::check(input, nodes, &stages, &growing.marks, r);
+    let mut remarks = remarks(input, nodes, r);
+    remarks.extend(space::check(input, &stages, r));
+    remarks.extend(idle_answers(nodes, &growing));
+    remarks.extend(problems(input));
+    let plan_nodes = nodes.iter().map(|n| PlanNode { probe: n.probe.clone(), ..n.node.to_plan_node() }).collect();
+    let mut plan = Plan {
+        schema: PLAN_SCHEMA.to_owned(),
+        id: input.plan_id.to_owned(),
+        fleet: input.fleet.name.clone(),
+        recipe: RecipeRef { name: input.recipe.name.clone(), sha256: input.recipe.sha256.clone() },
+        made_at: input.now,
+        made_by: input.made_by.to_owned(),
+        made_with: env!("CARGO_PKG_VERSION").to_owned(),
+        facts_at: input.facts.values().map(|f| f.gathered_at).min().unwrap_or(input.now),
+        nodes: plan_nodes,
+        databases: input.fleet.databases.iter().map(|(n, d)| (n.clone(), d.target.clone())).collect(),
+        artifacts: artifacts(&stages),
+        stages,
+        omitted: growing.omitted,
+        decided_by: growing.decided.into_values().collect(),
+        secrets: BTreeMap::new(),
+        hide: input.recipe.hide.clone(),
+        remarks,
+    };
+    plan.secrets = secrets(input, &plan);
+    plan
+}
+
+fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: &mut Readers) -> PlanStage {
+    let mut numbers: BTreeMap<StepName, u32> = BTreeMap::new();
+    let mut by_node: BTreeMap<usize, Vec<PlanStep>> = BTreeMap::new();
+    for written in &one.stage.steps {
+        for &i in &one.nodes {
+            let node = &nodes[i];
+            r.recipe.node = Some(node.node.id.to_string());
+            for turn in written.resolve(&node.names, &node.scope, &mut r.recipe).unwrap_or_default() {
+                match turn {
+                    ReadStep::Run(body) => {
+                        decide(node, &body.reads, growing);
+                        let number = next_number(&mut numbers, &body.name);
+                        let key = StepKey { stage: one.number, step: number, node: node.node.id.clone() };
+                        if growing.marks.insert(key.clone(), written.mark).is_some() {
+                            let message = format!("two steps of the stage `{}` are called `{}`", one.stage.id, body.name);
+                            r.recipe.fault(codes::DUPLICATE_ID, written.mark, message);
+                        }
+                        let body = with_stage_needs(*body, one.stage, node);
+                        by_node.entry(i).or_default().push(body.at(key, node.node.host.clone()));
+                    }
+                    ReadStep::OnPurpose { name, reason } => {
+                        leave_out(&one.stage.id, written, name, node, OmittedWhy::OnPurpose, reason, growing);
+                    }
+                    ReadStep::Condition { name, reason, reads } => {
+                        decide(node, &reads, growing);
+                        leave_out(&one.stage.id, written, name, node, OmittedWhy::Condition, reason, growing);
+                    }
+                }
+            }
+            r.recipe.node = None;
+        }
+    }
+    let steps = one.nodes.iter().filter_map(|i| by_node.remove(i)).flatten().collect();
+    PlanStage {
+        number: one.number,
+        id: one.stage.id.clone(),
+        title: one.stage.title.clone(),
+        after: one.after.clone(),
+        nodes: one.nodes.iter().map(|i| nodes[*i].node.id.clone()).collect(),
+        steps,
+        approval: one.stage.approval.clone(),
+        batch: batch(one),
+        undo: one.stage.undo,
+        point_of_no_return: one.stage.point_of_no_return,
+    }
+}
+
+/// The number of a step: the same on every node, in the order in which the steps first appear.
+fn next_number(numbers: &mut BTreeMap<StepName, u32>, name: &StepName) -> u32 {
+    let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX).saturating_add(1);
+    *numbers.entry(name.clone()).or_insert(next)
+}
+
+/// The needs of the stage, for a step that launches something or works on a database.
+fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> StepBody {
+    let concerned = match &body.action {
+        Action::Server(server) => server.op == ServerOp::Start,
+        Action::Job(_) | Action::Sql(_) | Action::Backup(_) | Action::Restore(_) => true,
+        Action::Toml(_)
+        | Action::Yaml(_)
+        | Action::Text(_)
+        | Action::Artifact(_)
+        | Action::Unpack(_)
+        | Action::Copy(_)
+        | Action::Remove(_)
+        | Action::Command(_)
+        | Action::Query(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Log(_) => false,
+    };
+    if concerned {
+        let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));
+        let missing: Vec<Need> = needs.filter(|n| !body.needs.contains(n)).cloned().collect();
+        body.needs.extend(missing);
+    }
+    body
+}
+
+/// Notes the facts behind names that were read.
+fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
+    let mut open: Vec<(&String, &serde_json::Value)> = reads.iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some((name, value)) = open.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        if let Some(behind) = node.made_from.get(name) {
+            open.extend(behind);
+        }
+        if let Some(path) = name.strip_prefix("facts.") {
+            let mut answered = &node.answers;
+            let answered = path.split('.').all(|part| match answered.get(part) {
+                Some(next) => {
+                    answered = next;
+                    true
+                }
+                None => false,
+            });
+            let decided = Decided { node: node.node.id.clone(), path: name.clone(), value: value.clone(), answered };
+            growing.decided.insert((node.node.id.clone(), name.clone()), decided);
+        }
+    }
+}
+
+fn leave_out(
+    stage: &StageId,
+    written: &WrittenStep,
+    name: StepName,
+    node: &NodeNames<'_>,
+    why: OmittedWhy,
+    reason: String,
+    growing: &mut Growing,
+) {
+    let same = |o: &&mut Omitted| o.stage == *stage && o.step == name && o.why == why && o.reason == reason;
+    match growing.omitted.iter_mut().find(same) {
+        Some(omitted) => omitted.nodes.push(node.node.id.clone()),
+        None => growing.omitted.push(Omitted {
+            stage: stage.clone(),
+            step: name,
+            row: written.row.clone(),
+            nodes: vec![node.node.id.clone()],
+            why,
+            reason,
+        }),
+    }
+}
+
+fn nobody(stage: &Stage, step: &WrittenStep) -> Omitted {
+    Omitted {
+        stage: stage.id.clone(),
+        step: step.name.clone(),
+        row: step.row.clone(),
+        nodes: Vec::new(),
+        why: OmittedWhy::Condition,
+        reason: "the fleet has no such node".to_owned(),
+    }
+}
+
+fn batch(one: &Selected<'_>) -> Batch {
+    let all = u32::try_from(one.nodes.len()).unwrap_or(u32::MAX).max(1);
+    let written = one.stage.batch;
+    let size = match written.size {
+        Size::All => all,
+        Size::Count(n) => n.min(all),
+        Size::Percent(p) => u32::try_from((u64::from(all) * u64::from(p)).div_ceil(100)).unwrap_or(all).max(1),
+    };
+    Batch { size, canary: written.canary.min(all), failure_budget: written.failure_budget }
+}
+
+fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<String> {
+    let mut found = Vec::new();
+    for remark in &input.recipe.remarks {
+        let Some(condition) = &remark.nodes else {
+            found.extend(remark.says.text().map(ToOwned::to_owned));
+            continue;
+        };
+        let mut says = None;
+        let mut concerned = Vec::new();
+        for node in nodes {
+            r.recipe.node = Some(node.node.id.to_string());
+            if condition.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
+                concerned.push(node.node.id.as_str());
+                let filled = template::fill(&remark.says, &node.scope, &mut Reads::new(), &mut r.recipe);
+                says = says.or_else(|| filled.text().map(ToOwned::to_owned));
+            }
+            r.recipe.node = None;
+        }
+        found.extend(says.map(|s| format!("{s} ({})", concerned.join(", "))));
+    }
+    found
+}
+
+/// What agents could not read while they gathered facts.
+fn problems(input: &Input<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (node, facts) in input.facts {
+        let list = facts.value.get("problems").and_then(serde_json::Value::as_array);
+        let says = list.into_iter().flatten().filter_map(|p| p.get("message")?.as_str());
+        found.extend(says.map(|text| format!("A fact of {node} is missing: {text}")));
+    }
+    found
+}
+
+/// Answers that nothing read: often a misspelt name.
+fn idle_answers(nodes: &[NodeNames<'_>], growing: &Growing) -> Vec<String> {
+    let mut idle: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        let mut paths = Vec::new();
+        leaves(&node.answers, "facts", &mut paths);
+        for path in paths {
+            let id = &node.node.id;
+            let used = growing.decided.keys().any(|(n, p)| n == id && (covers(p, &path) || covers(&path, p)));
+            if !used {
+                idle.entry(path).or_default().push(id.as_str());
+            }
+        }
+    }
+    // An answer for the whole fleet may concern some nodes only.
+    let silent = idle.into_iter().filter(|(path, on)| on.len() == nodes.len() || !elsewhere(nodes, path, on, growing));
+    silent.map(|(path, on)| format!("The answer {path} decided nothing ({}).", on.join(", "))).collect()
+}
+
+fn elsewhere(nodes: &[NodeNames<'_>], path: &str, idle_on: &[&str], growing: &Growing) -> bool {
+    let others = nodes.iter().filter(|n| !idle_on.contains(&n.node.id.as_str()));
+    others.into_iter().any(|n| growing.decided.keys().any(|(id, p)| *id == n.node.id && covers(p, path)))
+}
+
+/// Whether one dotted path is the other or its beginning.
+fn covers(short: &str, long: &str) -> bool {
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn leaves(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    match value.as_object() {
+        Some(map) => map.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), found)),
+        None => found.push(path.to_owned()),
+    }
+}
+
+/// The artifacts that steps use, each once.
+fn artifacts(stages: &[PlanStage]) -> Vec<ArtifactRef> {
+    let mut used: BTreeMap<&str, &ArtifactRef> = BTreeMap::new();
+    for step in stages.iter().flat_map(|s| &s.steps) {
+        let artifact = match &step.action {
+            Action::Artifact(a) => &a.artifact,
+            Action::Unpack(u) => &u.artifact,
+            Action::Sql(s) => &s.script,
+            _ => continue,
+        };
+        used.insert(&artifact.name, artifact);
+    }
+    used.into_values().cloned().collect()
+}
+
+/// Where the secrets are found whose markers the plan holds.
+fn secrets(input: &Input<'_>, plan: &Plan) -> BTreeMap<String, secret::SecretRef> {
+    let text = serde_json::to_string(plan).unwrap_or_default();
+    let used: BTreeSet<&str> = secret::markers(&text).into_iter().collect();
+    let known = input.fleet.secrets.iter().filter(|(name, _)| used.contains(name.as_str()));
+    known.map(|(name, found)| (name.clone(), found.clone())).collect()
+}

@@ -1,0 +1,274 @@
+//! The names that every node's expressions and templates see.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::action::{Engine, Ready};
+use cavalcade_common::codes::plan as codes;
+use cavalcade_common::error::Fault;
+use cavalcade_common::expression::{self, Scope};
+use cavalcade_common::plan::{Probe, Role, Side};
+use cavalcade_common::step::{HomeNames, Names, secret_values};
+use cavalcade_common::template::{self, Reads};
+use cavalcade_common::written::{FromNode, Reader};
+use serde_json::{Map, Value, json};
+
+use super::{Input, Readers, need, wanted};
+use crate::fleet::{Database, FleetNode};
+
+/// What agents write where a JDBC URL holds a password.
+const HIDDEN: &str = "(secret)";
+
+/// One node with its names.
+pub(super) struct NodeNames<'a> {
+    /// The node as the fleet file has it.
+    pub(super) node: &'a FleetNode,
+    /// What the step reader needs; its `values` stay empty, since `scope` holds them.
+    pub(super) names: Names,
+    /// The names.
+    pub(super) scope: Scope,
+    /// How its new server is seen ready.
+    pub(super) probe: Option<Probe>,
+    /// Names that were made from other names: `values.x`, `databases.y.url`.
+    pub(super) made_from: BTreeMap<String, Reads>,
+    /// The answers that override its facts.
+    pub(super) answers: Value,
+}
+
+/// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
+pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>> {
+    let fleet = fleet_scope(input);
+    let mut found = Vec::new();
+    for node in &input.fleet.nodes {
+        let Some(facts) = input.facts.get(&node.id) else {
+            let message = format!("there are no facts of `{}`; its agent on {} did not answer", node.id, node.host);
+            r.fleet.fault(codes::NO_FACTS, node.mark, message);
+            continue;
+        };
+        r.recipe.node = Some(node.id.to_string());
+        found.extend(one(input, node, &facts.value, &fleet, &mut r.recipe));
+        r.recipe.node = None;
+    }
+    need::all(input, &mut found, r);
+    found
+}
+
+/// The names without a node: for `on`.
+pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
+    let databases = input.fleet.databases.iter();
+    let databases = databases.map(|(name, d)| (name.clone(), database_value(d))).collect::<Map<_, _>>();
+    let artifacts = input.artifacts.iter();
+    let artifacts = artifacts.map(|(n, a)| (n.clone(), json!({ "file": a.file, "sha256": a.sha256, "size": a.size })));
+    let new = || input.fleet.nodes.iter().filter(|n| n.new.is_some());
+    let of_role = |role: Role| new().filter(|n| n.role == role).map(|n| brief(input, n)).collect::<Vec<_>>();
+    let mut profiles: Vec<&str> = new().filter_map(|n| profile(n, n.new.as_ref())).collect();
+    profiles.sort_unstable();
+    profiles.dedup();
+    Scope::default()
+        .with("options", Value::Object(wanted::option_values(input)))
+        .with("fleet", json!({ "name": input.fleet.name, "nodes": input.fleet.nodes.len(), "profiles": profiles }))
+        .with("databases", Value::Object(databases))
+        .with("artifacts", Value::Object(artifacts.collect()))
+        .with("secrets", secret_values(input.fleet.secrets.keys().map(String::as_str)))
+        .with("identity_servers", Value::Array(of_role(Role::IdentityServer)))
+        .with("api_managers", Value::Array(of_role(Role::ApiManager)))
+}
+
+/// The recipe's `values` added, as far as they have one in this scope.
+pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
+    let mut quiet = Reader::new(&input.recipe.file);
+    add_values(input, scope.clone(), &mut BTreeMap::new(), &mut quiet)
+}
+
+fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope, r: &mut Reader) -> Option<NodeNames<'a>> {
+    let before = r.count();
+    let mut answers = Value::Object(input.fleet.answers.clone());
+    merge(&mut answers, &Value::Object(node.answers.clone()));
+    let mut facts = facts.clone();
+    merge(&mut facts, &answers);
+    let mut made_from = BTreeMap::new();
+    let databases = databases_of(input, &facts, &mut made_from, r);
+    let scope = fleet
+        .with("name", Value::String(node.id.to_string()))
+        .with("node", node_value(input, node))
+        .with("facts", facts)
+        .with("databases", databases);
+    let scope = add_values(input, scope, &mut made_from, r);
+    let (probe, script) = match &node.new {
+        Some(new) => probe(input, node, new, &scope, r),
+        None => (None, None),
+    };
+    let side = |side: &Side, script: Option<String>, ready: Ready| HomeNames {
+        home: side.home.clone(),
+        service: side.service.clone(),
+        script,
+        ready,
+    };
+    let ready = probe.as_ref().map(|p| p.ready.clone()).unwrap_or_default();
+    let old = node.old.iter().map(|s| side(s, None, Ready::default()));
+    let homes = old.chain(node.new.iter().map(|s| side(s, script.clone(), ready.clone()))).collect();
+    let databases = &input.fleet.databases;
+    let names = Names {
+        node: node.id.clone(),
+        host: node.host.clone(),
+        values: Map::new(),
+        homes,
+        runtime: node.runtime.clone(),
+        artifacts: input.artifacts.clone(),
+        databases: databases.iter().map(|(n, d)| (n.clone(), d.target.clone())).collect(),
+        backup_to: databases.iter().filter_map(|(n, d)| Some((n.clone(), d.backup_to.clone()?))).collect(),
+        needs: BTreeMap::new(),
+    };
+    (r.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers })
+}
+
+fn add_values(input: &Input<'_>, mut scope: Scope, made_from: &mut BTreeMap<String, Reads>, r: &mut Reader) -> Scope {
+    let mut values = Map::new();
+    for (name, node) in &input.recipe.values {
+        scope = scope.with("values", Value::Object(values.clone()));
+        match expression::evaluate(node.text().unwrap_or_default(), &scope) {
+            Ok(done) => {
+                made_from.insert(format!("values.{name}"), done.reads);
+                values.insert(name.clone(), done.value);
+            }
+            Err(error) => expression::note(node, &error, r),
+        }
+    }
+    scope.with("values", Value::Object(values))
+}
+
+/// How the new server is seen ready, with its start script.
+fn probe(input: &Input<'_>, node: &FleetNode, new: &Side, scope: &Scope, r: &mut Reader) -> (Option<Probe>, Option<String>) {
+    for written in &input.recipe.probes {
+        match written.nodes.decide(scope, r) {
+            Some(verdict) if verdict.holds => {}
+            Some(_) => continue,
+            None => return (None, None),
+        }
+        let before = r.count();
+        let filled = template::fill(&written.ready, scope, &mut Reads::new(), r);
+        if r.count() > before {
+            return (None, None);
+        }
+        let probe = Ready::from_node(&filled, r).map(|ready| Probe {
+            home: new.home.clone(),
+            forbid_args: written.forbid_args.clone(),
+            run_as: node.runtime.run_as.clone(),
+            ready,
+        });
+        return (probe, Some(written.script.clone()));
+    }
+    (None, None)
+}
+
+/// The databases with what the old configuration of this node says of them; the fleet file wins.
+fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<String, Reads>, r: &mut Reader) -> Value {
+    let mut all = Map::new();
+    for (name, database) in &input.fleet.databases {
+        let mut value = database_value(database);
+        let fact = input.recipe.databases.get(name).and_then(|d| d.fact.as_ref());
+        for key in ["url", "type", "driver"] {
+            let path = fact.map(|f| format!("facts.old.databases.{f}.{key}"));
+            let found = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get(key));
+            if let (Some(path), Some(found), true) = (path, found, value[key].is_null()) {
+                if key == "url" && found.as_str().is_some_and(|url| url.contains(HIDDEN)) {
+                    let message = format!("the JDBC URL of `{name}` in the old configuration holds a password, which is no fact");
+                    let help = "give the database `jdbc_url` in the fleet file, with `{{ secrets.NAME }}` in it";
+                    r.note(Fault::new(codes::NEEDED_BY_RECIPE, message).help(help));
+                    continue;
+                }
+                value[key] = found.clone();
+                made_from.insert(format!("databases.{name}.{key}"), Reads::from([(path, found.clone())]));
+            }
+        }
+        all.insert(name.clone(), value);
+    }
+    Value::Object(all)
+}
+
+fn database_value(database: &Database) -> Value {
+    let target = &database.target;
+    let engine = match target.engine {
+        Engine::Mysql => "mysql",
+        Engine::Postgresql => "postgresql",
+    };
+    let server = database.server.as_ref();
+    json!({
+        "name": target.database,
+        "engine": engine,
+        "host": target.host,
+        "port": target.port,
+        "from": database.from,
+        "scratch": target.scratch,
+        "backup_to": database.backup_to,
+        "server": { "user": server.map(|s| &s.user), "password": server.map(|s| &s.password) },
+        "url": database.jdbc_url,
+        "type": null,
+        "driver": null,
+    })
+}
+
+fn node_value(input: &Input<'_>, node: &FleetNode) -> Value {
+    let side = |side: Option<&Side>| {
+        json!({
+            "exists": side.is_some(),
+            "home": side.map(|s| &s.home),
+            "profile": profile(node, side),
+            "service": side.and_then(|s| s.service.as_ref()),
+        })
+    };
+    let from = input.fleet.databases.iter().filter(|(_, d)| d.from == node.id).map(|(n, _)| n.clone());
+    json!({
+        "id": node.id,
+        "role": node.role,
+        "host": node.host,
+        "address": node.address,
+        "offset": node.offset,
+        "old_offset": node.old_offset,
+        "ports": ports(input, node.role, node.offset),
+        "old_ports": ports(input, node.role, node.old_offset),
+        "old": side(node.old.as_ref()),
+        "new": side(node.new.as_ref()),
+        "run_as": node.runtime.run_as,
+        "java_home": node.runtime.java_home,
+        "databases": from.collect::<Vec<_>>(),
+    })
+}
+
+/// What other nodes see of a node.
+fn brief(input: &Input<'_>, node: &FleetNode) -> Value {
+    json!({
+        "id": node.id,
+        "address": node.address,
+        "host": node.host,
+        "offset": node.offset,
+        "ports": ports(input, node.role, node.offset),
+        "profile": profile(node, node.new.as_ref()),
+        "home": node.new.as_ref().map(|s| &s.home),
+    })
+}
+
+/// The profile; an API Manager without a word has the one that is called default.
+fn profile<'n>(node: &FleetNode, side: Option<&'n Side>) -> Option<&'n str> {
+    match (node.role, side) {
+        (Role::ApiManager, Some(side)) => Some(side.profile.as_deref().unwrap_or("default")),
+        _ => None,
+    }
+}
+
+fn ports(input: &Input<'_>, role: Role, offset: u16) -> Value {
+    let base = input.recipe.ports.get(&role);
+    let shifted = base.into_iter().flatten().map(|(name, port)| (name.clone(), json!(u32::from(*port) + u32::from(offset))));
+    Value::Object(shifted.collect())
+}
+
+/// Lays one tree over another.
+fn merge(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Writes the stand-ins' packs, artifacts and JDK, and lays out an old fleet. See `cavalcade_tests::standin`.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::Context as _;
+use cavalcade_tests::standin::{
+    fleet::{self, OldFleet},
+    packs,
+};
+use clap::{Parser, Subcommand};
+
+/// Stand-ins for WSO2 packs: small, with the real names and layout.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<What>,
+    /// The folder to write packs, artifacts and `jdk/` into.
+    folder: Option<PathBuf>,
+    /// The witness file of the JDK's servers.
+    #[arg(long, value_name = "FILE")]
+    jdk_witness: Option<PathBuf>,
+    /// Settings of the JDK's servers: a JSON file with the keys of `standin.json`.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// The program that plays the JVM, without it `standin-java` beside this one.
+    #[arg(long, value_name = "FILE")]
+    java: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Lay out an old fleet as a JSON file says, and start the nodes that are to be started.
+    OldFleet {
+        /// The file: packs, jdk, into, nodes.
+        file: PathBuf,
+    },
+    /// Stop every server of an old fleet, and wait until it is gone.
+    StopOldFleet {
+        /// The same file.
+        file: PathBuf,
+    },
+    /// Start one home through its script, and wait until it is started.
+    Start {
+        /// The home.
+        home: PathBuf,
+        /// The stand-in JDK.
+        #[arg(long)]
+        jdk: PathBuf,
+        /// Options for the script, such as `-Dprofile=gateway-worker`.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        options: Vec<String>,
+    },
+    /// Stop one home's server, and wait until it is gone.
+    Stop {
+        /// The home.
+        home: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(What::OldFleet { file }) => read(&file)?.lay_out(),
+        Some(What::StopOldFleet { file }) => read(&file)?.stop(),
+        Some(What::Start { home, jdk, options }) => {
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            fleet::start(&home, &jdk, &options)
+        }
+        Some(What::Stop { home }) => fleet::stop(&home),
+        None => write(arguments),
+    }
+}
+
+fn read(file: &PathBuf) -> anyhow::Result<OldFleet> {
+    let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is no old fleet", file.display()))
+}
+
+fn write(arguments: Arguments) -> anyhow::Result<()> {
+    let folder = arguments.folder.context("which folder?")?;
+    for file in packs::write_all(&folder)? {
+        println!("{}", file.display());
+    }
+    let java = match arguments.java {
+        Some(java) => java,
+        None => env::current_exe()?.with_file_name("standin-java"),
+    };
+    let settings = match arguments.settings {
+        Some(file) => serde_json::from_slice(&fs::read(file)?)?,
+        None => serde_json::json!({}),
+    };
+    let jdk = packs::jdk::install(&folder.join("jdk"), &java, arguments.jdk_witness.as_deref(), &settings)?;
+    println!("{}", jdk.display());
+    Ok(())
+}

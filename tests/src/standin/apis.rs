@@ -1,0 +1,123 @@
+//! The APIs of an API Manager: which of them a portal lists and a gateway serves.
+
+use std::{fs, io, path::PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use sqlx::MySqlConnection;
+
+use super::{database, peer::Address, server::Server};
+
+/// One API.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Api {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The path that it is called under.
+    pub context: String,
+    /// The gateway environment that it is deployed in; empty before 4.0.0.
+    #[serde(default)]
+    pub label: String,
+}
+
+/// What this gateway serves: before 4.0.0 every API, from then on those deployed under one of its labels.
+///
+/// # Errors
+///
+/// When neither the database nor the event hub can be asked.
+pub async fn deployable(server: &Server) -> anyhow::Result<Vec<Api>> {
+    let labels = server.config.texts("apim.sync_runtime_artifacts.gateway.gateway_labels");
+    let all = match server.config.database("apim_db").filter(|table| table.engine == "mysql") {
+        Some(_) => deployments(server).await?,
+        None => from_event_hub(server).await?,
+    };
+    let mut found: Vec<Api> = all.into_iter().filter(|api| api.label.is_empty() || labels.contains(&api.label)).collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Every API with the environment that it is deployed in, from the database.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub async fn deployments(server: &Server) -> anyhow::Result<Vec<Api>> {
+    let Some(mut connection) = connect(server, "apim_db").await? else { return Ok(Vec::new()) };
+    let query = if server.boot.product.version == "4.0.0" {
+        "SELECT a.API_NAME, a.API_VERSION, a.CONTEXT, d.LABEL FROM AM_API a JOIN AM_GW_API_DEPLOYMENTS d ON d.API_ID = a.API_UUID"
+    } else {
+        "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API"
+    };
+    rows(&mut connection, query).await
+}
+
+/// The APIs that the portals list: those of the database, once the registry was indexed.
+///
+/// # Errors
+///
+/// When the database cannot be asked.
+pub async fn visible(server: &Server) -> anyhow::Result<Vec<Api>> {
+    if server.boot.product.version == "4.0.0" && !index_mark(server).exists() {
+        return Ok(Vec::new());
+    }
+    let Some(mut connection) = connect(server, "apim_db").await? else { return Ok(Vec::new()) };
+    rows(&mut connection, "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API").await
+}
+
+/// Indexes the registry, if `[indexing] re_indexing` asks for it and the registry's log has something to index.
+///
+/// # Errors
+///
+/// When the database cannot be asked or `solr` cannot be written.
+pub async fn index(server: &Server) -> anyhow::Result<()> {
+    let asked =
+        server.config.text("indexing.re_indexing").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
+    if !asked || index_mark(server).exists() {
+        return Ok(());
+    }
+    let Some(mut connection) = connect(server, "shared_db").await? else { return Ok(()) };
+    let logged = database::number(&mut connection, "SELECT COUNT(*) FROM REG_LOG WHERE REG_ACTION = 1").await?;
+    if logged > 0 {
+        let mark = index_mark(server);
+        fs::create_dir_all(mark.parent().ok_or_else(|| io::Error::other("no folder"))?)?;
+        fs::write(mark, format!("{logged} documents\n"))?;
+        server.boot.log.info("org.wso2.carbon.registry.indexing.AsyncIndexer", "Indexing of the registry is done");
+    }
+    Ok(())
+}
+
+fn index_mark(server: &Server) -> PathBuf {
+    server.boot.launch.home.join("solr/data/index/segments_1")
+}
+
+async fn connect(server: &Server, name: &str) -> anyhow::Result<Option<MySqlConnection>> {
+    match server.config.database(name).filter(|table| table.engine == "mysql") {
+        Some(table) => Ok(Some(database::connect(&table).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn rows(connection: &mut MySqlConnection, query: &'static str) -> anyhow::Result<Vec<Api>> {
+    let rows: Vec<(String, String, String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(name, version, context, label)| Api { name, version, context, label }).collect())
+}
+
+/// A gateway without the database asks the event hub, which is a control plane or a Traffic Manager.
+async fn from_event_hub(server: &Server) -> anyhow::Result<Vec<Api>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        list: Vec<Api>,
+    }
+    let config = &server.config;
+    let Some(url) = config.text("apim.event_hub.service_url").or_else(|| config.text("apim.throttling.service_url")) else {
+        return Ok(Vec::new());
+    };
+    let hub = Address::of_url(&url).with_context(|| format!("{url} is no URL"))?;
+    let login = ["Authorization: Basic c3RhbmQ6aW4=".to_owned()];
+    let (status, body) = hub.ask("GET", "/internal/data/v1/apis", &login, "").await?;
+    anyhow::ensure!(status == 200, "the event hub answered {status}");
+    Ok(serde_json::from_slice::<Answer>(&body)?.list)
+}

@@ -1,0 +1,206 @@
+//! Scripts run once, go on where they stopped, and stop where nobody can know.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use cavalcade_agent::database::{
+    Approval, DbError, Decision, Progress, Refusal, ScriptState, incarnation, inspect_script, run_script,
+};
+use cavalcade_common::action::Engine;
+use cavalcade_common::id::Digest;
+
+use crate::servers::{Db, ENGINES, silent};
+
+const TWO: &str = "CREATE TABLE a (x INTEGER);\nINSERT INTO a VALUES (1);\n";
+
+#[tokio::test]
+async fn a_script_runs_once() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let digest = Digest::of(TWO.as_bytes());
+        assert_eq!(inspect_script(&db.run(TWO, &digest, "1")).await.expect("looks"), ScriptState::None);
+        let first = run_script(&db.run(TWO, &digest, "1"), &silent).await.expect("runs");
+        assert_eq!((first.statements, first.executed), (2, 2));
+        let second = run_script(&db.run(TWO, &digest, "2"), &silent).await.expect("is done");
+        assert_eq!((second.statements, second.executed), (2, 0));
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1", "{engine:?}");
+        assert_eq!(inspect_script(&db.run(TWO, &digest, "2")).await.expect("looks"), ScriptState::Done { statements: 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_failed_statement_is_where_the_script_goes_on() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let sql = "CREATE TABLE a (x INTEGER);\n\nINSERT INTO missing VALUES (1);\nINSERT INTO a VALUES (2);";
+        let digest = Digest::of(sql.as_bytes());
+        let failed = run_script(&db.run(sql, &digest, "1"), &silent).await.expect_err("fails");
+        let DbError::Failed { statement, line, code, done, total, .. } = &failed else { panic!("{failed:?}") };
+        assert_eq!((*statement, *line, *done, *total), (2, 3, 1, 3));
+        let wanted = if engine == Engine::Mysql { "1146" } else { "42P01" };
+        assert_eq!(code.as_deref(), Some(wanted));
+        let state = inspect_script(&db.run(sql, &digest, "1")).await.expect("looks");
+        assert_eq!(state, ScriptState::Partial { next: 2, line: 3, begun: false, session_state: None });
+        db.sql("CREATE TABLE missing (x INTEGER)");
+        let shown = Mutex::new(Vec::new());
+        let show = |p| shown.lock().expect("one thread").push(p);
+        let went_on = run_script(&db.run(sql, &digest, "2"), &show).await.expect("goes on");
+        assert_eq!(went_on.executed, 2);
+        assert_eq!(shown.lock().expect("one thread")[0], Progress::From { statement: 2, total: 3 });
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_before_anything_begins() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let digest = Digest::of(TWO.as_bytes());
+        let other = Digest::of(b"other");
+        let refused = |e: DbError| match e {
+            DbError::Refused(r) => r,
+            e => panic!("{e:?}"),
+        };
+        let e = run_script(&db.run(TWO, &other, "1"), &silent).await.expect_err("other digest");
+        assert!(matches!(refused(e), Refusal::Digest));
+
+        let life = incarnation(db.target()).await.expect("first meeting");
+        assert_eq!(incarnation(db.target()).await.expect("second"), life, "it is written once");
+        let mut run = db.run(TWO, &digest, "1");
+        run.incarnation = Some("another");
+        let e = run_script(&run, &silent).await.expect_err("other database");
+        assert!(matches!(refused(e), Refusal::Incarnation { .. }));
+        run.incarnation = Some(&life);
+        run.epoch = 7;
+        run_script(&run, &silent).await.expect("runs");
+
+        run.epoch = 6;
+        let e = run_script(&run, &silent).await.expect_err("an older controller");
+        assert!(matches!(refused(e), Refusal::Epoch { newer: 7, ours: 6 }));
+        let changed = format!("{TWO}INSERT INTO a VALUES (2);");
+        let digest = Digest::of(changed.as_bytes());
+        let e = run_script(&db.run(&changed, &digest, "2"), &silent).await.expect_err("another script");
+        assert!(matches!(refused(e), Refusal::OtherScript(_)));
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_of_the_script_is_done_whole_or_not_at_all() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let sql = "CREATE TABLE a (x INTEGER PRIMARY KEY);\nBEGIN;\nINSERT INTO a VALUES (1);\nINSERT INTO b VALUES (2);\n\
+                   COMMIT;\nINSERT INTO a VALUES (3);";
+        let digest = Digest::of(sql.as_bytes());
+        let failed = run_script(&db.run(sql, &digest, "1"), &silent).await.expect_err("fails");
+        assert!(matches!(failed, DbError::Failed { statement: 4, done: 1, .. }), "{failed:?}");
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "0");
+        db.sql("CREATE TABLE b (x INTEGER)");
+        let went_on = run_script(&db.run(sql, &digest, "2"), &silent).await.expect("goes on at BEGIN");
+        assert_eq!(went_on.executed, 5);
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "2");
+    }
+}
+
+/// The lock tells that an earlier session still executes: the next attempt waits for it and shows it (rule 22).
+#[tokio::test]
+async fn a_statement_that_outlives_its_client_is_waited_for() {
+    let db = Db::new(Engine::Mysql);
+    db.sql("CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);");
+    let sql = "ALTER TABLE a ADD y INTEGER;\nINSERT INTO a (x) SELECT 2 FROM DUAL WHERE SLEEP(4) = 0;\n\
+               ALTER TABLE a ADD z INTEGER;";
+    let digest = Digest::of(sql.as_bytes());
+    let (begun, mut reached) = tokio::sync::mpsc::unbounded_channel();
+    let show = move |p| {
+        if matches!(p, Progress::Begun { statement: 2, .. }) {
+            begun.send(()).expect("the test listens");
+        }
+    };
+    {
+        let run = db.run(sql, &digest, "1");
+        let running = run_script(&run, &show);
+        tokio::pin!(running);
+        tokio::select! {
+            biased;
+            ended = &mut running => panic!("it ended: {ended:?}"),
+            _ = reached.recv() => {}
+        }
+        // Let the statement reach the server, then drop the future: the connection is closed under it.
+        let one = Duration::from_millis(700);
+        assert!(tokio::time::timeout(one, &mut running).await.is_err(), "it still runs");
+    }
+    let shown = Mutex::new(Vec::new());
+    let show = |p| shown.lock().expect("one thread").push(p);
+    let e = run_script(&db.run(sql, &digest, "2"), &show).await.expect_err("an INSERT cannot be seen");
+    let shown = shown.into_inner().expect("one thread");
+    assert!(matches!(shown[0], Progress::Waiting { .. }), "{shown:?}");
+    let DbError::Indeterminate { statement: 2, known, unknown, .. } = e else { panic!("{e:?}") };
+    assert!(known.iter().any(|k| k.contains("nothing of it runs any more")), "{known:?}");
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    // The person looks: the server finished it.
+    assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "2");
+    let mut run = db.run(sql, &digest, "3");
+    run.approved = Some(Approval { statement: 2, decision: Decision::Done });
+    assert_eq!(run_script(&run, &silent).await.expect("goes on").executed, 1);
+    // The same command again, its decision long applied.
+    assert_eq!(run_script(&run, &silent).await.expect("is done").executed, 0);
+    assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "2");
+}
+
+/// A session whose client's host vanished rests with the lock for hours: it is ended (rule 22).
+#[tokio::test]
+async fn an_orphan_at_rest_is_ended() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let digest = Digest::of(TWO.as_bytes());
+        // Stops for good between two statements: the future is kept, so its connection stays open.
+        let (stopped, mut reached) = tokio::sync::mpsc::unbounded_channel();
+        let (release, hold) = std::sync::mpsc::channel::<()>();
+        let hold = Mutex::new(hold);
+        let (target, text, sha) = (db.target().clone(), TWO.to_owned(), digest.clone());
+        let frozen = std::thread::spawn(move || {
+            let show = |p| {
+                if matches!(p, Progress::Done { statement: 1, .. }) {
+                    stopped.send(()).expect("the test listens");
+                    let _released = hold.lock().expect("one thread").recv();
+                }
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let run = cavalcade_agent::database::ScriptRun {
+                target: &target,
+                effect: "test",
+                attempt: "1",
+                epoch: 1,
+                script_sha256: &sha,
+                script: &text,
+                incarnation: None,
+                approved: None,
+            };
+            runtime.block_on(run_script(&run, &show))
+        });
+        reached.recv().await.expect("the first statement is done");
+        let state = inspect_script(&db.run(TWO, &digest, "2")).await.expect("looks");
+        assert!(matches!(state, ScriptState::Running { next: 2, .. }), "{state:?}");
+        let shown = Mutex::new(Vec::new());
+        let show = |p| shown.lock().expect("one thread").push(p);
+        let went_on = run_script(&db.run(TWO, &digest, "2"), &show).await.expect("goes on");
+        assert_eq!(went_on.executed, 1);
+        assert!(shown.into_inner().expect("one thread").iter().any(|p| matches!(p, Progress::OrphanEnded { .. })));
+        // The frozen one wakes up: its session is gone and so it does nothing more.
+        drop(release);
+        let late = frozen.join().expect("no panic").expect_err("its session was ended");
+        assert!(matches!(late, DbError::Interrupted { statement: 2, .. } | DbError::Query { .. }), "{late:?}");
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1", "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_must_fit_what_is_open() {
+    let db = Db::new(Engine::Mysql);
+    let digest = Digest::of(TWO.as_bytes());
+    run_script(&db.run(TWO, &digest, "1"), &silent).await.expect("runs");
+    let mut run = db.run(TWO, &digest, "2");
+    run.approved = Some(Approval { statement: 1, decision: Decision::NotDone });
+    let e = run_script(&run, &silent).await.expect_err("nothing is open");
+    assert!(matches!(e, DbError::Refused(Refusal::StaleDecision { decided: 1, open: None })), "{e:?}");
+}
