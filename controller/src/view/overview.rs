@@ -66,9 +66,8 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
         out.push_str(&all_steps(run));
         out.push('\n');
     }
-    let wait = |(wait, nodes): (&Wait, Vec<&str>)| {
-        wrap(&format!("{} waits for {}", waiting(wait, &nodes), wait.why), width, "", "  ")
-    };
+    let wait =
+        |(wait, nodes): (&Wait, Vec<&str>)| wrap(&format!("{} waits for {}", waiting(wait, &nodes), wait.why), width, "", "  ");
     let waits: Vec<String> = wait_groups(run).into_iter().filter(|(w, _)| !w.person).map(wait).collect();
     if !waits.is_empty() {
         out.push_str(&format!("\n{}", waits.concat()));

@@ -54,7 +54,14 @@ fn stages(plan: &Plan) -> String {
                 Undo::Files => "files",
                 Undo::Backup => "from backup",
             };
-            vec![stage.number.to_string(), stage.title.clone(), nodes, stage.steps.len().to_string(), waits(stage), undo.to_owned()]
+            vec![
+                stage.number.to_string(),
+                stage.title.clone(),
+                nodes,
+                stage.steps.len().to_string(),
+                waits(stage),
+                undo.to_owned(),
+            ]
         })
         .collect();
     let text = table(&["", "STAGE", "NODES", "STEPS", "WAITS FOR", "UNDO"], &rows, &[0, 3]);
@@ -68,7 +75,7 @@ fn with_point_of_no_return(plan: &Plan, text: &str) -> String {
     let rows: Vec<&str> = text.lines().collect();
     // A number stands at the place of numbers only in the first line of a row.
     let column = rows.iter().filter(|l| begins(l)).map(|l| l.len() - l.trim_start().len()).min();
-    let at = rows.iter().position(|l| begins(&l) && Some(l.len() - l.trim_start().len()) == column);
+    let at = rows.iter().position(|l| begins(l) && Some(l.len() - l.trim_start().len()) == column);
     let words = " point of no return: from here new traffic is lost by a restore ";
     let line = format!("------{words:-<width$}", width = usize::from(WIDTH) - 6);
     let mut lines: Vec<&str> = rows;
@@ -126,9 +133,8 @@ fn answered(plan: &Plan) -> String {
             None => lines.push((text, vec![decided.node.as_str()])),
         }
     }
-    let line = |(text, nodes): (String, Vec<&str>)| {
-        wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ")
-    };
+    let line =
+        |(text, nodes): (String, Vec<&str>)| wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ");
     lines.into_iter().map(line).collect()
 }
 

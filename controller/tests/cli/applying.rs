@@ -30,7 +30,10 @@ fn a_run_that_is_done_ends_with_0() {
     assert!(said.out.lines().any(|l| l.contains(" run ") && l.contains("fleet test")), "one line for each event: {}", said.out);
     let sent = session.script.asked(Method::Apply);
     assert_eq!(sent.len(), 1);
-    assert_eq!((&sent[0]["scope"]["until"], &sent[0]["stale_ok"], &sent[0]["confirm"]), (&Value::Null, &json!(false), &Value::Null));
+    assert_eq!(
+        (&sent[0]["scope"]["until"], &sent[0]["stale_ok"], &sent[0]["confirm"]),
+        (&Value::Null, &json!(false), &Value::Null)
+    );
 }
 
 #[test]

@@ -99,7 +99,8 @@ fn logs_are_shown_and_not_sent() {
     };
     let lines = [line(7, "ERROR \u{1b}[2J gone", Value::Null), line(8, "", json!({ "lines": 3, "by": "agent" }))];
     session.script.answer(Method::Logs, json!(lines));
-    let said = session.run(["logs", "--node", "is-*", "--step", "4.6", "--grep", "gone", "--level", "warn", "--since", "-15m"]).ends(0);
+    let said =
+        session.run(["logs", "--node", "is-*", "--step", "4.6", "--grep", "gone", "--level", "warn", "--since", "-15m"]).ends(0);
     said.out_has(&["is-1:7", "ERROR \\u{1b}[2J gone", "GAP: 3 lines are missing here"]);
     let asked = session.script.asked(Method::Logs).pop().expect("asked");
     assert_eq!((&asked["nodes"], &asked["level"], &asked["tail"]), (&json!(["is-*"]), &json!("WARN"), &Value::Null));
@@ -148,7 +149,8 @@ fn tokens_and_artifacts() {
     );
     let out = session.folder.path().join("tokens");
     let args = ["token", "create", "--all", fleet.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
-    let said = session.run(args).ends(0).out_has(&["ssh is-2.example.com cavalcade-agent enroll --controller c.example.com:7421"]);
+    let said =
+        session.run(args).ends(0).out_has(&["ssh is-2.example.com cavalcade-agent enroll --controller c.example.com:7421"]);
     assert!(!said.out.contains("cvt-secret") && !said.err.contains("cvt-secret"), "tokens are in files only: {said:?}");
     let file = out.join("is-1.example.com.token");
     assert_eq!(std::fs::read_to_string(&file).expect("is there"), "cvt-secret\n");
