@@ -5,13 +5,16 @@ mod disk_faults;
 
 pub mod artifact;
 pub mod ca;
+pub mod cli;
 pub mod daemon;
 pub mod event;
+pub mod exit;
 pub mod fleet;
 pub mod journal;
 pub mod logs;
 pub mod operate;
 pub mod plan_file;
+pub mod preflight;
 pub mod recipe;
 pub mod resolve;
 pub mod rpc;

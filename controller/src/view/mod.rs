@@ -1,3 +1,25 @@
 //! What operators see: documents made from the run loop's snapshot, and their forms on screens and in files.
 
+pub mod diff;
 pub mod document;
+pub mod ending;
+#[cfg(test)]
+pub(crate) mod example;
+#[cfg(test)]
+pub(crate) mod example_plan;
+#[cfg(test)]
+pub(crate) mod example_report;
+pub mod findings;
+pub mod lines;
+pub mod log_lines;
+pub mod manual;
+pub mod overview;
+pub mod person;
+pub mod plan_table;
+pub mod report;
+pub mod report_html;
+pub mod report_junit;
+pub mod report_text;
+pub mod screen;
+pub mod table;
+pub mod text;

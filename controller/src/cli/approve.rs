@@ -1,0 +1,44 @@
+//! `approve`.
+
+use clap::Args;
+
+use super::ask;
+use super::context::Context;
+use super::controller::Controller;
+use super::failure::Failure;
+use super::find;
+use super::output::{OutputArgs, say};
+use super::verb;
+use crate::exit::Exit;
+use crate::operate::request::VerbRequest;
+use crate::rpc::method::Method;
+
+#[derive(Debug, Args)]
+pub(super) struct ApproveArgs {
+    /// The stage: its number or its name.
+    #[arg(value_name = "STAGE")]
+    stage: String,
+    /// What is said; it stands in the journal and the report.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Approve without being asked.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Failure> {
+    let controller = Controller::connect(context).await?;
+    let (_, run) = controller.open_run().await?;
+    let stage = find::stage(&run, &args.stage)?;
+    let steps = stage.steps.len();
+    say(&format!("plan {}   {}, opened by {}", run.plan, run.run, run.by));
+    say(&format!("stage {} {}: {steps} steps on {}", stage.number, stage.title, find::names(&stage.nodes)));
+    if stage.point_of_no_return {
+        say("From this stage on a way back loses new data.");
+    }
+    ask::yes(context, &format!("Approve stage {}?", stage.number), args.yes, "--yes")?;
+    let request = VerbRequest { stage: Some(stage.number), why: verb::why(args.why), ..VerbRequest::default() };
+    verb::send(&controller, Method::Approve, &request, args.output.output).await
+}

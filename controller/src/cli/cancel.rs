@@ -1,0 +1,24 @@
+//! `cancel`.
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::OutputArgs;
+use super::verb;
+use crate::exit::Exit;
+use crate::operate::request::VerbRequest;
+use crate::rpc::method::Method;
+
+#[derive(Debug, Args)]
+pub(super) struct CancelArgs {
+    /// Why; it stands in the journal and the report.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: CancelArgs, context: &Context) -> Result<Exit, Failure> {
+    verb::on_run(context, &args.output, Method::Cancel, VerbRequest { why: args.why, ..VerbRequest::default() }).await
+}

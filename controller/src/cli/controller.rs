@@ -1,0 +1,117 @@
+//! The controller as the commands reach it: typed requests and answers, a limit on every wait, and what is certain when
+//! it goes away in the middle.
+
+use std::time::Duration;
+
+use cavalcade_common::codes::{link as link_codes, operator as codes};
+use cavalcade_common::error::Fault;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::operate::request::StatusRequest;
+use crate::rpc::client::OperatorClient;
+use crate::rpc::method::Method;
+use crate::view::document::{RunStatus, Status};
+
+/// How long an answer from the controller's own memory may take.
+const SOON: Duration = Duration::from_secs(30);
+/// How long an answer may take for which agents are asked.
+const AGENTS: Duration = Duration::from_secs(300);
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub(super) struct Controller {
+    client: OperatorClient,
+}
+
+impl Controller {
+    /// Connects to the controller of the state folder.
+    pub(super) async fn connect(context: &Context) -> Result<Self, Failure> {
+        let connected = within(Duration::from_secs(10), OperatorClient::connect(&context.state)).await;
+        Ok(Self { client: connected? })
+    }
+
+    /// The client beneath, for uploads.
+    pub(super) fn client(&self) -> &OperatorClient {
+        &self.client
+    }
+
+    /// Asks something that changes nothing.
+    pub(super) async fn ask<A: DeserializeOwned>(&self, method: Method, request: &impl Serialize) -> Result<A, Failure> {
+        let limit = match method {
+            Method::Facts | Method::Plan | Method::Report => AGENTS,
+            _ => SOON,
+        };
+        typed(within(limit, self.client.call(method, &value(request)?)).await?)
+    }
+
+    /// Orders something. Where the controller goes away before it answers, nobody knows whether it was done.
+    pub(super) async fn order<A: DeserializeOwned>(&self, method: Method, request: &impl Serialize) -> Result<A, Failure> {
+        let answer = within(AGENTS, self.client.call(method, &value(request)?)).await;
+        answer.map_err(unsure).and_then(typed)
+    }
+
+    /// Asks for a stream of answers.
+    pub(super) async fn stream<A: DeserializeOwned + 'static>(
+        &self,
+        method: Method,
+        request: &impl Serialize,
+    ) -> Result<BoxStream<'static, Result<A, Failure>>, Failure> {
+        let request = value(request)?;
+        let answers = within(AGENTS, self.client.stream(method, &request)).await?;
+        Ok(answers.map(|answer| typed(answer?)).boxed())
+    }
+
+    /// The status document.
+    pub(super) async fn status(&self, run: Option<&str>) -> Result<Status, Failure> {
+        self.ask(Method::Status, &StatusRequest { run: run.map(str::to_owned) }).await
+    }
+
+    /// The one open run, with the document that shows it.
+    pub(super) async fn open_run(&self) -> Result<(Status, RunStatus), Failure> {
+        let status = self.status(None).await?;
+        let mut open = status.runs.iter().filter(|r| r.closed_at.is_none());
+        let run = match (open.next(), open.next()) {
+            (Some(run), None) => run.clone(),
+            (None, _) => return Err(Fault::new(cavalcade_common::codes::run::NO_RUN, "no run is open").into()),
+            (Some(a), Some(b)) => {
+                let message = format!("several runs are open ({}, {})", a.run, b.run);
+                return Err(Fault::new(cavalcade_common::codes::run::NO_RUN, message).into());
+            }
+        };
+        Ok((status, run))
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(_) => {
+            let message = format!("the controller did not answer within {} s", limit.as_secs());
+            Err(Fault::new(codes::NO_CONTROLLER, message).into())
+        }
+    }
+}
+
+fn unsure(failure: Failure) -> Failure {
+    match failure.is_unreachable() {
+        true => failure.changed("Whether the command was carried out is not known: look at `cavalcade status`."),
+        false => failure,
+    }
+}
+
+fn value(request: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(request).map_err(|error| Failure::usage(format!("the request cannot be written: {error}")))
+}
+
+fn typed<A: DeserializeOwned>(answer: Value) -> Result<A, Failure> {
+    serde_json::from_value(answer).map_err(|error| {
+        let message = format!("the controller's answer is not understood: {error}");
+        Fault::new(link_codes::WIRE, message).help("both programs must have the same version").into()
+    })
+}

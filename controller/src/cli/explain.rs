@@ -1,0 +1,62 @@
+//! `explain`.
+
+use std::path::PathBuf;
+
+use cavalcade_common::codes;
+use cavalcade_common::error::Code;
+use clap::Args;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output::{OutputArgs, emit, put};
+use crate::exit::Exit;
+use crate::preflight;
+use crate::view::{findings, manual};
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The code (CVL-1107 or 1107), or the name of a check (agent-connected).
+    #[arg(value_name = "CODE", required_unless_present = "all_markdown")]
+    code: Option<String>,
+    /// Write the page of all codes (docs/errors.md).
+    #[arg(long, hide = true)]
+    all_markdown: bool,
+    /// Write to this file.
+    #[arg(long, hide = true, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
+    if args.all_markdown {
+        put(args.out.as_deref(), &manual::errors_markdown())?;
+        return Ok(Exit::Done);
+    }
+    let typed = args.code.as_deref().unwrap_or_default();
+    if let Some(check) = preflight::check(typed) {
+        let document = json!({
+            "schema": "cavalcade.explanation/1",
+            "check": check.name,
+            "looks_at": check.about,
+            "remedy": check.remedy,
+        });
+        emit(args.output.output, &document, || findings::explanation(check))?;
+        return Ok(Exit::Done);
+    }
+    let upper = typed.to_uppercase();
+    let number = upper.strip_prefix("CVL-").unwrap_or(&upper).parse().ok();
+    let explained = number.and_then(|number| codes::explain(Code(number)));
+    let Some(e) = explained else { return Err(Failure::usage(format!("there is no error code and no check `{typed}`"))) };
+    let document = json!({
+        "schema": "cavalcade.explanation/1",
+        "code": e.code.to_string(),
+        "title": e.title,
+        "cause": e.cause,
+        "certain": e.certain,
+        "unknown": e.unknown,
+        "remedy": e.remedy,
+    });
+    emit(args.output.output, &document, || manual::explanation(e))?;
+    Ok(Exit::Done)
+}

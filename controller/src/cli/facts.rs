@@ -1,0 +1,85 @@
+//! Facts as the commands get them: from the agents, or from a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cavalcade_common::codes::operator as codes;
+use cavalcade_common::error::{Fault, Place};
+use cavalcade_common::id::NodeId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::controller::Controller;
+use super::failure::Failure;
+use super::output::say;
+use crate::fleet::{Fleet, read_limited};
+use crate::operate::request::{FactsAnswer, FactsRequest};
+use crate::resolve::NodeFacts;
+use crate::rpc::method::Method;
+
+/// Schema word of saved facts.
+const SCHEMA: &str = "cavalcade.facts/1";
+
+/// Facts, and the agents that gave none.
+pub(super) struct Gathered {
+    pub(super) facts: BTreeMap<NodeId, NodeFacts>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Saved facts.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Saved {
+    schema: String,
+    fleet: String,
+    gathered_at: Timestamp,
+    facts: BTreeMap<NodeId, Value>,
+}
+
+/// Asks the agents.
+pub(super) async fn gather(controller: &Controller, fleet: &Fleet) -> Result<Gathered, Failure> {
+    let answer = ask(controller, fleet).await?;
+    let facts = answer.facts.into_iter().map(|(node, value)| (node, NodeFacts { value, gathered_at: answer.at })).collect();
+    Ok(Gathered { facts, faults: answer.faults })
+}
+
+async fn ask(controller: &Controller, fleet: &Fleet) -> Result<FactsAnswer, Failure> {
+    let mut paths: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for node in &fleet.nodes {
+        let backups = fleet.databases.values().filter(|d| d.from == node.id).filter_map(|d| d.backup_to.clone());
+        let homes = node.new.iter().map(|side| side.home.clone());
+        paths.entry(node.host.to_string()).or_default().extend(homes.chain(backups));
+    }
+    for of_host in paths.values_mut() {
+        of_host.sort();
+        of_host.dedup();
+    }
+    say(&format!("Asking {} agents about {} nodes ...", paths.len(), fleet.nodes.len()));
+    controller.ask(Method::Facts, &FactsRequest { nodes: fleet.plan_nodes(), paths }).await
+}
+
+/// Asks the agents, for a file.
+pub(super) async fn to_save(controller: &Controller, fleet: &Fleet) -> Result<(Saved, Vec<Fault>), Failure> {
+    let answer = ask(controller, fleet).await?;
+    let saved =
+        Saved { schema: SCHEMA.to_owned(), fleet: fleet.name.clone(), gathered_at: answer.at, facts: answer.facts };
+    Ok((saved, answer.faults))
+}
+
+/// Reads saved facts.
+pub(super) fn load(path: &Path) -> Result<Gathered, Failure> {
+    let bytes = read_limited(path)?;
+    let file = path.display().to_string();
+    let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| {
+        let number = |n: usize| u32::try_from(n).unwrap_or(0);
+        let place = Place { file: file.clone(), line: number(error.line()), column: number(error.column()), length: 0 };
+        Failure::from(Fault::new(codes::USAGE, format!("the file holds no saved facts: {error}")).at(place))
+    })?;
+    if saved.schema != SCHEMA {
+        return Err(Failure::usage(format!("{file} has not the schema {SCHEMA}")));
+    }
+    let at = saved.gathered_at;
+    let facts = saved.facts.into_iter().map(|(node, value)| (node, NodeFacts { value, gathered_at: at })).collect();
+    Ok(Gathered { facts, faults: Vec::new() })
+}

@@ -1,0 +1,94 @@
+//! `fleet`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::context::Context;
+use super::controller::Controller;
+use super::facts;
+use super::failure::Failure;
+use super::output::{OutputArgs, emit, put, say};
+use super::plan::Files;
+use crate::exit::Exit;
+use crate::preflight::{self, Severity};
+use crate::view::findings::findings;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FleetCommand {
+    /// Check the fleet file against what the agents find: all findings at once. Changes nothing.
+    Check(CheckArgs),
+    /// Gather the facts of all nodes, to plan from them later (cavalcade plan --facts FILE).
+    Facts(FactsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The fleet file.
+    #[arg(value_name = "FLEET")]
+    fleet: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FactsArgs {
+    /// The fleet file.
+    #[arg(value_name = "FLEET")]
+    fleet: PathBuf,
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn run(command: FleetCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        FleetCommand::Check(args) => check(args, context).await,
+        FleetCommand::Facts(args) => gather(args, context).await,
+    }
+}
+
+async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
+    let files = Files::read(&args.fleet)?;
+    let controller = Controller::connect(context).await?;
+    let pinned = files.pin().await?;
+    let status = controller.status(None).await?;
+    let gathered = facts::gather(&controller, &files.fleet).await?;
+    #[expect(clippy::disallowed_methods, reason = "the checks make a plan, which says when it was made")]
+    let now = Timestamp::now();
+    let results = preflight::run(&preflight::Input {
+        fleet: &files.fleet,
+        recipe: &files.recipe,
+        artifacts: &pinned,
+        facts: &gathered.facts,
+        unanswered: &gathered.faults,
+        hosts: Some(&status.hosts),
+        now,
+    });
+    let blocked = results.count(Severity::Error) > 0;
+    let ok: serde_json::Map<String, serde_json::Value> = results.ok.iter().map(|(area, n)| (area.clone(), json!(n))).collect();
+    let document = json!({
+        "schema": "cavalcade.check/1",
+        "fleet": files.fleet.name,
+        "blocked": blocked,
+        "ok": ok,
+        "findings": results.findings,
+    });
+    emit(args.output.output, &document, || findings(&results, context.colour_out))?;
+    Ok(if blocked { Exit::Blocked } else { Exit::Done })
+}
+
+async fn gather(args: FactsArgs, context: &Context) -> Result<Exit, Failure> {
+    let files = Files::read(&args.fleet)?;
+    let controller = Controller::connect(context).await?;
+    let (saved, faults) = facts::to_save(&controller, &files.fleet).await?;
+    let text = serde_json::to_string_pretty(&saved);
+    let text = text.map_err(|error| Failure::usage(format!("the facts cannot be written: {error}")))?;
+    put(args.out.as_deref(), &text)?;
+    for fault in &faults {
+        say(&crate::view::text::clean(&fault.to_string()));
+    }
+    Ok(if faults.is_empty() { Exit::Done } else { Exit::Unreachable })
+}

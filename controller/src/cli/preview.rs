@@ -1,0 +1,79 @@
+//! `preview`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use cavalcade_common::id::NodeId;
+use clap::Args;
+use futures_util::StreamExt;
+use serde_json::json;
+
+use super::context::Context;
+use super::controller::Controller;
+use super::failure::Failure;
+use super::output::{Format, OutputArgs, emit, print, say};
+use super::plan;
+use crate::exit::Exit;
+use crate::operate::request::{PreviewItem, PreviewRequest};
+use crate::rpc::method::Method;
+use crate::view::diff::{self, Tally};
+
+#[derive(Debug, Args)]
+pub(super) struct PreviewArgs {
+    /// The plan file.
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Only this node; may be given again.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Show all context of the diffs and every step without a change.
+    #[arg(long)]
+    full: bool,
+    /// End with exit code 3 where something would change.
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Failure> {
+    let (plan, text) = plan::read(&args.plan)?;
+    let nodes = args.node.iter().map(|node| plan::node(&plan.plan, node)).collect::<Result<Vec<NodeId>, _>>()?;
+    let asked: BTreeSet<&NodeId> = nodes.iter().collect();
+    let expected = plan.plan.steps().filter(|(_, s)| asked.is_empty() || asked.contains(&s.key.node)).count();
+    let controller = Controller::connect(context).await?;
+    say(&format!("Asking the agents about {expected} steps; nothing is changed ..."));
+    let request = PreviewRequest { plan: text, nodes: (!nodes.is_empty()).then_some(nodes) };
+    let mut answers = controller.stream::<PreviewItem>(Method::Preview, &request).await?;
+    let mut items: Vec<PreviewItem> = Vec::new();
+    loop {
+        let item = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Left),
+            item = answers.next() => item,
+        };
+        let Some(item) = item.transpose()? else { break };
+        if args.output.output == Format::Jsonl {
+            let line = serde_json::to_string(&item);
+            print(&line.map_err(|error| Failure::usage(format!("the answer cannot be written: {error}")))?)?;
+        }
+        items.push(item);
+    }
+    let tally = Tally::of(&items, expected);
+    if args.output.output != Format::Jsonl {
+        let document = json!({
+            "schema": "cavalcade.preview/1",
+            "plan": plan.sha256,
+            "items": items,
+            "counts": tally,
+        });
+        emit(args.output.output, &document, || {
+            diff::preview(&plan.plan, &items, tally, diff::Show { full: args.full, colour: context.colour_out })
+        })?;
+    }
+    Ok(match () {
+        () if tally.faults > 0 || tally.unanswered > 0 => Exit::Failed,
+        () if args.exit_code && tally.change > 0 => Exit::Changes,
+        () => Exit::Done,
+    })
+}

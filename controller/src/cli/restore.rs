@@ -1,0 +1,41 @@
+//! `restore`.
+
+use clap::Args;
+
+use super::ask;
+use super::context::Context;
+use super::controller::Controller;
+use super::failure::Failure;
+use super::output::OutputArgs;
+use super::verb;
+use crate::exit::Exit;
+use crate::operate::request::VerbRequest;
+use crate::rpc::method::Method;
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// The database, as the fleet file names it.
+    #[arg(value_name = "DATABASE")]
+    database: String,
+    /// Why; it stands in the journal and the report.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Restore without being asked.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Failure> {
+    let controller = Controller::connect(context).await?;
+    controller.open_run().await?;
+    let question = format!(
+        "Restore {} from the run's backup? What was written since is lost, and every step that changed it is open again.",
+        args.database
+    );
+    ask::yes(context, &question, args.yes, "--yes")?;
+    let request =
+        VerbRequest { database: Some(args.database), why: verb::why(args.why), ..VerbRequest::default() };
+    verb::send(&controller, Method::Restore, &request, args.output.output).await
+}

@@ -1,0 +1,21 @@
+//! `resume`.
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::OutputArgs;
+use super::verb;
+use crate::exit::Exit;
+use crate::operate::request::VerbRequest;
+use crate::rpc::method::Method;
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: ResumeArgs, context: &Context) -> Result<Exit, Failure> {
+    verb::on_run(context, &args.output, Method::Resume, VerbRequest::default()).await
+}

@@ -1,0 +1,29 @@
+//! `status`.
+
+use clap::Args;
+
+use super::context::Context;
+use super::controller::Controller;
+use super::failure::Failure;
+use super::output::{OutputArgs, emit};
+use crate::exit::Exit;
+use crate::view::overview::overview;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only this run; a run's id or the beginning of its plan's digest.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// Show every step.
+    #[arg(long)]
+    steps: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(args: StatusArgs, context: &Context) -> Result<Exit, Failure> {
+    let controller = Controller::connect(context).await?;
+    let status = controller.status(args.run.as_deref()).await?;
+    emit(args.output.output, &status, || overview(&status, args.steps, &context.program(), context.colour_out))?;
+    Ok(Exit::Done)
+}

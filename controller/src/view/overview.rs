@@ -1,0 +1,138 @@
+//! `status` as a person reads it: runs, stages, what waits, and what a person has to do.
+
+use std::time::Duration;
+
+use crate::exit::Exit;
+
+use super::document::{RunStatus, Status, StepStatus, age};
+use super::person::needed;
+use super::screen::{counts, finished, shown, standing};
+use super::table::{WIDTH, table};
+use super::text::{Line, ranges, wrap};
+
+/// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
+#[must_use]
+pub fn overview(status: &Status, steps: bool, program: &str, colour: bool) -> String {
+    let mut out = String::new();
+    for run in &status.runs {
+        out.push_str(&of_run(status, run, steps, program, colour));
+        out.push('\n');
+    }
+    if status.runs.is_empty() {
+        out.push_str("No run is open and none was closed.\n\n");
+    }
+    let connected = status.hosts.iter().filter(|h| h.connected).count();
+    let mut hosts = format!("Hosts: {connected} of {} connected", status.hosts.len());
+    let away: Vec<&str> = status.hosts.iter().filter(|h| !h.connected).map(|h| h.host.as_str()).collect();
+    if !away.is_empty() {
+        hosts.push_str(&format!("; not connected: {}", ranges(away)));
+    }
+    out + &wrap(&format!("{hosts}. Journal position {}, epoch {}.", status.position, status.epoch), 79, "", "  ")
+}
+
+/// How a run came to rest, for the one who applied the plan.
+#[must_use]
+pub fn outcome(run: &RunStatus, exit: Exit, plan: &str, program: &str) -> String {
+    let (word, _) = standing(run);
+    let mut out = wrap(&format!("{word}: {} {}", finished(run), counts(run)), 79, "", "  ");
+    let next = match exit {
+        Exit::Done if run.closed_at.is_some() => format!("Next: {program} report {plan} > report.html\n"),
+        Exit::Done => format!("As far as was asked. Next: {program} apply {plan}\n"),
+        Exit::Stopped if run.mode == "paused" => format!("Paused. Next: {program} resume\n"),
+        Exit::Stopped => format!("The run is over. What it did: {program} report {plan} > report.html\n"),
+        _ => String::new(),
+    };
+    if run.closed_at.is_none() && matches!(exit, Exit::Failed | Exit::Indeterminate | Exit::Person) {
+        out.push_str(&format!("\n{}", needed(run, program)));
+        out.push_str(&format!("\nThe run stays open. Watch it again with: {program} apply {plan}\n"));
+    }
+    out + &next
+}
+
+fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: bool) -> String {
+    let width = usize::from(WIDTH);
+    let (word, style) = standing(run);
+    let until = run.closed_at.unwrap_or(status.at);
+    let took = age(Duration::try_from(until.duration_since(run.opened_at)).unwrap_or_default());
+    let head = Line::new().add(style, word).text(format!(" for {took}   {}   {}", finished(run), counts(run)));
+    let mut out = head.render(width, colour) + "\n";
+    let what = format!("{}   fleet {}   recipe {}   plan {:.8}   opened by {}", run.run, run.fleet, run.recipe, run.plan, run.by);
+    out.push_str(&wrap(&what, width, "", "  "));
+    out.push('\n');
+    out.push_str(&stages(run));
+    out.push('\n');
+    if steps {
+        out.push('\n');
+        out.push_str(&all_steps(run));
+        out.push('\n');
+    }
+    let waits: Vec<String> = run
+        .waits
+        .iter()
+        .filter(|w| shown(w) && !w.person)
+        .map(|w| {
+            let on = w.step.as_ref().map_or_else(|| format!("stage {}", w.stage), ToString::to_string);
+            wrap(&format!("{on} waits for {}", w.why), width, "", "  ")
+        })
+        .collect();
+    if !waits.is_empty() {
+        out.push_str(&format!("\n{}", waits.concat()));
+    }
+    let person = if run.closed_at.is_none() { needed(run, program) } else { String::new() };
+    if !person.is_empty() {
+        out.push_str(&format!("\n{person}"));
+    }
+    out
+}
+
+fn stages(run: &RunStatus) -> String {
+    let rows: Vec<Vec<String>> = run
+        .stages
+        .iter()
+        .map(|stage| {
+            let done = stage.steps.iter().filter(|s| matches!(s.state.as_str(), "succeeded" | "skipped")).count();
+            vec![
+                stage.number.to_string(),
+                stage.title.clone(),
+                ranges(stage.nodes.iter().map(String::as_str)),
+                format!("{done}/{}", stage.steps.len()),
+                stage.state.clone(),
+            ]
+        })
+        .collect();
+    table(&["", "STAGE", "NODES", "STEPS", "STATE"], &rows, &[0, 3])
+}
+
+fn all_steps(run: &RunStatus) -> String {
+    let row = |step: &StepStatus| {
+        let mut more = step.fault.as_ref().map(|f| f.code.to_string()).unwrap_or_default();
+        if let Some(decided) = &step.decided {
+            more = [more, decided.clone()].join(" ").trim().to_owned();
+        }
+        vec![
+            step.step.clone(),
+            step.name.clone(),
+            step.row.clone().unwrap_or_default(),
+            step.state.clone(),
+            step.attempt.to_string(),
+            step.position.to_string(),
+            more,
+        ]
+    };
+    let rows: Vec<Vec<String>> = run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps)).map(row).collect();
+    table(&["STEP", "NAME", "ROW", "STATE", "TRY", "AT", ""], &rows, &[4, 5])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::example;
+
+    #[test]
+    fn it_looks_like_this() {
+        let at = example::opened() + jiff::SignedDuration::from_secs(4360);
+        insta::assert_snapshot!("overview", overview(&example::night(at), false, "cavalcade", false));
+        insta::assert_snapshot!("overview_steps", overview(&example::night(at), true, "cavalcade", false));
+        insta::assert_snapshot!("overview_done", overview(&example::done(at), false, "cavalcade", false));
+    }
+}

@@ -1,0 +1,126 @@
+//! "A person is needed": what happened, what is known, what is not, and what each way out does, as commands to copy.
+
+use super::document::{RunStatus, StepStatus};
+use super::text::wrap;
+use crate::schedule::Wait;
+
+/// Columns of the text; commands may be wider.
+const WIDTH: usize = 79;
+
+/// Everything of a run that waits for a person. `program` is how the commands begin (`cavalcade --state /x`).
+#[must_use]
+pub fn needed(run: &RunStatus, program: &str) -> String {
+    let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
+    let mut blocks: Vec<String> = Vec::new();
+    blocks.extend(steps().filter(|s| s.state == "indeterminate").map(|s| indeterminate(s, program)));
+    blocks.extend(steps().filter(|s| s.state == "failed").map(|s| failed(s, program)));
+    blocks.extend(run.waits.iter().filter(|w| w.person && w.step.is_none()).map(|w| stage(run, w, program)));
+    blocks.join("\n")
+}
+
+fn indeterminate(step: &StepStatus, program: &str) -> String {
+    let mut out = head(step, "needs a decision");
+    out.push_str(&list("known", &step.known));
+    out.push_str(&list("unknown", &step.unknown));
+    let (key, at) = (&step.step, step.position);
+    let mut ways = vec![
+        (format!("{program} resolve {key} --done --at {at}"), "it happened: go on behind it"),
+        (format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again, in a new attempt"),
+    ];
+    if step.kind == "job" {
+        ways.push((format!("{program} rejudge {key} --evidence FILE"), "judge its output by other patterns"));
+        ways.push((format!("{program} restore DATABASE --why TEXT"), "its database from the backup, then again"));
+    }
+    out + &commands(&ways)
+}
+
+fn failed(step: &StepStatus, program: &str) -> String {
+    let mut out = head(step, "failed");
+    out.push_str(&list("known", &step.known));
+    out.push_str(&list("unknown", &step.unknown));
+    let (key, at) = (&step.step, step.position);
+    let mut ways = Vec::new();
+    match step.kind.as_str() {
+        "job" => {
+            ways.push((format!("{program} rejudge {key} --evidence FILE"), "judge its output by other patterns"));
+            ways.push((format!("{program} restore DATABASE --why TEXT"), "its database from the backup, then again"));
+        }
+        _ => ways.push((format!("{program} retry {key} --at {at}"), "correct the cause, then run it again")),
+    }
+    // Proofs and backups are not left out; evidence of the same fact stands in for them.
+    match step.kind.as_str() {
+        "server down" | "server wait" | "backup" => {
+            let command = format!("{program} resolve {key} --done --evidence FILE --at {at}");
+            ways.push((command, "evidence of the same fact, by a second person"));
+        }
+        _ => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
+    }
+    ways.push((format!("{program} logs --node {} --step {}", step.node, number(step)), "what it wrote"));
+    out + &commands(&ways)
+}
+
+fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
+    if wait.stage == 0 {
+        let text = wrap(&format!("The run waits for {}", wait.why), WIDTH, "", "  ");
+        return text + &commands(&[(format!("{program} resume"), "go on"), (format!("{program} cancel --why TEXT"), "end it")]);
+    }
+    let title = run.stages.iter().find(|g| g.number == wait.stage).map_or("", |g| g.title.as_str());
+    let mut out = wrap(&format!("Stage {} {title} waits for {}", wait.stage, wait.why), WIDTH, "", "  ");
+    if wait.why.starts_with("approval") {
+        out.push_str(&wrap(&format!("plan     {}", run.plan), WIDTH, "  ", "           "));
+        out.push_str(&wrap(&format!("run      {}, opened by {}", run.run, run.by), WIDTH, "  ", "           "));
+        let command = format!("{program} approve {} --why TEXT", wait.stage);
+        out.push_str(&commands(&[(command, "let it begin; not by who opened the run")]));
+    }
+    out
+}
+
+fn head(step: &StepStatus, what: &str) -> String {
+    let row = step.row.as_ref().map(|r| format!(" (row {r})")).unwrap_or_default();
+    let code = step.fault.as_ref().map(|f| format!("{}  ", f.code)).unwrap_or_default();
+    let mut out = wrap(&format!("{code}{}, step {} {}{row} {what}", step.node, number(step), step.name), WIDTH, "", "  ");
+    if let Some(fault) = &step.fault {
+        out.push_str(&wrap(&fault.message, WIDTH, "  ", "  "));
+        if let Some(help) = &fault.help {
+            out.push_str(&wrap(help, WIDTH, "  help     ", "           "));
+        }
+    }
+    out
+}
+
+fn list(word: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    wrap(&items.join("; "), WIDTH, &format!("  {word:<8} "), "           ")
+}
+
+/// Commands with what each does beside it, or below it where both are too wide.
+fn commands(ways: &[(String, &str)]) -> String {
+    let column = ways.iter().map(|(command, _)| command.len()).max().unwrap_or(0) + 5;
+    let fits = ways.iter().all(|(_, does)| column + does.len() <= WIDTH);
+    let line = |(command, does): &(String, &str)| match fits {
+        true => format!("{:<column$}{does}\n", format!("  {command}")),
+        false => format!("  {command}\n      {does}\n"),
+    };
+    ways.iter().map(line).collect()
+}
+
+fn number(step: &StepStatus) -> &str {
+    step.step.split_once('@').map_or(step.step.as_str(), |(number, _)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::example;
+
+    #[test]
+    fn it_looks_like_this() {
+        let status = example::night(example::opened());
+        let text = needed(&status.runs[0], "cavalcade");
+        insta::assert_snapshot!(text);
+        assert!(!text.contains("rollback"), "rollback by stage is not there yet");
+        assert!(text.lines().filter(|l| !l.trim_start().starts_with("cavalcade")).all(|l| l.len() < 80), "{text}");
+    }
+}

@@ -1,0 +1,161 @@
+//! A plan as a person reads it: who, what, which order, what cannot be undone, what is left out and why. 80 columns.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cavalcade_common::action::Class;
+use cavalcade_common::plan::{Need, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
+use jiff::Timestamp;
+
+use super::document::age;
+use super::table::{WIDTH, table};
+use super::text::{ranges, wrap};
+
+/// The plan. `sha256` is its digest, `file` where it was saved.
+#[must_use]
+pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp) -> String {
+    let width = usize::from(WIDTH);
+    let facts = age(Duration::try_from(now.duration_since(plan.facts_at)).unwrap_or_default());
+    let head = format!("Recipe {}   fleet {}, {} nodes, facts {facts} old", plan.recipe.name, plan.fleet, plan.nodes.len());
+    let mut out = wrap(&head, width, "", "  ");
+    out.push('\n');
+    out.push_str(&stages(plan));
+    out.push('\n');
+    let omitted = omitted(plan);
+    if !omitted.is_empty() {
+        out.push_str(&format!("\n{omitted}"));
+    }
+    let deciding = answered(plan);
+    if !deciding.is_empty() {
+        out.push_str(&format!("\n{deciding}"));
+    }
+    for remark in &plan.remarks {
+        out.push_str(&format!("\n{}", wrap(remark, width, " * ", "   ")));
+    }
+    out.push_str(&format!("\n{}", summary(plan)));
+    out.push_str(&format!("Saved {file}  sha256 {:.8}...   Nothing was changed.\n", sha256));
+    out + &format!("Next: cavalcade preview {file}\n")
+}
+
+fn stages(plan: &Plan) -> String {
+    let all: BTreeSet<&str> = plan.nodes.iter().map(|n| n.id.as_str()).collect();
+    let rows: Vec<Vec<String>> = plan
+        .stages
+        .iter()
+        .map(|stage| {
+            let on: BTreeSet<&str> = stage.nodes.iter().map(|n| n.as_str()).collect();
+            let nodes = match on == all && all.len() > 2 {
+                true => format!("all {}", all.len()),
+                false => ranges(stage.nodes.iter().map(|n| n.as_str())),
+            };
+            let undo = match stage.undo {
+                Undo::Nothing => "-",
+                Undo::StartAgain => "start again",
+                Undo::Files => "files",
+                Undo::Backup => "from backup",
+            };
+            vec![stage.number.to_string(), stage.title.clone(), nodes, stage.steps.len().to_string(), waits(stage), undo.to_owned()]
+        })
+        .collect();
+    let text = table(&["", "STAGE", "NODES", "STEPS", "WAITS FOR", "UNDO"], &rows, &[0, 3]);
+    with_point_of_no_return(plan, &text)
+}
+
+/// Puts the line above the first stage from which on a way back loses new data.
+fn with_point_of_no_return(plan: &Plan, text: &str) -> String {
+    let Some(stage) = plan.stages.iter().find(|g| g.point_of_no_return) else { return text.to_owned() };
+    let begins = |line: &&str| line.split_whitespace().next() == Some(stage.number.to_string().as_str());
+    let rows: Vec<&str> = text.lines().collect();
+    // A number stands at the place of numbers only in the first line of a row.
+    let column = rows.iter().filter(|l| begins(l)).map(|l| l.len() - l.trim_start().len()).min();
+    let at = rows.iter().position(|l| begins(&l) && Some(l.len() - l.trim_start().len()) == column);
+    let words = " point of no return: from here new traffic is lost by a restore ";
+    let line = format!("------{words:-<width$}", width = usize::from(WIDTH) - 6);
+    let mut lines: Vec<&str> = rows;
+    lines.insert(at.unwrap_or(lines.len()), &line);
+    lines.join("\n")
+}
+
+fn waits(stage: &PlanStage) -> String {
+    let mut waits: Vec<String> = Vec::new();
+    if let Some(approval) = &stage.approval {
+        waits.push(format!("approval: {}", approval.by));
+    }
+    let before: Vec<String> = stage.after.iter().filter(|n| **n + 1 != stage.number).map(ToString::to_string).collect();
+    match &before[..] {
+        [] => {}
+        [one] => waits.push(format!("stage {one}")),
+        many => waits.push(format!("stages {}", many.join(" "))),
+    }
+    let mut needs: BTreeSet<String> = BTreeSet::new();
+    for need in stage.steps.iter().flat_map(|s| &s.needs) {
+        needs.insert(match need {
+            Need::Ready { nodes, .. } => format!("{} seen up < 60 s ago", ranges(nodes.iter().map(|n| n.as_str()))),
+            Need::Down { .. } => "old servers down".to_owned(),
+        });
+    }
+    waits.extend(needs);
+    if waits.is_empty() { "-".to_owned() } else { waits.join("; ") }
+}
+
+fn omitted(plan: &Plan) -> String {
+    let all = plan.nodes.len();
+    let line = |o: &cavalcade_common::plan::Omitted| {
+        let row = o.row.as_ref().map(|r| format!("{r} ")).unwrap_or_default();
+        let how = match o.why {
+            OmittedWhy::OnPurpose => "left out on purpose",
+            OmittedWhy::Condition => "left out",
+        };
+        let nodes = match o.nodes.len() {
+            0 => String::new(),
+            n if n == all => String::new(),
+            _ => format!(" on {}", ranges(o.nodes.iter().map(|n| n.as_str()))),
+        };
+        wrap(&format!("{row}{}/{}   {how}{nodes}: {}", o.stage, o.step, o.reason), usize::from(WIDTH), " - ", "     ")
+    };
+    plan.omitted.iter().map(line).collect()
+}
+
+/// Answers of the fleet file that stand in for what agents found: a person should see them.
+fn answered(plan: &Plan) -> String {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for decided in plan.decided_by.iter().filter(|d| d.answered) {
+        let text = format!("{} = {} by an answer of the fleet file", decided.path, decided.value);
+        match lines.iter_mut().find(|(line, _)| *line == text) {
+            Some((_, nodes)) => nodes.push(decided.node.as_str()),
+            None => lines.push((text, vec![decided.node.as_str()])),
+        }
+    }
+    let line = |(text, nodes): (String, Vec<&str>)| {
+        wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ")
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn summary(plan: &Plan) -> String {
+    let steps: Vec<(&PlanStage, &PlanStep)> = plan.steps().collect();
+    let opaque = steps.iter().filter(|(_, s)| s.action.class() == Class::Operator).count();
+    let undone = steps.iter().filter(|(g, _)| g.undo != Undo::Nothing).count();
+    let text = format!(
+        "Plan: {} steps on {} nodes; {} left out, {opaque} opaque, {undone} can be undone.",
+        steps.len(),
+        plan.nodes.len(),
+        plan.omitted.len()
+    );
+    wrap(&text, usize::from(WIDTH), "", "  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::example_plan::plan;
+
+    #[test]
+    fn it_looks_like_this() {
+        let plan = plan();
+        let now = plan.facts_at + jiff::SignedDuration::from_mins(3);
+        let text = plan_table(&plan, &"7f3a91c2".repeat(8), "upgrade.plan", now);
+        insta::assert_snapshot!(text);
+        assert!(text.lines().all(|l| l.chars().count() < 80), "{text}");
+    }
+}

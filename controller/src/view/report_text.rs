@@ -1,0 +1,135 @@
+//! The report as Markdown, for tickets.
+
+use super::report::{Report, instant, span};
+use super::text::{clean, ranges};
+
+/// The text.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    let run = report.run();
+    let (word, sentence) = report.verdict();
+    let mut out = format!("# Upgrade of {}\n\n**{word}**: {sentence}.\n\n", line(&run.fleet));
+    let mut facts = vec![
+        ("Recipe", run.recipe.clone()),
+        ("Run", run.run.clone()),
+        ("Opened", format!("{} by {}", instant(run.opened_at), run.by)),
+        ("Closed", run.closed_at.map_or_else(|| "still open".to_owned(), instant)),
+        ("Took", report.took()),
+        ("Plan", run.plan.clone()),
+    ];
+    if let Some(change) = report.change {
+        facts.insert(0, ("Change", change.to_owned()));
+    }
+    out.extend(facts.iter().map(|(name, value)| format!("- {name}: {}\n", line(value))));
+    out.push_str(&stages(report));
+    out.push_str(&rest(report));
+    out + &steps(report)
+}
+
+fn stages(report: &Report) -> String {
+    let row = |stage: &super::document::StageStatus| {
+        let done = stage.steps.iter().filter(|s| matches!(s.state.as_str(), "succeeded" | "skipped")).count();
+        vec![
+            stage.number.to_string(),
+            stage.title.clone(),
+            ranges(stage.nodes.iter().map(String::as_str)),
+            format!("{done}/{}", stage.steps.len()),
+            stage.state.clone(),
+            stage.began.zip(stage.ended).map(|(from, until)| span(from, until)).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.run().stages.iter().map(row).collect();
+    table("Planned and actual", &["", "Stage", "Nodes", "Steps", "State", "Took"], &rows)
+}
+
+fn rest(report: &Report) -> String {
+    let down: Vec<Vec<String>> = report.downtimes().into_iter().map(|d| vec![d.node.clone(), instant(d.from), d.text()]).collect();
+    let decisions: Vec<Vec<String>> = report
+        .answer
+        .decisions
+        .iter()
+        .map(|d| vec![instant(d.at), d.by.clone(), d.verb.clone(), d.on.clone(), d.why.clone()])
+        .collect();
+    let remarkable: Vec<Vec<String>> = report
+        .remarkable()
+        .into_iter()
+        .map(|s| vec![s.step.clone(), s.name.clone(), s.state.clone(), s.attempt.to_string(), s.decided.clone().unwrap_or_default()])
+        .collect();
+    let mut out = table("Downtime by service", &["Node", "From", "Down for"], &down);
+    out.push_str(&table("Decisions", &["When", "Who", "Verb", "On", "Why"], &decisions));
+    let head = ["Step", "Name", "State", "Try", "Decided"];
+    out.push_str(&table("Skipped, repeated, failed, indeterminate", &head, &remarkable));
+    for (title, texts) in [("Let pass", &report.answer.waived), ("Came too late, not applied", &report.answer.superseded)] {
+        if !texts.is_empty() {
+            out.push_str(&format!("\n## {title}\n\n{}", texts.iter().map(|t| format!("- {}\n", line(t))).collect::<String>()));
+        }
+    }
+    out
+}
+
+fn steps(report: &Report) -> String {
+    let mut out = "\n## Steps\n".to_owned();
+    for (status, _) in report.steps() {
+        out.push_str(&format!("\n### {} {}: {}\n\n", line(&status.step), line(&status.name), line(&status.state)));
+        if let Some(range) = report.answer.log_ranges.get(&status.step) {
+            out.push_str(&format!("- log: {} lines, {} to {}\n", range.lines, line(&range.first), line(&range.last)));
+        }
+        let Some(outcome) = report.outcome(&status.step) else { continue };
+        if let Some(fault) = &outcome.fault {
+            out.push_str(&format!("- {}: {}\n", fault.code, line(&fault.message)));
+        }
+        for e in &outcome.evidence {
+            let holds = if e.holds { "holds" } else { "does not hold" };
+            out.push_str(&format!("- {}: {} ({holds})\n", line(&e.what), line(&e.found)));
+        }
+        for file in &outcome.diffs {
+            out.push_str(&format!("\n`{}` {}\n", line(&file.path), line(&file.note)));
+            if !file.diff.is_empty() {
+                out.push_str(&fenced(&file.diff));
+            }
+        }
+    }
+    out
+}
+
+/// A code block whose fence is longer than any in the text.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let body: String = text.lines().map(|l| clean(l) + "\n").collect();
+    format!("\n{fence}diff\n{body}{fence}\n")
+}
+
+fn table(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n## {title}\n\n| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| line(cell).replace('|', "\\|")).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out
+}
+
+/// Text of others in one line that marks up nothing.
+fn line(text: &str) -> String {
+    clean(text).replace('<', "&lt;").replace('[', "\\[")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::example_report::{answer, report};
+
+    #[test]
+    fn it_looks_like_this() {
+        let answer = answer();
+        insta::assert_snapshot!(markdown(&report(&answer)));
+    }
+
+    #[test]
+    fn a_diff_does_not_end_its_block() {
+        assert!(fenced("+```\n").starts_with("\n````diff\n+```\n````"));
+    }
+}
