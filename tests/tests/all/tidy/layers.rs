@@ -105,17 +105,28 @@ fn the_agent_touches_the_machine_in_its_host_alone() {
     only_in(
         &pattern,
         |f| if f.member() == "agent" { f.product() } else { "" },
-        &[("agent/src/host/", "the machine's room"), ("agent/src/shim/", "a process of its own beside the agent")],
+        &[
+            ("agent/src/host/", "the machine's room"),
+            ("agent/src/shim/", "a process of its own beside the agent"),
+            ("agent/src/database/", "dumps, and the vendors' clients that write and read them: tested against real servers only"),
+            ("agent/src/link/dial.rs", "opens the connection; the simulation stands behind the trait `Dial`"),
+            ("agent/src/cli/", "arguments and exit codes of the program, the file with a token"),
+            ("agent/src/main.rs", "the program's exit code"),
+            ("agent/src/daemon.rs", "ends at TERM"),
+        ],
         "go through the trait `Host`, or put plain functions into agent/src/host: the simulation runs the same code on machines of its own:",
     );
 }
 
 #[test]
-fn the_controller_reads_the_clock_in_one_place() {
+fn the_controllers_daemon_reads_the_clock_in_one_place() {
     only_in(
         r"\b(SystemTime|Timestamp|Zoned)::now\b",
         |f| if matches!(f.member(), "controller" | "common" | "proto") { f.product() } else { "" },
-        &[("controller/src/daemon.rs", "hands the clock to everything else")],
+        &[
+            ("controller/src/daemon.rs", "hands the clock to everything else"),
+            ("controller/src/cli/", "the clock of the terminal: when a plan or report was made, how far back logs are asked"),
+        ],
         "take the time as an argument, or a `WallClock`:",
     );
 }

@@ -29,6 +29,7 @@ fn files_are_short() {
 fn functions_are_short() {
     let long = sources()
         .iter()
+        .filter(|f| !f.is_test)
         .flat_map(|f| functions(f).filter(|(_, _, lines)| *lines > FUNCTION_LINES).map(move |found| (f, found)))
         .map(|(f, (name, at, lines))| format!("{} fn {name}: {lines} lines", f.at(at)))
         .collect();
@@ -82,7 +83,10 @@ fn the_product_does_not_panic_on_purpose() {
         // What cannot fail may say so, for one item, with its reason.
         let reasoned: Vec<_> =
             code.match_indices("#[expect(clippy::expect_used").map(|(at, _)| at..item_end(code.as_bytes(), at)).collect();
-        let bare = panics.find_iter(code).filter(|m| !reasoned.iter().any(|r| r.contains(&m.start())));
+        // A method of ours may be called `expect` too; the one that panics takes a text.
+        let text = |at: usize| file.text[at..].trim_start().starts_with(['"', '&']);
+        let found_here = panics.find_iter(code).filter(|m| m.as_str() != ".expect(" || text(m.end()));
+        let bare = found_here.filter(|m| !reasoned.iter().any(|r| r.contains(&m.start())));
         found.extend(bare.map(|m| format!("{} `{}`", file.at(m.start()), m.as_str())));
     }
     none(found, "return a typed error here; a panic ends a whole agent or controller:");
