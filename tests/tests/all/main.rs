@@ -1,6 +1,8 @@
 //! The tests of the whole, in one binary.
-#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
+mod agent;
+mod bad_input;
+mod canary;
 mod simulation;
 mod standin;
 mod standin_migration;
