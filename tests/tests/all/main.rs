@@ -1,7 +1,10 @@
 //! The tests of the whole, in one binary.
-#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 mod recipe_files;
+mod agent;
+mod bad_input;
+mod canary;
 mod simulation;
 mod standin;
 mod standin_migration;
+mod tidy;
