@@ -6,3 +6,4 @@ pub mod database_server;
 mod link;
 pub mod simulation;
 pub mod standin;
+pub mod upgrade;
