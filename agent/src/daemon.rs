@@ -47,9 +47,16 @@ pub struct AgentConfig {
 /// What went wrong; the host is not enrolled then.
 pub async fn enrol_host(token: &EnrolmentToken, at: &Address, state_dir: &Path) -> Result<HostId, Fault> {
     let make = |_: &HostId| {
-        Ledger::create(&RealHost::default(), &state_dir.join(LEDGER))
-            .map(|_| ())
-            .map_err(|e| io::Error::other(e.fault().to_string()))
+        let (host, path) = (RealHost::default(), state_dir.join(LEDGER));
+        let made = match Ledger::create(&host, &path) {
+            // Left by an enrolment that did not come to its end: nothing was ever recorded in it.
+            Err(LedgerError::Exists) => match Ledger::open(&host, &path) {
+                Ok(ledger) if !ledger.state().attempts.is_empty() => Err(LedgerError::Exists),
+                opened => opened,
+            },
+            made => made,
+        };
+        made.map(|_| ()).map_err(|e| io::Error::other(e.fault().to_string()))
     };
     enrol::enrol(token, at, state_dir, make).await.map_err(|e| e.fault())
 }

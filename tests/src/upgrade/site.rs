@@ -35,6 +35,9 @@ use crate::{
 /// How long a site waits for what has to come.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Keeps the folder of a site whose test failed, to be looked at.
+const KEEP: &str = "CAVALCADE_KEEP_FAILED";
+
 /// The programs under test.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -96,7 +99,7 @@ pub struct Site {
     agents: BTreeMap<String, Running>,
     ports: (u16, u16),
     _leases: Vec<OffsetLease>,
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 impl Site {
@@ -122,7 +125,7 @@ impl Site {
         layout.write()?;
         let ports = (free_port()?, free_port()?);
         let (controller, agents) = (None, BTreeMap::new());
-        let mut site = Self { layout, programs, database, controller, agents, ports, _leases: leases, _folder: folder };
+        let mut site = Self { layout, programs, database, controller, agents, ports, _leases: leases, folder: Some(folder) };
         site.old_fleet()?.lay_out()?;
         fs::create_dir(site.path("agents"))?;
         site.start_controller()?;
@@ -422,6 +425,11 @@ impl Drop for Site {
         // Servers, shims: whatever names the site's folder.
         for (pid, _) in process::naming(&self.layout.folder).unwrap_or_default() {
             let _sent = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        if std::thread::panicking() && std::env::var_os(KEEP).is_some() {
+            if let Some(folder) = self.folder.take() {
+                eprintln!("kept: {}", folder.keep().display());
+            }
         }
     }
 }
