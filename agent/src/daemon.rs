@@ -9,6 +9,7 @@ use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
 use cavalcade_common::message::LogRecord;
+use cavalcade_common::private_file::create_private_dir;
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_common::transport::Keepalive;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +47,8 @@ pub struct AgentConfig {
 /// # Errors
 /// What went wrong; the host is not enrolled then.
 pub async fn enrol_host(token: &EnrolmentToken, at: &Address, state_dir: &Path) -> Result<HostId, Fault> {
+    // Before the token is used up: a folder that cannot be made must not cost one.
+    create_private_dir(state_dir).map_err(|e| spool_fault(&e))?;
     let make = |_: &HostId| {
         let (host, path) = (RealHost::default(), state_dir.join(LEDGER));
         let made = match Ledger::create(&host, &path) {

@@ -110,6 +110,9 @@ pub(crate) fn of_started(what: String, line: io::Result<StartedLine>) -> Evidenc
     match line {
         Ok(StartedLine::Found(line)) => Evidence::holds(what, line),
         Ok(StartedLine::Missing) => Evidence::fails(what, "none that says started"),
+        Ok(StartedLine::Unstamped(line)) => {
+            Evidence::fails(what, format!("{line} (without a time stamp, in a file that is older than the process)"))
+        }
         Ok(StartedLine::NotItsOwn { line, why }) => Evidence::fails(what, format!("{line} ({why})")),
         Err(e) => Evidence::fails(what, format!("the log cannot be read: {e}")),
     }

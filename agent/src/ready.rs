@@ -76,7 +76,9 @@ pub enum StartedLine {
     Found(String),
     /// No line matches.
     Missing,
-    /// The last line that matches is another process's, or cannot be told from one.
+    /// The last line that matches has no time stamp, and its file is older than the process.
+    Unstamped(String),
+    /// The last line that matches is another process's.
     NotItsOwn {
         /// The line.
         line: String,
@@ -144,7 +146,7 @@ fn judge(scan: &Scan, line: &str, stamp: Option<Stamp>, process: &Process, now: 
     let Some(stamp) = stamp else {
         return match scan.part.created {
             Some(created) if created >= process.started => StartedLine::Found(shortened(line)),
-            Some(_) | None => not("it has no time stamp, and its file is older than the process".to_owned()),
+            Some(_) | None => StartedLine::Unstamped(shortened(line)),
         };
     };
     let Some(at) = stamp.instant(&zone(scan)) else { return not("its time stamp cannot be read".to_owned()) };
@@ -184,9 +186,10 @@ impl Stamp {
         zone.to_timestamp(self.at).ok()
     }
 
-    /// How far before the true time it may lie.
+    /// How far before the true time it may lie. The process's start is known to 10 ms, and no server says "started"
+    /// sooner than that.
     fn coarseness(self) -> SignedDuration {
-        if self.fine { SignedDuration::from_millis(20) } else { SignedDuration::from_secs(1) }
+        if self.fine { SignedDuration::ZERO } else { SignedDuration::from_secs(1) }
     }
 }
 
@@ -199,9 +202,13 @@ fn zone(scan: &Scan) -> TimeZone {
         return system;
     }
     let Some(as_utc) = last.instant(&TimeZone::UTC) else { return system };
-    let quarters = (as_utc.duration_since(modified).as_secs() as f64 / 900.0).round();
-    match Offset::from_seconds(quarters as i32 * 900) {
-        Ok(offset) if quarters.abs() <= 56.0 => TimeZone::fixed(offset),
+    let ahead = as_utc.duration_since(modified).as_secs();
+    let quarter = 15 * 60;
+    let quarters = (ahead + ahead.signum() * quarter / 2) / quarter;
+    // Zones differ by quarters of an hour. Anything else is a file that was written without stamps for a while.
+    let is_zone = (ahead - quarters * quarter).abs() <= 60 && (-48..=56).contains(&quarters);
+    match i32::try_from(quarters * quarter).map(Offset::from_seconds) {
+        Ok(Ok(offset)) if is_zone => TimeZone::fixed(offset),
         Ok(_) | Err(_) => system,
     }
 }

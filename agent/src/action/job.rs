@@ -118,12 +118,13 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Follows until the work ended. No limit ever ends it; none of what is seen here is a reason to signal the child.
-    async fn to_the_end(&mut self) -> Result<End, Failure> {
+    async fn until_the_end(&mut self) -> Result<End, Failure> {
         loop {
             // The state is read before the lines: what was written before the end is then there to be read.
             let state = self.cx.host.held(&self.cx.attempt_dir, false);
             let lines = self.watch.pump(self.cx);
             if let Some(line) = self.read(&lines) {
+                self.tell();
                 return Ok(End::Line(line));
             }
             let gone = match state {
@@ -141,6 +142,7 @@ impl Run<'_> {
             };
             if let Some(end) = gone {
                 let rest = self.watch.drain(self.cx);
+                self.tell();
                 return Ok(self.read(&rest).map_or(end, End::Line));
             }
             self.tell();
@@ -261,7 +263,7 @@ impl Act for Job {
         let (watch, mut evidence) = if cx.resumed { (adopt(self, cx)?, Vec::new()) } else { begin(self, cx).await? };
         let launched_at = cx.host.monotonic();
         let mut run = Run { job: self, cx, patterns, watch, done: 0, label: String::new(), alarmed: false, launched_at };
-        let end = run.to_the_end().await?;
+        let end = run.until_the_end().await?;
         evidence.extend(conclude(&mut run, end).await?);
         if let Err(Failure::Failed { fault, changed, evidence: mut seen }) = all_hold(evidence.clone()) {
             seen.extend(judged(self, cx)?);

@@ -23,6 +23,8 @@ mod gate;
 pub mod job;
 pub mod judge;
 mod launch;
+#[cfg(test)]
+pub(crate) mod real_kit;
 mod remove;
 mod server;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use cavalcade_common::action::{Backup, DbTarget, Engine};
 use cavalcade_common::id::Digest;
@@ -191,7 +192,8 @@ async fn dump_database(target: &DbTarget, dump: &Path) -> Result<String, DbError
         Engine::Postgresql => vendor::find(target, &["pg_dump"])?,
     };
     let mut ask = tokio::process::Command::new(&program);
-    ask.arg("--version").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").stdin(std::process::Stdio::null());
+    ask.arg("--version").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").kill_on_drop(true);
+    ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let version = vendor::output(&program, ask, None).await?;
     let version = String::from_utf8_lossy(&version).trim().to_owned();
     let failed = |source| DbError::File { path: dump.to_owned(), source };

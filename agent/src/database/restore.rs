@@ -85,8 +85,7 @@ async fn under_lock(
 async fn end_servers(link: &mut Link, guard: &mut Link, target: &DbTarget) -> Result<(), DbError> {
     let own = [link.id().await?, guard.id().await?];
     let others = sessions::list(link, target, &own).await?;
-    let (servers, strangers): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|s| target.server_accounts.iter().any(|a| *a == s.user));
+    let (servers, strangers): (Vec<_>, Vec<_>) = others.into_iter().partition(|s| target.server_accounts.contains(&s.user));
     if !strangers.is_empty() {
         return Err(Refusal::Sessions(strangers).into());
     }

@@ -18,7 +18,7 @@ const OVERRIDDEN: &[&str] = &["DateStyle", "TimeZone"];
 /// How long the client may take to tell the settings of a session.
 const ASK: Duration = Duration::from_secs(20);
 
-/// Longest part of a client's message that is kept, in bytes.
+/// Longest part of a client's message that is kept, in characters.
 const MESSAGE: usize = 2000;
 
 /// A login for a client program: a private folder with a file that only we can read. It is gone when this is dropped.
@@ -120,19 +120,28 @@ pub(crate) fn find(target: &DbTarget, programs: &[&str]) -> Result<PathBuf, DbEr
 pub(crate) async fn output(program: &Path, mut command: Command, within: Option<Duration>) -> Result<Vec<u8>, DbError> {
     let named = || program.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let failed = |message: String| DbError::Client { program: named(), message };
-    let running = command.output();
+    // Not `output()`: that would take standard output away from the file that it may go to.
+    let running = async { command.spawn()?.wait_with_output().await };
     let ended = match within {
         Some(limit) => tokio::time::timeout(limit, running).await.map_err(|_| failed(format!("no end within {limit:?}")))?,
         None => running.await,
     };
     let ended = ended.map_err(|e| failed(e.to_string()))?;
     if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        let from = said.len().saturating_sub(MESSAGE);
-        let from = (from..=said.len()).find(|i| said.is_char_boundary(*i)).unwrap_or_default();
-        return Err(failed(format!("{}: {}", ended.status, said.get(from..).unwrap_or_default().trim())));
+        return Err(failed(format!("{}: {}", ended.status, safe(&named(), &String::from_utf8_lossy(&ended.stderr)))));
     }
     Ok(ended.stdout)
+}
+
+/// The lines of a client's message that hold no rows: the clients also print the statement that failed, data and all.
+fn safe(program: &str, said: &str) -> String {
+    let own = format!("{program}: ");
+    let kept = |l: &&str| {
+        let message = l.starts_with("ERROR ") || l.contains(&own);
+        message && !l.starts_with("DETAIL") && !l.contains("Command was")
+    };
+    let text = said.lines().filter(kept).collect::<Vec<_>>().join("; ");
+    text.chars().take(MESSAGE).collect()
 }
 
 /// What psql's session has for the settings that the driver overrides.
@@ -151,4 +160,17 @@ pub(crate) async fn postgresql_settings(target: &DbTarget) -> Result<Vec<(&'stat
         return Err(DbError::Client { program: "psql".to_owned(), message: "its answer was not understood".to_owned() });
     }
     Ok(OVERRIDDEN.iter().copied().zip(values.into_iter().map(str::to_owned)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+
+    #[test]
+    fn a_clients_message_is_kept_without_rows() {
+        let said = "--------------\nINSERT INTO t VALUES ('hash')\n--------------\n\nERROR 1227 (42000) at line 3: Access denied\n";
+        assert_eq!(safe("mariadb", said), "ERROR 1227 (42000) at line 3: Access denied");
+        let said = "pg_restore: error: could not execute query: ERROR:  permission denied\nCommand was: ALTER ROLE x PASSWORD 'hash';\n\n";
+        assert_eq!(safe("pg_restore", said), "pg_restore: error: could not execute query: ERROR:  permission denied");
+    }
 }

@@ -264,4 +264,4 @@ pub(crate) fn kill(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 #[path = "held_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -10,6 +10,7 @@ use super::*;
 /// The shim of the other tests.
 #[test]
 #[ignore = "runs as the shim of the other tests, with a folder as its last argument"]
+#[expect(clippy::disallowed_methods, reason = "this test is the main of another process")]
 fn shim_entry() {
     let Some(dir) = std::env::args_os().next_back().map(PathBuf::from) else { return };
     if dir.join(record::SPEC).exists() || dir.join(record::LOCK).exists() {
@@ -117,8 +118,9 @@ fn a_grandchild_keeps_the_lock_after_shim_and_child_ended() {
     let script = format!("(while [ ! -e '{}' ]; do sleep 0.02; done) & exit 0", stop.display());
     hold(&test_shim(), &spec(&dir, &script)).unwrap();
     until("the child's end with the server alive", || {
-        (state(&dir, true).unwrap() == Some(HeldState::Alive { exit: Some(0) })).then_some(())
+        (state(&dir, false).unwrap() == Some(HeldState::Alive { exit: Some(0) })).then_some(())
     });
+    assert_eq!(state(&dir, true).unwrap(), Some(HeldState::Alive { exit: Some(0) }));
     fs::write(&stop, "").unwrap();
     assert_eq!(ended_state(&dir), HeldState::Ended { exit: 0, relaunch_refused: false });
 }
@@ -127,8 +129,9 @@ fn a_grandchild_keeps_the_lock_after_shim_and_child_ended() {
 fn a_killed_shim_leaves_its_child_alone_and_the_end_is_vanished() {
     let home = tempfile::tempdir().unwrap();
     let (dir, stop) = (home.path().join("attempt"), home.path().join("stop"));
-    let script = format!("while [ ! -e '{}' ]; do sleep 0.02; done; echo done; exit 0", stop.display());
+    let script = format!("echo up; while [ ! -e '{}' ]; do sleep 0.02; done; echo done; exit 0", stop.display());
     hold(&test_shim(), &spec(&dir, &script)).unwrap();
+    until("the child to run", || (text(&dir) == "up\n").then_some(()));
     let shim = shim_pid(&dir);
     for harmless in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         signal(shim, harmless);
@@ -139,7 +142,7 @@ fn a_killed_shim_leaves_its_child_alone_and_the_end_is_vanished() {
     assert_eq!(state(&dir, true).unwrap(), Some(HeldState::Alive { exit: None }));
     fs::write(&stop, "").unwrap();
     assert_eq!(ended_state(&dir), HeldState::Vanished);
-    assert_eq!(text(&dir), "done\n");
+    assert_eq!(text(&dir), "up\ndone\n");
 }
 
 #[test]

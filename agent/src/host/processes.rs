@@ -160,6 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::host::real::wall_clock;
 
     /// Ends with the test, whatever becomes of it.
     struct Sleeper(Child);
@@ -196,8 +197,8 @@ mod tests {
         std::os::unix::fs::symlink(&home, &link).unwrap();
         let mut sleeper = sleeper(&home);
         let child = &mut sleeper.0;
-        wait_until("the process", || !processes_of(&home, Timestamp::now()).unwrap().is_empty());
-        let now = Timestamp::now();
+        wait_until("the process", || !processes_of(&home, wall_clock()).unwrap().is_empty());
+        let now = wall_clock();
         let found = processes_of(&link.join("."), now).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].id.pid, child.id());
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(child.try_wait().unwrap(), None, "a process with another start was signalled");
         terminate(&found[0].id).unwrap();
         // Not reaped yet: a zombie keeps its number, and must not count as a server.
-        wait_until("the zombie to be no server", || processes_of(&home, Timestamp::now()).unwrap().is_empty());
+        wait_until("the zombie to be no server", || processes_of(&home, wall_clock()).unwrap().is_empty());
         assert!(start_ticks(child.id()).unwrap().is_some());
         child.wait().unwrap();
         assert_eq!(start_ticks(child.id()).unwrap(), None);

@@ -36,6 +36,12 @@ impl RealHost {
     }
 }
 
+/// The wall clock.
+#[expect(clippy::disallowed_methods, reason = "the one place of the agent that reads the wall clock")]
+pub(crate) fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
 fn time(of: io::Result<std::time::SystemTime>) -> Option<Timestamp> {
     of.ok().and_then(|t| Timestamp::try_from(t).ok())
 }
@@ -43,7 +49,7 @@ fn time(of: io::Result<std::time::SystemTime>) -> Option<Timestamp> {
 #[async_trait]
 impl Host for RealHost {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        wall_clock()
     }
 
     fn monotonic(&self) -> Duration {

@@ -23,12 +23,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cavalcade_common::action::Runtime;
-use jiff::Timestamp;
 use nix::sys::signal::{SigHandler, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
 
 use crate::host::HeldSpec;
+use crate::host::real::wall_clock;
 use child::{Prepared, fork_waiting, on_signals};
 use gate::Gate;
 use record::{ExitRoom, Record, Records};
@@ -209,7 +209,7 @@ fn begin(dir: &Path, prepared: &Prepared) -> io::Result<(Pid, ExitRoom)> {
     let recorded = crate::host::processes::start_ticks(number)
         .and_then(|ticks| ticks.ok_or_else(|| io::Error::other("the child ended before it was let go")))
         .and_then(|start_ticks| {
-            let record = Record::Spawned { pid: number, start_ticks, at: Timestamp::now(), boot_id: boot_id() };
+            let record = Record::Spawned { pid: number, start_ticks, at: wall_clock(), boot_id: boot_id() };
             record::write_spawned(dir, &record)
         });
     match recorded {

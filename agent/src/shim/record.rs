@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::host::files::sync_dir;
+use crate::host::real::wall_clock;
 
 /// Room for the exit record in bytes, written in advance: the record then needs no new space on a full disk.
 const EXIT_ROOM: usize = 256;
@@ -123,7 +124,7 @@ fn encode(record: &Record) -> io::Result<String> {
 
 fn decode(line: &[u8]) -> Option<Record> {
     let line = line.trim_ascii_end();
-    let (crc, json) = (line.get(..8)?, line.get(9..)?);
+    let (crc, json) = (line.get(..8)?, line.get(8..)?.strip_prefix(b" ")?);
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
     if crc != crc32fast::hash(json) {
         return None;
@@ -147,7 +148,7 @@ pub(crate) fn write_spawned(dir: &Path, record: &Record) -> io::Result<()> {
 /// # Errors
 /// Those of the file system.
 pub(crate) fn write_abandoned(dir: &Path, why: &str) -> io::Result<()> {
-    let record = Record::Abandoned { why: why.to_owned(), at: Timestamp::now() };
+    let record = Record::Abandoned { why: why.to_owned(), at: wall_clock() };
     let temp = dir.join("abandoned.tmp");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
     file.write_all(format!("{}\n", encode(&record)?).as_bytes())?;
@@ -182,7 +183,7 @@ impl ExitRoom {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn write(&self, exit: i32) -> io::Result<()> {
-        let mut line = encode(&Record::Exited { exit, at: Timestamp::now() })?;
+        let mut line = encode(&Record::Exited { exit, at: wall_clock() })?;
         while line.len() < EXIT_ROOM - 1 {
             line.push(' ');
         }

@@ -19,21 +19,23 @@ fn usage(what: impl std::fmt::Display) -> Fault {
 }
 
 fn query(request: &LogsRequest) -> Result<Query, Fault> {
-    let mut query = Query::default();
-    query.nodes = request.nodes.iter().map(|n| Glob::new(n)).collect();
-    query.streams = request.streams.iter().map(|n| Glob::new(n)).collect();
-    query.steps.clone_from(&request.steps);
-    query.run = request.run.clone().map(RunId::new).transpose().map_err(usage)?;
-    query.since = request.since;
-    query.until = request.until;
-    query.grep = request.grep.as_deref().map(Regex::new).transpose().map_err(usage)?;
-    query.level = match request.level.as_deref() {
+    let level = match request.level.as_deref() {
         Some(word) => Some(Level::of_word(word).ok_or_else(|| usage(format!("{word:?} is no level")))?),
         None => None,
     };
-    query.from = request.from.as_deref().map(str::parse::<Address>).transpose().map_err(usage)?;
-    query.limit = PAGE;
-    Ok(query)
+    Ok(Query {
+        nodes: request.nodes.iter().map(|n| Glob::new(n)).collect(),
+        streams: request.streams.iter().map(|n| Glob::new(n)).collect(),
+        steps: request.steps.clone(),
+        run: request.run.clone().map(RunId::new).transpose().map_err(usage)?,
+        since: request.since,
+        until: request.until,
+        grep: request.grep.as_deref().map(Regex::new).transpose().map_err(usage)?,
+        level,
+        from: request.from.as_deref().map(str::parse::<Address>).transpose().map_err(usage)?,
+        limit: PAGE,
+        ..Query::default()
+    })
 }
 
 fn answer(line: &LogLine) -> Result<Value, Fault> {

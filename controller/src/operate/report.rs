@@ -41,11 +41,13 @@ pub(super) async fn report(operations: &Operations, request: &ReportRequest) -> 
 async fn log_ranges(operations: &Operations, run: &RunState) -> Result<BTreeMap<String, LogRange>, Fault> {
     let mut ranges = BTreeMap::new();
     for key in run.steps.keys() {
-        let mut query = Query::default();
-        query.run = Some(run.id.clone());
-        query.nodes = vec![Glob::new(key.node.as_str())];
-        query.steps = vec![format!("{}.{}", key.stage, key.step)];
-        query.limit = 1;
+        let mut query = Query {
+            run: Some(run.id.clone()),
+            nodes: vec![Glob::new(key.node.as_str())],
+            steps: vec![format!("{}.{}", key.stage, key.step)],
+            limit: 1,
+            ..Query::default()
+        };
         let first = operations.logs.search(query.clone()).await.map_err(|e| e.fault())?.lines;
         query.newest = true;
         let last = operations.logs.search(query).await.map_err(|e| e.fault())?.lines;

@@ -64,6 +64,9 @@ pub enum RunError {
     },
 }
 
+type AnswerTo = oneshot::Sender<Result<Answer, Fault>>;
+type DoneTo = oneshot::Sender<Result<Done, Fault>>;
+
 struct Link {
     session: SessionId,
     to: mpsc::Sender<ToAgent>,
@@ -84,13 +87,13 @@ pub struct RunLoop {
     progress: BTreeMap<AttemptId, (Duration, Progress)>,
     permits: BTreeMap<String, PermitQuery>,
     probes: BTreeMap<u64, (NodeId, Option<String>)>,
-    asks: BTreeMap<u64, (HostId, oneshot::Sender<Result<Answer, Fault>>)>,
+    asks: BTreeMap<u64, (HostId, AnswerTo)>,
     next_id: u64,
     schedules: BTreeMap<RunId, Schedule>,
     // What a batch has produced, in order; it leaves behind the journal.
     events: Vec<NewEntry>,
     outbox: Vec<(HostId, ToAgent)>,
-    replies: Vec<(oneshot::Sender<Result<Done, Fault>>, Result<Done, Fault>)>,
+    replies: Vec<(DoneTo, Result<Done, Fault>)>,
     inputs: mpsc::Receiver<Input>,
     view: watch::Sender<Arc<View>>,
 }
@@ -230,8 +233,7 @@ impl RunLoop {
         for id in runs {
             // A decision may open the way for the next one (a retry, then its offer): ask again until nothing new comes.
             // Each round but the last changes a step's phase, so this ends.
-            loop {
-                let Some(run) = self.state.runs.get(&id).filter(|r| !r.is_closed()) else { break };
+            while let Some(run) = self.state.runs.get(&id).filter(|r| !r.is_closed()) {
                 let answer = schedule(&self.state, run, &self.world);
                 let mut again = false;
                 for decision in answer.decisions.clone() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::HashedPlan;
@@ -327,17 +328,23 @@ impl RunState {
 
     fn resolved(&mut self, moment: Moment, key: &StepKey, by: &Who, resolution: Resolution, why: &str) -> Result<(), Illegal> {
         let run = self.id.clone();
-        let effect = self.plan.plan.step(key).and_then(|s| s.effect.clone());
+        let planned = self.plan_step(key);
+        let effect = planned.and_then(|s| s.effect.clone());
+        // A script goes on behind or at the statement that was decided about: the word is for the next attempt.
+        let script = planned.is_some_and(|s| matches!(s.action, Action::Sql(_)));
         let step = self.step_mut(key)?;
         if !matches!(step.phase, Phase::Indeterminate | Phase::Failed) {
             return Err(refused(key, step, "only an indeterminate or failed step is resolved"));
         }
-        match resolution {
-            Resolution::Done => step.enter(Phase::Succeeded, moment),
-            Resolution::NotDone => {
-                step.reopen(moment, &run, key, effect, by, why);
-                step.decision = Some("not-done".to_owned());
-            }
+        let word = match resolution {
+            Resolution::Done => "done",
+            Resolution::NotDone => "not-done",
+        };
+        if resolution == Resolution::Done && !(script && step.phase == Phase::Indeterminate) {
+            step.enter(Phase::Succeeded, moment);
+        } else {
+            step.reopen(moment, &run, key, effect, by, why);
+            step.decision = Some(word.to_owned());
         }
         step.decided = Some((by.clone(), why.to_owned()));
         let verb = match resolution {

@@ -88,13 +88,16 @@ fn job(node: &str) -> Action {
     })
 }
 
+/// A step: name, action, needs.
+type Planned = (&'static str, Action, Vec<Need>);
+
 struct Builder {
     stages: Vec<PlanStage>,
 }
 
 impl Builder {
     #[expect(clippy::expect_used, reason = "constant names that obey the grammar")]
-    fn stage(&mut self, name: &str, nodes: &[&str], size: u32, steps: &dyn Fn(&str) -> Vec<(&'static str, Action, Vec<Need>)>) {
+    fn stage(&mut self, name: &str, nodes: &[&str], size: u32, steps: &dyn Fn(&str) -> Vec<Planned>) {
         let number = u32::try_from(self.stages.len()).unwrap_or(0) + 1;
         let mut all = Vec::new();
         for node in nodes {

@@ -1,4 +1,5 @@
 //! The tests of the whole, in one binary.
+#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 mod fleet;
 mod simulation;

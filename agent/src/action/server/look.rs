@@ -14,7 +14,7 @@ use crate::action::Context;
 use crate::action::watch::Watch;
 use crate::host::{Process, ProcessId};
 use crate::probe::{name, of_started, same_process};
-use crate::ready::{self, Patterns, shortened};
+use crate::ready::{self, Patterns, StartedLine, shortened};
 
 /// Tells what is waited for.
 pub(super) fn tell(cx: &Context, label: &str, quiet_seconds: u64) {
@@ -31,6 +31,11 @@ pub(super) enum Look {
     Failed(Fault, Vec<Evidence>),
 }
 
+fn failed_by(line: &str) -> Look {
+    let said = Evidence::fails("line of the log", line);
+    Look::Failed(Fault::new(codes::START_FAILED, format!("the server says: {line}")), vec![said])
+}
+
 /// Looks at one server again and again.
 pub(super) struct Looker<'a> {
     spec: &'a Server,
@@ -39,14 +44,17 @@ pub(super) struct Looker<'a> {
     /// Lines of what this attempt launched; without it the log's own stamps say whose line it is.
     watch: Option<Watch>,
     process: Option<ProcessId>,
+    /// The line that says started, read after the process was seen.
     started: Option<String>,
+    /// The same, read before: perhaps of a process before it.
+    early: Option<String>,
     began: Duration,
 }
 
 impl<'a> Looker<'a> {
     pub(super) fn new(spec: &'a Server, cx: &'a Context, watch: Option<Watch>) -> Result<Self, Fault> {
         let patterns = Patterns::of(&spec.ready)?;
-        Ok(Self { spec, cx, patterns, watch, process: None, started: None, began: cx.host.monotonic() })
+        Ok(Self { spec, cx, patterns, watch, process: None, started: None, early: None, began: cx.host.monotonic() })
     }
 
     /// Time since the first look.
@@ -72,8 +80,7 @@ impl<'a> Looker<'a> {
     /// One look.
     pub(super) async fn look(&mut self) -> Look {
         if let Some(line) = self.read_lines() {
-            let said = Evidence::fails("line of the log", line.clone());
-            return Look::Failed(Fault::new(codes::START_FAILED, format!("the server says: {line}")), vec![said]);
+            return failed_by(&line);
         }
         let running = match processes(self.spec, self.cx) {
             Ok(running) => running,
@@ -89,7 +96,9 @@ impl<'a> Looker<'a> {
         if let Some(fault) = stranger(self.spec, process) {
             return Look::Failed(fault, seen);
         }
-        self.note_process(process);
+        if let Some(line) = self.note_process(process) {
+            return failed_by(&line);
+        }
         if let Some(line) = self.started_line(process) {
             let holds = line.holds;
             seen.push(line);
@@ -107,10 +116,9 @@ impl<'a> Looker<'a> {
         if holds { Look::Ready(seen) } else { Look::Waiting(seen) }
     }
 
-    /// Takes new lines; the one that says that the start failed, if one does.
-    fn read_lines(&mut self) -> Option<String> {
-        let lines = self.watch.as_mut()?.pump(self.cx);
-        for line in &lines {
+    /// Takes lines; the one that says that the start failed, if one does.
+    fn take(&mut self, lines: &[String]) -> Option<String> {
+        for line in lines {
             if self.patterns.failed.iter().any(|p| p.is_match(line)) {
                 return Some(self.cx.secrets.redact(&shortened(line)));
             }
@@ -121,14 +129,23 @@ impl<'a> Looker<'a> {
         None
     }
 
-    /// A second process of the same launch (exit 121): from now on only stamps tell whose line is whose.
-    fn note_process(&mut self, process: &Process) {
-        if self.process.as_ref().is_some_and(|before| *before != process.id) {
-            self.drain();
-            self.watch = None;
-            self.started = None;
+    fn read_lines(&mut self) -> Option<String> {
+        let lines = self.watch.as_mut()?.pump(self.cx);
+        self.take(&lines)
+    }
+
+    /// A process is seen for the first time. Lines up to now may be those of one before it (exit 121 starts another);
+    /// lines from now on are its own, since the one before it has ended. Where "started" is among the first, only the
+    /// stamps in the log tell whose it is.
+    fn note_process(&mut self, process: &Process) -> Option<String> {
+        if self.process.as_ref() == Some(&process.id) {
+            return None;
         }
         self.process = Some(process.id.clone());
+        let lines = self.watch.as_mut().map(|watch| watch.drain(self.cx)).unwrap_or_default();
+        let failed = self.take(&lines);
+        self.early = self.started.take();
+        failed
     }
 
     fn started_line(&self, process: &Process) -> Option<Evidence> {
@@ -137,10 +154,15 @@ impl<'a> Looker<'a> {
         if let Some(line) = &self.started {
             return Some(Evidence::holds(what, self.cx.secrets.redact(line)));
         }
-        if self.watch.is_some() {
+        if self.watch.is_some() && self.early.is_none() {
             return Some(Evidence::fails(what, "none yet"));
         }
-        let log = super::log_of(self.spec)?;
-        Some(of_started(what, ready::started_line(&*self.cx.host, &log, started, process)))
+        let by_stamp = super::log_of(self.spec).map(|log| ready::started_line(&*self.cx.host, &log, started, process));
+        match (&self.early, by_stamp) {
+            // At least it was written after the launch.
+            (Some(line), None | Some(Ok(StartedLine::Unstamped(_)))) => Some(Evidence::holds(what, self.cx.secrets.redact(line))),
+            (_, Some(line)) => Some(of_started(what, line)),
+            (None, None) => None,
+        }
     }
 }
