@@ -7,7 +7,6 @@ use cavalcade_common::codes::link as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
 use cavalcade_common::message::{LINK_VERSION, MAX_MESSAGE};
-use cavalcade_common::private_file::create_private_dir;
 use cavalcade_common::tls::certificate_digest;
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_common::transport::{HANDSHAKE_LIMIT, Keepalive};
@@ -83,8 +82,6 @@ pub async fn enrol(
     if Identity::exists(state_dir).map_err(EnrolError::Store)? {
         return Err(EnrolError::Already);
     }
-    // Before the token is used up: the ledger goes in there too.
-    create_private_dir(state_dir).map_err(EnrolError::Store)?;
     let identity = NewIdentity::generate().map_err(EnrolError::Key)?;
     let request = v1::EnrolRequest {
         version: LINK_VERSION,
