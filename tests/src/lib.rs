@@ -7,3 +7,4 @@ mod link;
 pub mod one_node;
 pub mod simulation;
 pub mod standin;
+pub mod upgrade;

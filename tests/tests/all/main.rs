@@ -1,9 +1,10 @@
 //! The tests of the whole, in one binary.
 
-mod recipe_files;
 mod agent;
 mod bad_input;
 mod canary;
+mod fleet;
+mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;
