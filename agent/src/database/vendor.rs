@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_clients_message_is_kept_without_rows() {
-        let said = "--------------\nINSERT INTO t VALUES ('hash')\n--------------\n\nERROR 1227 (42000) at line 3: Access denied\n";
+        let said =
+            "--------------\nINSERT INTO t VALUES ('hash')\n--------------\n\nERROR 1227 (42000) at line 3: Access denied\n";
         assert_eq!(safe("mariadb", said), "ERROR 1227 (42000) at line 3: Access denied");
         let said = "pg_restore: error: could not execute query: ERROR:  permission denied\nCommand was: ALTER ROLE x PASSWORD 'hash';\n\n";
         assert_eq!(safe("pg_restore", said), "pg_restore: error: could not execute query: ERROR:  permission denied");

@@ -101,7 +101,8 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
     let answer: VerbAnswer = controller.order(Method::Apply, &request).await?;
     say(&format!("{} ({})", answer.says, answer.run));
     if args.detach {
-        let document = json!({ "schema": "cavalcade.verb/1", "run": answer.run, "position": answer.position, "says": answer.says });
+        let document =
+            json!({ "schema": "cavalcade.verb/1", "run": answer.run, "position": answer.position, "says": answer.says });
         emit(args.output.output, &document, || format!("{} goes on; watch it with: {} watch", answer.run, context.program()))?;
         return Ok(Exit::Done);
     }
@@ -145,7 +146,10 @@ fn confirmed(args: &ApplyArgs, context: &Context, wanted: &Wanted) -> Result<Opt
     if let Some(typed) = &args.confirm
         && !fits(typed)
     {
-        return Err(Failure::usage(format!("--confirm {typed} is not this plan: its sha256 begins with {}", wanted.plan.sha256.short())));
+        return Err(Failure::usage(format!(
+            "--confirm {typed} is not this plan: its sha256 begins with {}",
+            wanted.plan.sha256.short()
+        )));
     }
     let point = plan.stages.iter().find(|g| g.point_of_no_return);
     match (point, &args.confirm) {

@@ -62,8 +62,7 @@ async fn ask(controller: &Controller, fleet: &Fleet) -> Result<FactsAnswer, Fail
 /// Asks the agents, for a file.
 pub(super) async fn to_save(controller: &Controller, fleet: &Fleet) -> Result<(Saved, Vec<Fault>), Failure> {
     let answer = ask(controller, fleet).await?;
-    let saved =
-        Saved { schema: SCHEMA.to_owned(), fleet: fleet.name.clone(), gathered_at: answer.at, facts: answer.facts };
+    let saved = Saved { schema: SCHEMA.to_owned(), fleet: fleet.name.clone(), gathered_at: answer.at, facts: answer.facts };
     Ok((saved, answer.faults))
 }
 

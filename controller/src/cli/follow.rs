@@ -79,7 +79,11 @@ pub(super) async fn follow(context: &Context, following: Following) -> Result<Fo
     let keys = Keys::open(live && context.asks);
     let mut follower = Follower {
         context,
-        look: Look { colour: if stream == Stream::Out { context.colour_out } else { context.colour_err }, details: false, keys: keys.is_open() },
+        look: Look {
+            colour: if stream == Stream::Out { context.colour_out } else { context.colour_err },
+            details: false,
+            keys: keys.is_open(),
+        },
         following,
         painter: live.then(|| Painter::new(stream)),
         seen: BTreeMap::new(),

@@ -35,7 +35,6 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Fa
         args.database
     );
     ask::yes(context, &question, args.yes, "--yes")?;
-    let request =
-        VerbRequest { database: Some(args.database), why: verb::why(args.why), ..VerbRequest::default() };
+    let request = VerbRequest { database: Some(args.database), why: verb::why(args.why), ..VerbRequest::default() };
     verb::send(&controller, Method::Restore, &request, args.output.output).await
 }

@@ -43,10 +43,8 @@ fn found(facts: Value, second: Option<HostStatus>) -> Vec<(String, Severity, Vec
     let recipe = crate::recipe::load(&fleet.recipe, std::path::Path::new(".")).expect("a recipe");
     let now = Timestamp::UNIX_EPOCH;
     let facts_of = |value| NodeFacts { value, gathered_at: now };
-    let facts = BTreeMap::from([
-        ("is-1".parse().expect("a name"), facts_of(good())),
-        ("is-2".parse().expect("a name"), facts_of(facts)),
-    ]);
+    let facts =
+        BTreeMap::from([("is-1".parse().expect("a name"), facts_of(good())), ("is-2".parse().expect("a name"), facts_of(facts))]);
     let hosts: Vec<HostStatus> = std::iter::once(host("is-1.example.com")).chain(second).collect();
     // Artifacts that cannot be read keep the plan out of it.
     let artifacts = Err(Faults::default());

@@ -131,7 +131,8 @@ fn folded(same: &[&Group]) -> String {
         }
     }
     let steps: usize = same.iter().map(|g| g.nodes.len()).sum();
-    let list: Vec<String> = numbers.iter().map(|(number, nodes)| format!("{number} ({})", ranges(nodes.iter().copied()))).collect();
+    let list: Vec<String> =
+        numbers.iter().map(|(number, nodes)| format!("{number} ({})", ranges(nodes.iter().copied()))).collect();
     wrap(&format!("{steps} without a change: {}", list.join(", ")), WIDTH, "  = ", "    ")
 }
 
@@ -203,7 +204,11 @@ mod tests {
     use crate::view::example_plan::plan;
 
     fn item(step: &str, verdict: Verdict, says: &str, diff: &str) -> PreviewItem {
-        let file = FileDiff { path: "/opt/wso2/is/repository/conf/deployment.toml".to_owned(), diff: diff.to_owned(), note: String::new() };
+        let file = FileDiff {
+            path: "/opt/wso2/is/repository/conf/deployment.toml".to_owned(),
+            diff: diff.to_owned(),
+            note: String::new(),
+        };
         let diffs = if diff.is_empty() { Vec::new() } else { vec![file] };
         PreviewItem { step: step.parse().unwrap(), preview: Ok(Preview { verdict, says: says.to_owned(), diffs }) }
     }

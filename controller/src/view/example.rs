@@ -84,16 +84,20 @@ pub(crate) fn night(at: Timestamp) -> Status {
     failed.fault = Some(Fault::new(codes::edit::EDIT_NOT_FOUND, "the file is not what the plan expects"));
     let mut lost = step("3.2@is-1", "upgrade-am-db", "indeterminate");
     lost.row = Some("B4".to_owned());
-    lost.fault = Some(Fault::new(
-        codes::link::LINK_LOST,
-        "the connection was lost while statement 87 of 214 ran (mysql.sql:912)",
-    ));
+    lost.fault =
+        Some(Fault::new(codes::link::LINK_LOST, "the connection was lost while statement 87 of 214 ran (mysql.sql:912)"));
     lost.known = vec!["the server went on for 40 s; its lock is free now".to_owned(), "AM_API.API_UUID exists".to_owned()];
     lost.unknown = vec!["whether the second column was added".to_owned()];
     let stages = vec![
         stage(3, "upgrade-am-db", "upgrade AM_DB", "indeterminate", vec![step("3.1@is-1", "assert", "succeeded"), lost]),
         stage(4, "migrate-is", "migrate IS", "running", vec![step("4.1@is-1", "jar", "succeeded"), migrate]),
-        stage(5, "start-is", "start IS", "waits", vec![step("5.1@is-1", "start", "pending"), step("5.1@is-2", "start", "pending")]),
+        stage(
+            5,
+            "start-is",
+            "start IS",
+            "waits",
+            vec![step("5.1@is-1", "start", "pending"), step("5.1@is-2", "start", "pending")],
+        ),
         stage(6, "gateways", "set up gateways", "failed", vec![failed, unpack, step("6.1@gw-4", "unpack", "offered")]),
         stage(7, "start-gateways", "start gateways", "waits", vec![step("7.1@gw-1", "start", "pending")]),
     ];

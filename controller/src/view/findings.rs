@@ -57,7 +57,9 @@ fn verdict(results: &Results) -> String {
 #[must_use]
 pub fn explanation(check: &Check) -> String {
     let part = |word: &str, text: &str| wrap(text, WIDTH, &format!("  {word:<9}"), "           ");
-    format!("{}: a check of `cavalcade fleet check`\n\n", check.name) + &part("looks at", check.about) + &part("remedy", check.remedy)
+    format!("{}: a check of `cavalcade fleet check`\n\n", check.name)
+        + &part("looks at", check.about)
+        + &part("remedy", check.remedy)
 }
 
 #[cfg(test)]

@@ -40,13 +40,8 @@ impl RunLine {
 /// the run was opened.
 #[must_use]
 pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<RunLine> {
-    let line = |word: &str, on: &str, says: String| RunLine {
-        at,
-        run: new.run.clone(),
-        word: word.to_owned(),
-        on: on.to_owned(),
-        says,
-    };
+    let line =
+        |word: &str, on: &str, says: String| RunLine { at, run: new.run.clone(), word: word.to_owned(), on: on.to_owned(), says };
     let mut lines = Vec::new();
     match old {
         None => lines.push(line("run", &new.run, opened(new))),
@@ -104,7 +99,13 @@ pub fn heartbeat(status: &Status, run: &RunStatus, now: Timestamp) -> RunLine {
             says.push_str(&format!(" {} (last sign of life {quiet} ago)", progress.label));
         }
     }
-    RunLine { at: now, run: run.run.clone(), word: "alive".to_owned(), on: standing(run).0.to_lowercase().replace(' ', "-"), says }
+    RunLine {
+        at: now,
+        run: run.run.clone(),
+        word: "alive".to_owned(),
+        on: standing(run).0.to_lowercase().replace(' ', "-"),
+        says,
+    }
 }
 
 fn opened(run: &RunStatus) -> String {

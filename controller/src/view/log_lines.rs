@@ -78,15 +78,16 @@ mod tests {
     fn a_record_looks_like_this() {
         let mut line = record();
         let out = text(&line, &TimeZone::UTC, false);
-        assert_eq!(
-            out,
-            "is-1:8841      01:12:40.500 4.6 output ERROR {org.wso2} - no \\u{1b}[2Jconnection\n    \tat org.wso2.X"
-        );
+        assert_eq!(out, "is-1:8841      01:12:40.500 4.6 output ERROR {org.wso2} - no \\u{1b}[2Jconnection\n    \tat org.wso2.X");
         let coloured = text(&line, &TimeZone::UTC, true);
         assert_eq!(console::strip_ansi_codes(&coloured), out);
         assert_eq!(raw(&line), "ERROR {org.wso2} - no \u{1b}[2Jconnection\n\tat org.wso2.X\n");
         line.gap = Some(Gap { lines: 12, by: LostBy::Agent });
-        assert!(text(&line, &TimeZone::UTC, false).ends_with("GAP: 12 lines are missing here (the agent lost them: its buffer was full, or a file rolled away) ---"));
+        assert!(
+            text(&line, &TimeZone::UTC, false).ends_with(
+                "GAP: 12 lines are missing here (the agent lost them: its buffer was full, or a file rolled away) ---"
+            )
+        );
         assert!(raw(&line).starts_with("--- GAP"));
     }
 }

@@ -37,7 +37,10 @@ mod tests {
     fn the_page_of_errors_is_the_programs_own_text() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
         let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(page == errors_markdown(), "write it anew: cargo run --bin cavalcade -- explain --all-markdown --out docs/errors.md");
+        assert!(
+            page == errors_markdown(),
+            "write it anew: cargo run --bin cavalcade -- explain --all-markdown --out docs/errors.md"
+        );
     }
 
     #[test]

@@ -54,7 +54,14 @@ fn stages(plan: &Plan) -> String {
                 Undo::Files => "files",
                 Undo::Backup => "from backup",
             };
-            vec![stage.number.to_string(), stage.title.clone(), nodes, stage.steps.len().to_string(), waits(stage), undo.to_owned()]
+            vec![
+                stage.number.to_string(),
+                stage.title.clone(),
+                nodes,
+                stage.steps.len().to_string(),
+                waits(stage),
+                undo.to_owned(),
+            ]
         })
         .collect();
     let text = table(&["", "STAGE", "NODES", "STEPS", "WAITS FOR", "UNDO"], &rows, &[0, 3]);
@@ -126,9 +133,8 @@ fn answered(plan: &Plan) -> String {
             None => lines.push((text, vec![decided.node.as_str()])),
         }
     }
-    let line = |(text, nodes): (String, Vec<&str>)| {
-        wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ")
-    };
+    let line =
+        |(text, nodes): (String, Vec<&str>)| wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ");
     lines.into_iter().map(line).collect()
 }
 

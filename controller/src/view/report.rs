@@ -93,7 +93,8 @@ impl<'a> Report<'a> {
     /// Steps that did not go straight through: skipped, repeated, failed, indeterminate, decided by a person.
     #[must_use]
     pub fn remarkable(&self) -> Vec<&'a StepStatus> {
-        let straight = |s: &StepStatus| matches!(s.state.as_str(), "succeeded" | "pending") && s.attempt <= 1 && s.decided.is_none();
+        let straight =
+            |s: &StepStatus| matches!(s.state.as_str(), "succeeded" | "pending") && s.attempt <= 1 && s.decided.is_none();
         self.steps().map(|(status, _)| status).filter(|s| !straight(s)).collect()
     }
 
@@ -102,7 +103,8 @@ impl<'a> Report<'a> {
     pub fn downtimes(&self) -> Vec<Downtime> {
         let mut down: BTreeMap<&str, Downtime> = BTreeMap::new();
         for (status, planned) in self.steps() {
-            let (Some(PlanStep { action: Action::Server(server), .. }), Some(outcome)) = (planned, self.outcome(&status.step)) else {
+            let (Some(PlanStep { action: Action::Server(server), .. }), Some(outcome)) = (planned, self.outcome(&status.step))
+            else {
                 continue;
             };
             let node = status.node.as_str();

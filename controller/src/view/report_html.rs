@@ -54,7 +54,12 @@ fn head(report: &Report) -> String {
         rows.insert(0, ("Change", change.to_owned()));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    format!("<h1>Upgrade of {}</h1>\n<p><strong class=\"{class}\">{word}</strong> {}</p>\n{}", escape(&run.fleet), escape(&sentence), table(&[], &rows))
+    format!(
+        "<h1>Upgrade of {}</h1>\n<p><strong class=\"{class}\">{word}</strong> {}</p>\n{}",
+        escape(&run.fleet),
+        escape(&sentence),
+        table(&[], &rows)
+    )
 }
 
 fn stages(report: &Report) -> String {
@@ -112,8 +117,10 @@ fn lists(report: &Report) -> String {
     };
     let remarkable: Vec<Vec<String>> = report.remarkable().into_iter().map(row).collect();
     let one = |texts: &[String]| table(&[], &texts.iter().map(|t| vec![t.clone()]).collect::<Vec<_>>());
-    section("Skipped, repeated, failed, indeterminate", &table(&["Step", "Name", "State", "Try", "Decided", "Fault"], &remarkable))
-        + &section("Let pass", &one(&report.answer.waived))
+    section(
+        "Skipped, repeated, failed, indeterminate",
+        &table(&["Step", "Name", "State", "Try", "Decided", "Fault"], &remarkable),
+    ) + &section("Let pass", &one(&report.answer.waived))
         + &section("Outcomes that came too late and were not applied", &one(&report.answer.superseded))
 }
 
@@ -152,7 +159,8 @@ fn log_range(report: &Report, step: &str) -> String {
 }
 
 fn outcome_html(outcome: &Outcome) -> String {
-    let mut out = format!("<p>{} to {} ({})</p>\n", instant(outcome.began), instant(outcome.ended), span(outcome.began, outcome.ended));
+    let mut out =
+        format!("<p>{} to {} ({})</p>\n", instant(outcome.began), instant(outcome.ended), span(outcome.began, outcome.ended));
     if let Some(fault) = &outcome.fault {
         out.push_str(&format!("<p class=\"bad\">{}: {}</p>\n", fault.code, escape(&fault.message)));
     }

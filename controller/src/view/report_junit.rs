@@ -32,7 +32,12 @@ pub fn junit(report: &Report) -> String {
 
 fn case(report: &Report, step: &StepStatus) -> String {
     let took = report.outcome(&step.step).map_or(0.0, |o| o.ended.duration_since(o.began).as_secs_f64());
-    let head = format!("    <testcase classname=\"{}\" name=\"{} {}\" time=\"{took:.3}\"", escape(&step.node), escape(&step.step), escape(&step.name));
+    let head = format!(
+        "    <testcase classname=\"{}\" name=\"{} {}\" time=\"{took:.3}\"",
+        escape(&step.node),
+        escape(&step.step),
+        escape(&step.name)
+    );
     let fault = step.fault.as_ref().map(|f| format!("{}: {}", f.code, f.message));
     let said = fault.or_else(|| step.decided.clone()).unwrap_or_default();
     let inner = match step.state.as_str() {

@@ -43,7 +43,8 @@ fn stages(report: &Report) -> String {
 }
 
 fn rest(report: &Report) -> String {
-    let down: Vec<Vec<String>> = report.downtimes().into_iter().map(|d| vec![d.node.clone(), instant(d.from), d.text()]).collect();
+    let down: Vec<Vec<String>> =
+        report.downtimes().into_iter().map(|d| vec![d.node.clone(), instant(d.from), d.text()]).collect();
     let decisions: Vec<Vec<String>> = report
         .answer
         .decisions
@@ -53,7 +54,9 @@ fn rest(report: &Report) -> String {
     let remarkable: Vec<Vec<String>> = report
         .remarkable()
         .into_iter()
-        .map(|s| vec![s.step.clone(), s.name.clone(), s.state.clone(), s.attempt.to_string(), s.decided.clone().unwrap_or_default()])
+        .map(|s| {
+            vec![s.step.clone(), s.name.clone(), s.state.clone(), s.attempt.to_string(), s.decided.clone().unwrap_or_default()]
+        })
         .collect();
     let mut out = table("Downtime by service", &["Node", "From", "Down for"], &down);
     out.push_str(&table("Decisions", &["When", "Who", "Verb", "On", "Why"], &decisions));

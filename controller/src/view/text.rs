@@ -214,7 +214,10 @@ mod tests {
 
     #[test]
     fn names_in_a_row_are_one_word() {
-        assert_eq!(ranges(["gw-1", "gw-2", "gw-3", "is-1", "is-2", "cp", "gw-9", "a01", "a02"]), "gw-1..3 is-1 is-2 cp gw-9 a01 a02");
+        assert_eq!(
+            ranges(["gw-1", "gw-2", "gw-3", "is-1", "is-2", "cp", "gw-9", "a01", "a02"]),
+            "gw-1..3 is-1 is-2 cp gw-9 a01 a02"
+        );
         assert_eq!(ranges([]), "");
         assert_eq!(ranges(["99999999999999999999999", "1"]), "99999999999999999999999 1");
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 mod fleet;
+mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;

@@ -20,7 +20,9 @@ fn filled(engine: Engine) -> Db {
     ));
     db.sql(match engine {
         Engine::Mysql => "CREATE PROCEDURE p() SELECT 1;",
-        Engine::Postgresql => "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA s; CREATE TABLE s.c (x int);",
+        Engine::Postgresql => {
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA s; CREATE TABLE s.c (x int);"
+        }
     });
     db
 }

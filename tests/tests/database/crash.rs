@@ -25,34 +25,82 @@ const BEFORE: &str = "CREATE TABLE REG (ID INTEGER NOT NULL, SUBSCRIBER INTEGER,
 
 /// Each statement with a query that gives 1 when it took place; empty where nothing of it can be seen.
 const MYSQL: &[(&str, &str)] = &[
-    ("CREATE TABLE IF NOT EXISTS KEY_MANAGER (UUID VARCHAR(50) NOT NULL, NAME VARCHAR(100), PRIMARY KEY (UUID))", "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'KEY_MANAGER'"),
-    ("SELECT CONCAT(\"ALTER TABLE REG DROP INDEX \", constraint_name) INTO @sqlst FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND table_name = \"REG\" AND constraint_type = 'UNIQUE'", ""),
-    ("ALTER TABLE REG ADD KEY_MANAGER VARCHAR(100) DEFAULT 'Resident'", "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'REG' AND column_name = 'KEY_MANAGER'"),
-    ("ALTER TABLE REG ADD UNIQUE REG_NEW (SUBSCRIBER, APP, KEY_MANAGER)", "SELECT COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND constraint_name = 'REG_NEW'"),
+    (
+        "CREATE TABLE IF NOT EXISTS KEY_MANAGER (UUID VARCHAR(50) NOT NULL, NAME VARCHAR(100), PRIMARY KEY (UUID))",
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'KEY_MANAGER'",
+    ),
+    (
+        "SELECT CONCAT(\"ALTER TABLE REG DROP INDEX \", constraint_name) INTO @sqlst FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND table_name = \"REG\" AND constraint_type = 'UNIQUE'",
+        "",
+    ),
+    (
+        "ALTER TABLE REG ADD KEY_MANAGER VARCHAR(100) DEFAULT 'Resident'",
+        "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'REG' AND column_name = 'KEY_MANAGER'",
+    ),
+    (
+        "ALTER TABLE REG ADD UNIQUE REG_NEW (SUBSCRIBER, APP, KEY_MANAGER)",
+        "SELECT COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND constraint_name = 'REG_NEW'",
+    ),
     ("PREPARE stmt FROM @sqlst", ""),
-    ("EXECUTE stmt", "SELECT 1 - COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND constraint_name = 'REG_OLD'"),
+    (
+        "EXECUTE stmt",
+        "SELECT 1 - COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND constraint_name = 'REG_OLD'",
+    ),
     ("DEALLOCATE PREPARE stmt", ""),
     ("SET @sqlst = NULL", ""),
-    ("ALTER TABLE MAPPING ADD UUID VARCHAR(50)", "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'MAPPING' AND column_name = 'UUID'"),
+    (
+        "ALTER TABLE MAPPING ADD UUID VARCHAR(50)",
+        "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'MAPPING' AND column_name = 'UUID'",
+    ),
     ("UPDATE MAPPING SET N = N + 1", "SELECT MAX(N) = 3 FROM MAPPING"),
-    ("ALTER TABLE MAPPING DROP PRIMARY KEY", "SELECT 1 - COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND table_name = 'MAPPING'"),
-    ("DROP TABLE IF EXISTS OLD_THING", "SELECT 1 - COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'OLD_THING'"),
-    ("CREATE INDEX MAPPING_N ON MAPPING (N)", "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'MAPPING_N'"),
+    (
+        "ALTER TABLE MAPPING DROP PRIMARY KEY",
+        "SELECT 1 - COUNT(*) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND table_name = 'MAPPING'",
+    ),
+    (
+        "DROP TABLE IF EXISTS OLD_THING",
+        "SELECT 1 - COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'OLD_THING'",
+    ),
+    (
+        "CREATE INDEX MAPPING_N ON MAPPING (N)",
+        "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'MAPPING_N'",
+    ),
 ];
 
 const POSTGRESQL: &[(&str, &str)] = &[
-    ("CREATE TABLE IF NOT EXISTS KEY_MANAGER (UUID VARCHAR(50) NOT NULL, NAME VARCHAR(100), PRIMARY KEY (UUID))", "SELECT COUNT(*) FROM pg_class WHERE relname = 'key_manager'"),
-    ("DO $$ DECLARE con varchar(200); BEGIN SELECT 'ALTER TABLE REG DROP CONSTRAINT ' || constraint_name || ';' INTO con FROM information_schema.table_constraints WHERE table_name = 'reg' AND constraint_type = 'UNIQUE'; EXECUTE con; END $$", "SELECT 1 - COUNT(*) FROM pg_constraint WHERE conname = 'reg_old'"),
-    ("ALTER TABLE REG ADD KEY_MANAGER VARCHAR(100) DEFAULT 'Resident', ADD CONSTRAINT REG_NEW UNIQUE (SUBSCRIBER, APP, KEY_MANAGER)", "SELECT COUNT(*) FROM pg_constraint WHERE conname = 'reg_new'"),
+    (
+        "CREATE TABLE IF NOT EXISTS KEY_MANAGER (UUID VARCHAR(50) NOT NULL, NAME VARCHAR(100), PRIMARY KEY (UUID))",
+        "SELECT COUNT(*) FROM pg_class WHERE relname = 'key_manager'",
+    ),
+    (
+        "DO $$ DECLARE con varchar(200); BEGIN SELECT 'ALTER TABLE REG DROP CONSTRAINT ' || constraint_name || ';' INTO con FROM information_schema.table_constraints WHERE table_name = 'reg' AND constraint_type = 'UNIQUE'; EXECUTE con; END $$",
+        "SELECT 1 - COUNT(*) FROM pg_constraint WHERE conname = 'reg_old'",
+    ),
+    (
+        "ALTER TABLE REG ADD KEY_MANAGER VARCHAR(100) DEFAULT 'Resident', ADD CONSTRAINT REG_NEW UNIQUE (SUBSCRIBER, APP, KEY_MANAGER)",
+        "SELECT COUNT(*) FROM pg_constraint WHERE conname = 'reg_new'",
+    ),
     ("BEGIN", ""),
-    ("ALTER TABLE MAPPING ADD UUID VARCHAR(50)", "SELECT COUNT(*) FROM pg_attribute WHERE attrelid = 'mapping'::regclass AND attname = 'uuid'"),
+    (
+        "ALTER TABLE MAPPING ADD UUID VARCHAR(50)",
+        "SELECT COUNT(*) FROM pg_attribute WHERE attrelid = 'mapping'::regclass AND attname = 'uuid'",
+    ),
     ("UPDATE MAPPING SET N = N + 1", "SELECT (MAX(N) IN (3, 13))::int FROM MAPPING"),
     ("COMMIT", ""),
     ("UPDATE MAPPING SET N = N + 10", "SELECT (MAX(N) > 10)::int FROM MAPPING"),
     ("DROP TABLE IF EXISTS OLD_THING", "SELECT 1 - COUNT(*) FROM pg_class WHERE relname = 'old_thing'"),
-    ("CREATE INDEX CONCURRENTLY MAPPING_N ON MAPPING (N)", "SELECT COUNT(*) FROM pg_index WHERE indexrelid = to_regclass('mapping_n') AND indisvalid"),
-    ("CREATE FUNCTION touch() RETURNS trigger AS $$ BEGIN NEW.N = NEW.N + 1; RETURN NEW; END; $$ LANGUAGE plpgsql", "SELECT COUNT(*) FROM pg_proc WHERE proname = 'touch'"),
-    ("CREATE TRIGGER touched BEFORE UPDATE ON MAPPING FOR EACH ROW EXECUTE PROCEDURE touch()", "SELECT COUNT(*) FROM pg_trigger WHERE tgname = 'touched'"),
+    (
+        "CREATE INDEX CONCURRENTLY MAPPING_N ON MAPPING (N)",
+        "SELECT COUNT(*) FROM pg_index WHERE indexrelid = to_regclass('mapping_n') AND indisvalid",
+    ),
+    (
+        "CREATE FUNCTION touch() RETURNS trigger AS $$ BEGIN NEW.N = NEW.N + 1; RETURN NEW; END; $$ LANGUAGE plpgsql",
+        "SELECT COUNT(*) FROM pg_proc WHERE proname = 'touch'",
+    ),
+    (
+        "CREATE TRIGGER touched BEFORE UPDATE ON MAPPING FOR EACH ROW EXECUTE PROCEDURE touch()",
+        "SELECT COUNT(*) FROM pg_trigger WHERE tgname = 'touched'",
+    ),
 ];
 
 /// What undoes the span of the MySQL script by hand, whatever was done of it.
