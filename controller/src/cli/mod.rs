@@ -199,4 +199,16 @@ mod tests {
     fn the_arguments_contradict_nothing() {
         command().debug_assert();
     }
+
+    #[test]
+    fn the_manual_names_every_command_and_exit_code() {
+        let manual = include_str!("../../../docs/cli.md");
+        for command in command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            assert!(manual.contains(&format!("`{}", command.get_name())), "{}", command.get_name());
+        }
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit.number(), exit.meaning());
+            assert!(manual.contains(&row), "{row}");
+        }
+    }
 }

@@ -50,7 +50,9 @@ pub(crate) fn plan() -> Plan {
     for (at, node) in is.iter().enumerate() {
         let mut second = step(&format!("2.2@{node}"), &format!("{node}.example.com"), "log4j", toml());
         second["row"] = json!(format!("C{}", at + 2));
-        set_up["steps"].as_array_mut().map(|steps| steps.push(second));
+        if let Some(steps) = set_up["steps"].as_array_mut() {
+            steps.push(second);
+        }
     }
     let mut migrate = stage(3, "migrate-is", "migrate IS", "backup", &["is-1"], on(&["is-1"], "3.1", "migrate", &job));
     migrate["approval"] = json!({ "by": "dba", "says": "the backup was restored once" });

@@ -43,10 +43,8 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
     let line =
         |word: &str, on: &str, says: String| RunLine { at, run: new.run.clone(), word: word.to_owned(), on: on.to_owned(), says };
     let mut lines = Vec::new();
-    match old {
-        None => lines.push(line("run", &new.run, opened(new))),
-        Some(old) if old.mode != new.mode => lines.push(line(&new.mode, &new.run, counts(new))),
-        Some(_) => {}
+    if old.is_none() {
+        lines.push(line("run", &new.run, opened(new)));
     }
     let before: BTreeMap<&str, &StepStatus> = old.into_iter().flat_map(steps).map(|s| (s.step.as_str(), s)).collect();
     for step in steps(new) {
@@ -76,6 +74,9 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
     }
     for node in old.into_iter().flat_map(|o| &o.unreachable).filter(|n| !lost(new, n)) {
         lines.push(line("reachable", node, String::new()));
+    }
+    if old.is_some_and(|old| old.mode != new.mode) {
+        lines.push(line(&new.mode, &new.run, format!("{} {}", finished(new), counts(new))));
     }
     lines
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::exit::Exit;
-
 use super::document::{RunStatus, Status, StepStatus, age};
 use super::person::needed;
-use super::screen::{counts, finished, shown, standing};
+use super::screen::{counts, finished, standing, wait_groups, waiting};
 use super::table::{WIDTH, table};
-use super::text::{Line, ranges, wrap};
+use super::text::{ranges, wrap};
+use crate::exit::Exit;
+use crate::schedule::Wait;
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]
@@ -54,8 +54,8 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
     let (word, style) = standing(run);
     let until = run.closed_at.unwrap_or(status.at);
     let took = age(Duration::try_from(until.duration_since(run.opened_at)).unwrap_or_default());
-    let head = Line::new().add(style, word).text(format!(" for {took}   {}   {}", finished(run), counts(run)));
-    let mut out = head.render(width, colour) + "\n";
+    let head = wrap(&format!("{word} for {took}   {}   {}", finished(run), counts(run)), width, "", "  ");
+    let mut out = format!("{}{}", style.paint(word, colour), &head[word.len()..]);
     let what = format!("{}   fleet {}   recipe {}   plan {:.8}   opened by {}", run.run, run.fleet, run.recipe, run.plan, run.by);
     out.push_str(&wrap(&what, width, "", "  "));
     out.push('\n');
@@ -66,15 +66,9 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
         out.push_str(&all_steps(run));
         out.push('\n');
     }
-    let waits: Vec<String> = run
-        .waits
-        .iter()
-        .filter(|w| shown(w) && !w.person)
-        .map(|w| {
-            let on = w.step.as_ref().map_or_else(|| format!("stage {}", w.stage), ToString::to_string);
-            wrap(&format!("{on} waits for {}", w.why), width, "", "  ")
-        })
-        .collect();
+    let wait =
+        |(wait, nodes): (&Wait, Vec<&str>)| wrap(&format!("{} waits for {}", waiting(wait, &nodes), wait.why), width, "", "  ");
+    let waits: Vec<String> = wait_groups(run).into_iter().filter(|(w, _)| !w.person).map(wait).collect();
     if !waits.is_empty() {
         out.push_str(&format!("\n{}", waits.concat()));
     }

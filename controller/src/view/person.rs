@@ -24,12 +24,12 @@ fn indeterminate(step: &StepStatus, program: &str) -> String {
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
     let mut ways = vec![
-        (format!("{program} resolve {key} --done --at {at}"), "it happened: go on behind it"),
-        (format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again, in a new attempt"),
+        (format!("{program} resolve {key} --done --at {at}"), "it happened: go on"),
+        (format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"),
     ];
     if step.kind == "job" {
-        ways.push((format!("{program} rejudge {key} --evidence FILE"), "judge its output by other patterns"));
-        ways.push((format!("{program} restore DATABASE --why TEXT"), "its database from the backup, then again"));
+        ways.push((format!("{program} rejudge {key} --evidence FILE"), "by other patterns"));
+        ways.push((format!("{program} restore DATABASE --why TEXT"), "from the backup, then again"));
     }
     out + &commands(&ways)
 }
@@ -42,16 +42,16 @@ fn failed(step: &StepStatus, program: &str) -> String {
     let mut ways = Vec::new();
     match step.kind.as_str() {
         "job" => {
-            ways.push((format!("{program} rejudge {key} --evidence FILE"), "judge its output by other patterns"));
-            ways.push((format!("{program} restore DATABASE --why TEXT"), "its database from the backup, then again"));
+            ways.push((format!("{program} rejudge {key} --evidence FILE"), "by other patterns"));
+            ways.push((format!("{program} restore DATABASE --why TEXT"), "from the backup, then again"));
         }
-        _ => ways.push((format!("{program} retry {key} --at {at}"), "correct the cause, then run it again")),
+        _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
     // Proofs and backups are not left out; evidence of the same fact stands in for them.
     match step.kind.as_str() {
         "server down" | "server wait" | "backup" => {
             let command = format!("{program} resolve {key} --done --evidence FILE --at {at}");
-            ways.push((command, "evidence of the same fact, by a second person"));
+            ways.push((command, "by a second person"));
         }
         _ => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
     }
@@ -67,10 +67,10 @@ fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
     let title = run.stages.iter().find(|g| g.number == wait.stage).map_or("", |g| g.title.as_str());
     let mut out = wrap(&format!("Stage {} {title} waits for {}", wait.stage, wait.why), WIDTH, "", "  ");
     if wait.why.starts_with("approval") {
-        out.push_str(&wrap(&format!("plan     {}", run.plan), WIDTH, "  ", "           "));
-        out.push_str(&wrap(&format!("run      {}, opened by {}", run.run, run.by), WIDTH, "  ", "           "));
+        out.push_str(&wrap(&run.plan, WIDTH, "  plan     ", "           "));
+        out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
         let command = format!("{program} approve {} --why TEXT", wait.stage);
-        out.push_str(&commands(&[(command, "let it begin; not by who opened the run")]));
+        out.push_str(&commands(&[(command, "not by who opened the run")]));
     }
     out
 }

@@ -75,7 +75,7 @@ fn with_point_of_no_return(plan: &Plan, text: &str) -> String {
     let rows: Vec<&str> = text.lines().collect();
     // A number stands at the place of numbers only in the first line of a row.
     let column = rows.iter().filter(|l| begins(l)).map(|l| l.len() - l.trim_start().len()).min();
-    let at = rows.iter().position(|l| begins(&l) && Some(l.len() - l.trim_start().len()) == column);
+    let at = rows.iter().position(|l| begins(l) && Some(l.len() - l.trim_start().len()) == column);
     let words = " point of no return: from here new traffic is lost by a restore ";
     let line = format!("------{words:-<width$}", width = usize::from(WIDTH) - 6);
     let mut lines: Vec<&str> = rows;

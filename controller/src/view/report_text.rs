@@ -73,20 +73,25 @@ fn rest(report: &Report) -> String {
 fn steps(report: &Report) -> String {
     let mut out = "\n## Steps\n".to_owned();
     for (status, _) in report.steps() {
-        out.push_str(&format!("\n### {} {}: {}\n\n", line(&status.step), line(&status.name), line(&status.state)));
+        out.push_str(&format!("\n### {} {}: {}\n", line(&status.step), line(&status.name), line(&status.state)));
+        let mut facts = String::new();
         if let Some(range) = report.answer.log_ranges.get(&status.step) {
-            out.push_str(&format!("- log: {} lines, {} to {}\n", range.lines, line(&range.first), line(&range.last)));
+            facts.push_str(&format!("- log: {} lines, {} to {}\n", range.lines, line(&range.first), line(&range.last)));
         }
-        let Some(outcome) = report.outcome(&status.step) else { continue };
-        if let Some(fault) = &outcome.fault {
-            out.push_str(&format!("- {}: {}\n", fault.code, line(&fault.message)));
+        let outcome = report.outcome(&status.step);
+        if let Some(fault) = outcome.and_then(|o| o.fault.as_ref()) {
+            facts.push_str(&format!("- {}: {}\n", fault.code, line(&fault.message)));
         }
-        for e in &outcome.evidence {
+        for e in outcome.into_iter().flat_map(|o| &o.evidence) {
             let holds = if e.holds { "holds" } else { "does not hold" };
-            out.push_str(&format!("- {}: {} ({holds})\n", line(&e.what), line(&e.found)));
+            facts.push_str(&format!("- {}: {} ({holds})\n", line(&e.what), line(&e.found)));
         }
-        for file in &outcome.diffs {
-            out.push_str(&format!("\n`{}` {}\n", line(&file.path), line(&file.note)));
+        if !facts.is_empty() {
+            out.push_str(&format!("\n{facts}"));
+        }
+        for file in outcome.into_iter().flat_map(|o| &o.diffs) {
+            let note = if file.note.is_empty() { String::new() } else { format!(" ({})", line(&file.note)) };
+            out.push_str(&format!("\n`{}`{note}\n", line(&file.path)));
             if !file.diff.is_empty() {
                 out.push_str(&fenced(&file.diff));
             }

@@ -65,24 +65,26 @@ pub fn screen(status: &Status, now: Timestamp, size: Size, look: Look) -> Vec<St
 /// How far a run is, in a line: counts that are not zero.
 #[must_use]
 pub fn counts(run: &RunStatus) -> String {
-    let c = &run.counts;
-    let waits = run.waits.iter().filter(|w| shown(w)).count();
-    let part = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
-    let list = |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let open = list(vec![
-        part(c.failed as usize, "failed"),
-        part(c.indeterminate as usize, "indeterminate"),
-        part(c.under_way as usize, "run"),
-        part(waits, if waits == 1 { "waits" } else { "wait" }),
-    ]);
-    let ended = list(vec![
-        part(c.succeeded as usize, "ok"),
-        part(c.skipped as usize, "skipped"),
-        part(c.cancelled as usize, "cancelled"),
-        part(c.retried as usize, "retried"),
-    ]);
-    let both = [open, ended];
+    let both = [open_counts(run), ended_counts(run)];
     both.iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>().join(" | ")
+}
+
+fn list(parts: Vec<(u32, &str)>) -> String {
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+    parts.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn open_counts(run: &RunStatus) -> String {
+    let c = &run.counts;
+    let waits: usize = wait_groups(run).iter().map(|(_, nodes)| nodes.len().max(1)).sum();
+    let waits = u32::try_from(waits).unwrap_or(u32::MAX);
+    let word = if waits == 1 { "waits" } else { "wait" };
+    list(vec![(c.failed, "failed"), (c.indeterminate, "indeterminate"), (c.under_way, "run"), (waits, word)])
+}
+
+fn ended_counts(run: &RunStatus) -> String {
+    let c = &run.counts;
+    list(vec![(c.succeeded, "ok"), (c.skipped, "skipped"), (c.cancelled, "cancelled"), (c.retried, "retried")])
 }
 
 /// Steps that are finished, of all.
@@ -119,7 +121,7 @@ struct Drawing {
 
 impl Drawing {
     fn run(&self, run: &RunStatus, several: bool) -> Vec<Line> {
-        let mut lines = vec![self.head(run)];
+        let mut lines = self.head(run);
         if several || self.look.details {
             let what = format!(" {}  fleet {}  recipe {}  plan {:.8}", run.run, run.fleet, run.recipe, run.plan);
             lines.push(Line::new().add(Style::Dim, what));
@@ -135,13 +137,34 @@ impl Drawing {
         lines
     }
 
-    fn head(&self, run: &RunStatus) -> Line {
+    /// Where the run stands. What does not fit goes below, what ended before what is open.
+    fn head(&self, run: &RunStatus) -> Vec<Line> {
         let (word, style) = standing(run);
         let until = run.closed_at.unwrap_or(self.now);
         let seconds = until.duration_since(run.opened_at).as_secs().max(0);
         let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
         let line = Line::of(" ").add(style, word).text(format!(" [ {clock}] ")).add(Style::Bold, finished(run));
-        line.text(format!("   {}", counts(run)))
+        let whole = line.clone().text(format!("   {}", counts(run)));
+        if whole.width() <= self.width {
+            return vec![whole];
+        }
+        let with_open = line.clone().text(format!("   {}", open_counts(run)));
+        if with_open.width() <= self.width {
+            return vec![with_open, Line::of(format!("   {}", ended_counts(run)))];
+        }
+        vec![line, Line::of(format!("   {}", open_counts(run))), Line::of(format!("   {}", ended_counts(run)))]
+    }
+
+    /// Parts in as few lines as they fit into.
+    fn parts(&self, parts: &[String]) -> Vec<Line> {
+        let mut lines: Vec<String> = Vec::new();
+        for part in parts.iter().filter(|p| !p.is_empty()) {
+            match lines.last_mut() {
+                Some(line) if line.len() + 3 + part.len() <= self.width => line.push_str(&format!("   {part}")),
+                _ => lines.push(format!("       {part}")),
+            }
+        }
+        lines.into_iter().map(Line::of).collect()
     }
 
     fn problem(&self, step: &StepStatus) -> Line {
@@ -170,25 +193,28 @@ impl Drawing {
         let head = head.text("   ");
         let elapsed = age(Duration::from_secs(step.elapsed_seconds) + self.since);
         let sign = step.progress.as_ref().map(|p| age(Duration::from_secs(p.quiet_seconds) + self.since));
-        let sign = sign.map(|age| format!("   last sign of life {age} ago")).unwrap_or_default();
+        let sign = sign.map(|age| format!("last sign of life {age} ago")).unwrap_or_default();
         let label = step.progress.as_ref().map(|p| p.label.clone()).unwrap_or_default();
         let bar = step.progress.as_ref().filter(|p| p.total > 0).map(|p| (p.done.min(p.total), p.total));
-        let pledge = if step.never_interrupted { "   is never interrupted" } else { "" };
-        match bar {
+        let pledge = if step.never_interrupted { "is never interrupted".to_owned() } else { String::new() };
+        let mut lines = match bar {
             Some((done, total)) => {
                 let columns = if self.width < 60 { BAR / 2 } else { BAR };
                 let full = usize::try_from(done.saturating_mul(columns as u64) / total).unwrap_or(columns);
                 let (full, rest) = ("#".repeat(full), "-".repeat(columns - full));
                 let says = if label.is_empty() { format!("{done} of {total}") } else { label };
-                let head = head.add(Style::Green, full).add(Style::Dim, rest).text(format!("  {says}"));
-                vec![head, Line::of(format!("       {elapsed}{sign}{pledge}"))]
+                vec![head.add(Style::Green, full).add(Style::Dim, rest).text(format!("  {says}"))]
             }
-            None if step.never_interrupted => {
-                vec![head.text(label), Line::of(format!("       {elapsed}{sign}{pledge}"))]
+            None if step.never_interrupted => vec![head.text(label)],
+            None if step.state != "running" => return vec![head.text(format!("{}   {elapsed}", step.state))],
+            None => {
+                let parts = [elapsed, sign, label];
+                let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+                return vec![head.text(parts.join("   "))];
             }
-            None if step.state != "running" => vec![head.text(format!("{}   {elapsed}", step.state))],
-            None => vec![head.text(format!("{elapsed}{sign}   {label}"))],
-        }
+        };
+        lines.extend(self.parts(&[elapsed, sign, pledge]));
+        lines
     }
 
     fn unreachable(&self, node: &str, run: &RunStatus) -> Line {
@@ -224,11 +250,11 @@ impl Drawing {
     }
 }
 
-/// What waits, equal reasons in one line.
-fn waits(run: &RunStatus) -> Vec<Line> {
+/// What waits, equal reasons together with all their nodes. What has a line of its own anyway (failed, indeterminate,
+/// unreachable) is left out.
+pub(super) fn wait_groups(run: &RunStatus) -> Vec<(&Wait, Vec<&str>)> {
     let mut groups: Vec<(&Wait, Vec<&str>)> = Vec::new();
     for wait in run.waits.iter().filter(|w| shown(w)) {
-        // Failed and indeterminate steps have a line of their own.
         let told = wait.step.as_ref().is_some_and(|key| {
             let key = key.to_string();
             let steps = run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
@@ -244,16 +270,24 @@ fn waits(run: &RunStatus) -> Vec<Line> {
             None => groups.push((wait, node.into_iter().collect())),
         }
     }
+    groups
+}
+
+/// What a group of waits is about.
+pub(super) fn waiting(wait: &Wait, nodes: &[&str]) -> String {
+    match (wait.step.is_some(), wait.stage) {
+        (true, _) => ranges(nodes.iter().copied()),
+        (false, 0) => "the run".to_owned(),
+        (false, stage) => format!("stage {stage}"),
+    }
+}
+
+fn waits(run: &RunStatus) -> Vec<Line> {
     let line = |(wait, nodes): (&Wait, Vec<&str>)| {
-        let what = match (wait.step.is_some(), wait.stage) {
-            (true, _) => ranges(nodes),
-            (false, 0) => "the run".to_owned(),
-            (false, stage) => format!("stage {stage}"),
-        };
         let line = Line::of("   ").add(Style::Yellow, if wait.person { "PERSON" } else { "WAIT" }).to_column(15);
-        line.add(Style::Bold, what).text(format!("   for {}", wait.why))
+        line.add(Style::Bold, waiting(wait, &nodes)).text(format!("   for {}", wait.why))
     };
-    groups.into_iter().map(line).collect()
+    wait_groups(run).into_iter().map(line).collect()
 }
 
 fn under_way(step: &StepStatus) -> bool {

@@ -123,13 +123,13 @@ fn head(text: &str, room: usize) -> &str {
 }
 
 /// Text of another program or file, safe for a terminal: whatever could act on it, or turn the direction of writing, is
-/// shown as its escape; a tab becomes a space.
+/// shown as its escape; a tab or a line end becomes a space.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\t' => out.push(' '),
+            '\t' | '\n' => out.push(' '),
             c if c.is_control() => out.extend(c.escape_unicode()),
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}' => {
                 out.extend(c.escape_unicode());
@@ -147,7 +147,10 @@ pub fn wrap(text: &str, width: usize, first: &str, next: &str) -> String {
     let mut out = String::new();
     let mut line = first.to_owned();
     let mut empty = true;
-    for word in clean(text).split_whitespace() {
+    for word in clean(text.trim()).split(' ') {
+        if word.is_empty() && empty {
+            continue;
+        }
         let full = measure_text_width(&line) + usize::from(!empty) + measure_text_width(word) > width;
         if full && !empty {
             out.push_str(line.trim_end());
@@ -209,7 +212,7 @@ mod tests {
     #[test]
     fn nothing_acts_on_the_terminal() {
         let text = Line::of("a\u{1b}[2Jb\r\n\u{202e}c\td").render(80, false);
-        assert_eq!(text, "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{202e}c d");
+        assert_eq!(text, "a\\u{1b}[2Jb\\u{d} \\u{202e}c d");
     }
 
     #[test]
@@ -225,6 +228,7 @@ mod tests {
     #[test]
     fn wrapping_keeps_words_whole() {
         assert_eq!(wrap("one two three", 9, "- ", "  "), "- one two\n  three\n");
+        assert_eq!(wrap("one   two\nthree", 11, "", "  "), "one   two\n  three\n");
         assert_eq!(wrap("/a/very/long/path x", 8, "", " "), "/a/very/long/path\n x\n");
     }
 }

@@ -133,7 +133,9 @@ impl Site {
             site.enrol(&host)?;
             site.start_agent(&host)?;
         }
-        site.wait("all agents are connected", |status| status.hosts.iter().filter(|h| h.connected).count() == wanted.nodes.len())?;
+        site.wait("all agents are connected", |status| {
+            status.hosts.iter().filter(|h| h.connected).count() == wanted.nodes.len()
+        })?;
         Ok(site)
     }
 

@@ -1,0 +1,187 @@
+//! Commands that change nothing: status, logs, previews, reports, explanations; tokens and artifacts.
+
+use std::os::unix::fs::PermissionsExt;
+
+use cavalcade_common::id::Digest;
+use cavalcade_controller::rpc::method::Method;
+use serde_json::{Value, json};
+
+use super::documents::{empty, person, plan, run};
+use super::fake::{Said, Session, cavalcade};
+
+fn alone(args: &[&str]) -> Said {
+    Said::of(cavalcade(args).output().expect("runs"))
+}
+
+#[test]
+fn no_controller_is_8_and_says_what_was_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().to_str().expect("UTF-8");
+    for args in [&["status"][..], &["pause"], &["watch"], &["node", "list"], &["token", "create", "--host", "h"], &["logs"]] {
+        let said = alone(&[&["--state", state], args].concat()).ends(8).err_has(&["error[CVL-1002]", "Nothing was changed."]);
+        assert_eq!(said.out, "");
+    }
+}
+
+#[test]
+fn status_is_a_table_or_a_versioned_document() {
+    let plan = plan(false);
+    let waits = json!([person(Some("1.1@is-1"), 1, "a person: it failed")]);
+    let session = Session::new(run(&plan, "going", ["failed", "running", "pending", "pending"], waits));
+    let said = session.run(["status"]).ends(0).out_has(&["Running", "title of set-up", "cavalcade retry 1.1@is-1 --at 8841"]);
+    assert!(said.out.lines().all(|line| line.chars().count() < 80), "{}", said.out);
+    session.run(["status", "--steps"]).ends(0).out_has(&["1.1@is-2", "running"]);
+    let document: Value = serde_json::from_str(&session.run(["status", "-o", "json"]).ends(0).out).expect("JSON");
+    assert_eq!(document["schema"], "cavalcade.status/1");
+    session.run(["status", "-o", "yaml"]).ends(0).out_has(&["schema: cavalcade.status/1"]);
+    assert_eq!(session.run(["status", "-o", "jsonl"]).ends(0).out.lines().count(), 1);
+    session.run(["node", "list"]).ends(0).out_has(&["is-1.example.com", "connected", "13 MiB"]);
+    session.run(["status", "-o", "xml"]).ends(2);
+}
+
+#[test]
+fn printed_commands_reach_the_same_controller() {
+    let plan = plan(false);
+    let waits = json!([person(Some("1.1@is-1"), 1, "a person: it failed")]);
+    let session = Session::new(run(&plan, "going", ["failed", "succeeded", "pending", "pending"], waits));
+    let state = session.folder.path().join("state");
+    let state = state.to_str().expect("UTF-8");
+    let mut command = cavalcade(["--state", state, "status"]);
+    let said = Said::of(command.output().expect("runs")).ends(0);
+    said.out_has(&[&format!("cavalcade --state {state} retry 1.1@is-1 --at 8841")]);
+}
+
+#[test]
+fn a_preview_shows_equal_diffs_once_and_counts() {
+    let plan = plan(false);
+    let session = Session::new(empty());
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let file = file.to_str().expect("UTF-8");
+    let item = |step: &str, verdict: &str, says: &str, diff: &str| {
+        let diffs = if diff.is_empty() { json!([]) } else { json!([{ "path": "/opt/x.toml", "diff": diff, "note": "" }]) };
+        json!({ "step": step, "preview": { "Ok": { "verdict": verdict, "says": says, "diffs": diffs } } })
+    };
+    let diff = "@@ -1 +1 @@\n-a = 0\n+a = 1\n";
+    let mut items = vec![
+        item("1.1@is-1", "change", "", diff),
+        item("1.1@is-2", "change", "", diff),
+        item("2.1@is-1", "same", "", ""),
+        item("2.1@is-2", "opaque", "its evidence judges it", ""),
+    ];
+    session.script.answer(Method::Preview, json!(items));
+    let said = session.run(["preview", file]).ends(0).out_has(&[
+        "~ 1.1 toml   is-1 is-2",
+        "! 2.1 toml   is-2",
+        "its evidence judges it",
+        "= 1 without a change",
+        "Preview: 2 change, 1 no change, 0 maybe, 1 opaque. Nothing was changed.",
+    ]);
+    assert_eq!(said.out.matches("+a = 1").count(), 1, "{}", said.out);
+    session.run(["preview", file, "--exit-code"]).ends(3);
+    let document: Value = serde_json::from_str(&session.run(["preview", file, "-o", "json"]).ends(0).out).expect("JSON");
+    assert_eq!((&document["schema"], &document["counts"]["change"]), (&json!("cavalcade.preview/1"), &json!(2)));
+    items.truncate(2);
+    session.script.answer(Method::Preview, json!(items));
+    session.run(["preview", file]).ends(1).out_has(&["2 got no answer"]);
+    session.run(["preview", file, "--node", "is-1"]).ends(0);
+    assert_eq!(session.script.asked(Method::Preview).pop().expect("asked")["nodes"], json!(["is-1"]));
+    session.run(["preview", file, "--node", "is-9"]).ends(9).err_has(&["no node `is-9`", "is-1 is-2"]);
+}
+
+#[test]
+fn logs_are_shown_and_not_sent() {
+    let session = Session::new(empty());
+    let line = |number: u64, text: &str, gap: Value| {
+        json!({
+            "address": format!("is-1:{number}"), "position": number, "host": "is-1.example.com", "step": "4.6", "stream": "output",
+            "seq": number, "at": "2026-11-23T01:12:40.5Z", "level": "ERROR", "text": text, "gap": gap,
+        })
+    };
+    let lines = [line(7, "ERROR \u{1b}[2J gone", Value::Null), line(8, "", json!({ "lines": 3, "by": "agent" }))];
+    session.script.answer(Method::Logs, json!(lines));
+    let said =
+        session.run(["logs", "--node", "is-*", "--step", "4.6", "--grep", "gone", "--level", "warn", "--since", "-15m"]).ends(0);
+    said.out_has(&["is-1:7", "ERROR \\u{1b}[2J gone", "GAP: 3 lines are missing here"]);
+    let asked = session.script.asked(Method::Logs).pop().expect("asked");
+    assert_eq!((&asked["nodes"], &asked["level"], &asked["tail"]), (&json!(["is-*"]), &json!("WARN"), &Value::Null));
+    assert!(asked["since"].is_string());
+    let said = session.run(["logs", "-o", "jsonl"]).ends(0);
+    assert!(said.out.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    session.run(["logs", "--grep", "("]).ends(2).err_has(&["--grep"]);
+    session.run(["logs", "--since", "yesterday"]).ends(2).err_has(&["`yesterday` is no time"]);
+}
+
+#[test]
+fn a_report_is_one_file() {
+    let plan = plan(false);
+    let session = Session::new(empty());
+    let document = run(&plan, "done", ["succeeded"; 4], json!([]));
+    session.script.answer(
+        Method::Report,
+        json!({
+            "run": document["runs"][0], "plan": plan.plan, "outcomes": {}, "decisions": [], "waived": [], "superseded": [], "log_ranges": {},
+        }),
+    );
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let file = file.to_str().expect("UTF-8");
+    session.run(["report", file, "--change", "CHG0012345"]).ends(0).out_has(&["<!doctype html>", "CHG0012345", "DONE"]);
+    assert_eq!(session.script.asked(Method::Report)[0]["run"], json!(plan.sha256));
+    let out = session.folder.path().join("report.md");
+    session.run(["report", "-o", "md", "--out", out.to_str().expect("UTF-8")]).ends(0).err_has(&["report.md: done"]);
+    assert!(std::fs::read_to_string(&out).expect("is there").starts_with("# Upgrade of test"));
+    session.run(["report", "-o", "junit"]).ends(0).out_has(&["<testsuites", "tests=\"4\""]);
+    let json: Value = serde_json::from_str(&session.run(["report", "-o", "json"]).ends(0).out).expect("JSON");
+    assert_eq!((&json["schema"], &json["verdict"]), (&json!("cavalcade.report/1"), &json!("DONE")));
+}
+
+#[test]
+fn tokens_and_artifacts() {
+    let session = Session::new(empty());
+    let token = json!({ "token": "cvt-secret", "expires": "2026-11-23T01:30:00Z", "enrol_at": "c.example.com:7421" });
+    session.script.answer(Method::TokenCreate, token);
+    let said = session.run(["token", "create", "--host", "is-1.example.com", "--ttl", "2h"]).ends(0);
+    assert_eq!(said.out, "cvt-secret\n");
+    assert_eq!(session.script.asked(Method::TokenCreate)[0], json!({ "host": "is-1.example.com", "ttl_seconds": 7200 }));
+    let fleet = session.file(
+        "fleet.yaml",
+        "schema: cavalcade.fleet/1\nfleet: t\nrecipe: r\nnodes:\n  is-[1:2]:\n    role: identity-server\n    \
+         host: \"{{ name }}.example.com\"\n    old: { home: /opt/old }\n    new: { home: /opt/new }\n",
+    );
+    let out = session.folder.path().join("tokens");
+    let args = ["token", "create", "--all", fleet.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
+    let said =
+        session.run(args).ends(0).out_has(&["ssh is-2.example.com cavalcade-agent enroll --controller c.example.com:7421"]);
+    assert!(!said.out.contains("cvt-secret") && !said.err.contains("cvt-secret"), "tokens are in files only: {said:?}");
+    let file = out.join("is-1.example.com.token");
+    assert_eq!(std::fs::read_to_string(&file).expect("is there"), "cvt-secret\n");
+    assert_eq!(std::fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
+    session.run(["token", "create"]).ends(2);
+
+    let pack = session.file("pack.zip", "content");
+    let digest = Digest::of(b"content");
+    session.run(["artifact", "add", pack.to_str().expect("UTF-8")]).ends(0).out_has(&[digest.as_str(), "7 B"]);
+}
+
+#[test]
+fn explanations_need_no_controller() {
+    alone(&["explain", "CVL-1002"]).ends(0).out_has(&["cause", "certain", "unknown", "remedy", "cavalcade serve"]);
+    alone(&["explain", "5023", "-o", "json"]).ends(0).out_has(&["cavalcade.explanation/1", "CVL-5023"]);
+    alone(&["explain", "agent-connected"]).ends(0).out_has(&["looks at", "remedy"]);
+    alone(&["explain", "CVL-9999"]).ends(2).err_has(&["no error code and no check `CVL-9999`"]);
+    alone(&["bogus"]).ends(2);
+    alone(&["--version"]).ends(0).out_has(&["cavalcade 0."]);
+}
+
+#[test]
+fn manual_pages_and_completions_come_from_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    alone(&["man", "--out", folder.path().to_str().expect("UTF-8")]).ends(0);
+    for page in ["cavalcade.1", "cavalcade-apply.1", "cavalcade-token-create.1", "cavalcade-stop-job.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    assert!(!folder.path().join("cavalcade-man.1").exists(), "hidden ones have no page");
+    for shell in ["bash", "zsh", "fish"] {
+        alone(&["completions", shell]).ends(0).out_has(&["stop-job"]);
+    }
+}
