@@ -50,9 +50,16 @@ pub async fn enrol_host(token: &EnrolmentToken, at: &Address, state_dir: &Path) 
     // Before the token is used up: a folder that cannot be made must not cost one.
     create_private_dir(state_dir).map_err(|e| spool_fault(&e))?;
     let make = |_: &HostId| {
-        Ledger::create(&RealHost::default(), &state_dir.join(LEDGER))
-            .map(|_| ())
-            .map_err(|e| io::Error::other(e.fault().to_string()))
+        let (host, path) = (RealHost::default(), state_dir.join(LEDGER));
+        let made = match Ledger::create(&host, &path) {
+            // Left by an enrolment that did not come to its end: nothing was ever recorded in it.
+            Err(LedgerError::Exists) => match Ledger::open(&host, &path) {
+                Ok(ledger) if !ledger.state().attempts.is_empty() => Err(LedgerError::Exists),
+                opened => opened,
+            },
+            made => made,
+        };
+        made.map(|_| ()).map_err(|e| io::Error::other(e.fault().to_string()))
     };
     enrol::enrol(token, at, state_dir, make).await.map_err(|e| e.fault())
 }

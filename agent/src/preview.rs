@@ -126,6 +126,7 @@ impl Previewer {
             permits: silent.clone(),
             out: silent,
             resumed: false,
+            incarnations: Arc::default(),
             decision: None,
         })
     }

@@ -186,10 +186,10 @@ impl Stamp {
         zone.to_timestamp(self.at).ok()
     }
 
-    /// How far before the true time it may lie. The process's start is known to 10 ms, and no server says "started"
-    /// sooner than that.
+    /// How far before the true time it may lie: what its last digit leaves open, and the process's start is known to
+    /// 10 ms only. No server says "started" and is replaced by another one within that time.
     fn coarseness(self) -> SignedDuration {
-        if self.fine { SignedDuration::ZERO } else { SignedDuration::from_secs(1) }
+        if self.fine { SignedDuration::from_millis(15) } else { SignedDuration::from_secs(1) }
     }
 }
 

@@ -90,6 +90,22 @@ impl Action {
         }
     }
 
+    /// Whether it changes the database of this name.
+    #[must_use]
+    pub fn changes(&self, database: &str) -> bool {
+        match self {
+            Self::Sql(s) => s.database.name == database,
+            Self::Job(j) => j.databases.iter().any(|d| d == database),
+            _ => false,
+        }
+    }
+
+    /// Whether it asserts something of the database of this name.
+    #[must_use]
+    pub fn asserts(&self, database: &str) -> bool {
+        matches!(self, Self::Query(q) if q.database.name == database)
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -262,6 +278,10 @@ pub struct Unpack {
     /// How many leading path parts of every entry to drop: 1 for an archive with one root folder.
     #[serde(default)]
     pub strip: u32,
+    /// User that the folder belongs to, where the agent is root: who runs the server. `None`: the owner of the folder that
+    /// it is made in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Limit on the unpacked size in bytes (a bomb is refused).
     #[serde(default = "unpack_limit")]
     pub limit: u64,

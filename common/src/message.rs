@@ -201,6 +201,8 @@ pub struct Offer {
     pub step: PlanStep,
     /// The home that it works on; its lock file lies beside it (10, rule 18).
     pub home: Option<String>,
+    /// Incarnations of databases, by name, as the journal knows them: another one is refused (10, rule 23).
+    pub incarnations: BTreeMap<String, String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
     /// Key patterns whose values are hidden.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Fault;
 use crate::id::AttemptId;
 
+/// How evidence names the incarnation of a database: this, then the database's name.
+pub const INCARNATION_OF: &str = "incarnation of ";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

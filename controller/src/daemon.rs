@@ -69,6 +69,16 @@ struct Data {
 #[async_trait]
 impl DataHandler for Data {
     async fn logs(&self, host: &HostId, batch: Vec<LogRecord>) -> Result<u64, Fault> {
+        let state = self.view.borrow().state.clone();
+        let elsewhere =
+            |r: &LogRecord| state.open_runs().any(|run| run.plan.plan.node(&r.node).is_some_and(|node| &node.host != host));
+        if let Some(foreign) = batch.iter().find(|r| elsewhere(r)) {
+            return Err(Fault::new(
+                codes::link::WIRE,
+                format!("{host} sent lines of {}, which another host serves", foreign.node),
+            )
+            .on(host));
+        }
         // The ledger's identity numbers the lines too: an agent that was enrolled again counts from 1.
         let incarnation = self.view.borrow().state.hosts.get(host).map(|h| h.incarnation.clone());
         let incarnation = incarnation.unwrap_or_else(|| Incarnation(String::new()));

@@ -3,6 +3,7 @@
 #   mariadb_fetch ROOT                        make ROOT/usr hold the server and its clients
 #   mariadb_start ROOT DATADIR SOCKET PORT    initialise DATADIR where it is new, start, wait until it answers
 #   mariadb_stop  ROOT DATADIR                stop the server of DATADIR and wait until it is gone
+#   mariadb_clients ROOT DIR                  fill DIR with the clients, each run with its libraries
 #
 # Every function says what it does on standard error and returns non-zero with a sentence where it cannot.
 # shellcheck shell=sh
@@ -102,6 +103,25 @@ mariadb_fetch() {
     mariadb_say "ready: $(mariadb_exec "$mariadb_root" mariadbd --no-defaults --version)"
 }
 
+mariadb_clients() {
+    mariadb_base_dir=$(mariadb_base "$1") || return 1
+    mkdir -p "$2" || return 1
+    for mariadb_client in mariadb mariadb-dump mariadb-admin; do
+        mariadb_program=${mariadb_base_dir%/}/usr/bin/$mariadb_client
+        if [ ! -x "$mariadb_program" ]; then
+            mariadb_say "$mariadb_program is missing"
+            return 1
+        fi
+        {
+            printf '#!/bin/sh\n'
+            if [ "$mariadb_base_dir" != / ]; then
+                printf 'LD_LIBRARY_PATH="%s" ' "$(mariadb_libraries "$mariadb_base_dir")"
+            fi
+            printf 'exec "%s" "$@"\n' "$mariadb_program"
+        } >"$2/$mariadb_client" && chmod 755 "$2/$mariadb_client" || return 1
+    done
+}
+
 mariadb_start() {
     mariadb_root=$1
     mariadb_data=$2
@@ -111,15 +131,17 @@ mariadb_start() {
     mariadb_user=$(id -un)
     if [ ! -d "$mariadb_data/mysql" ]; then
         mariadb_say "initialising $mariadb_data"
-        mkdir -p "$mariadb_data" || return 1
-        if ! mariadb_exec "$mariadb_root" mariadb-install-db --no-defaults --basedir="${mariadb_base_dir%/}/usr" \
+        mkdir -p "$mariadb_data" "$mariadb_data.tmp" || return 1
+        if ! TMPDIR="$mariadb_data.tmp" mariadb_exec "$mariadb_root" mariadb-install-db --no-defaults --basedir="${mariadb_base_dir%/}/usr" \
             --datadir="$mariadb_data" --auth-root-authentication-method=normal --skip-test-db \
             --user="$mariadb_user" >"$mariadb_data.install.log" 2>&1; then
             cat "$mariadb_data.install.log" >&2
             return 1
         fi
     fi
-    # A session of its own: the server outlives the shell that started it.
+    # A session of its own: the server outlives the shell that started it. A folder of its own for temporary tables: a
+    # server that starts deletes those of every other one in a shared folder.
+    mkdir -p "$mariadb_data.tmp" || return 1
     (
         if [ "$mariadb_base_dir" != / ]; then
             LD_LIBRARY_PATH=$(mariadb_libraries "$mariadb_base_dir")
@@ -127,6 +149,7 @@ mariadb_start() {
         fi
         exec setsid "${mariadb_base_dir%/}/usr/sbin/mariadbd" --no-defaults --basedir="${mariadb_base_dir%/}/usr" \
             --datadir="$mariadb_data" --socket="$mariadb_socket" --port="$mariadb_port" --bind-address=127.0.0.1 \
+            --tmpdir="$mariadb_data.tmp" \
             --pid-file="$mariadb_data/server.pid" --user="$mariadb_user" --character-set-server=latin1 \
             --innodb-buffer-pool-size=64M --skip-name-resolve --log-error="$mariadb_data/server.err"
     ) </dev/null >/dev/null 2>&1 &

@@ -81,9 +81,13 @@ impl MariaDb {
         let data = dir.join("data");
         let base = install.root.join("usr");
         let user = if nix::unistd::geteuid().is_root() { "root".to_owned() } else { whoami()? };
+        // Of its own: a server that starts deletes the temporary tables of every other one in a shared folder.
+        let temporary = dir.join("tmp");
+        std::fs::create_dir_all(&temporary)?;
         let installed = install
             .command("mariadb-install-db")?
             .arg("--no-defaults")
+            .env("TMPDIR", &temporary)
             .arg(format!("--basedir={}", base.display()))
             .arg(format!("--datadir={}", data.display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db", &format!("--user={user}")])
@@ -101,6 +105,7 @@ impl MariaDb {
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", socket.display()))
             .arg(format!("--log-error={}", log.display()))
+            .arg(format!("--tmpdir={}", temporary.display()))
             .args([&format!("--port={port}"), &format!("--user={user}")])
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M"])
             .args(["--innodb-flush-log-at-trx-commit=2", "--character-set-server=latin1"]);

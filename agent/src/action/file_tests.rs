@@ -46,7 +46,13 @@ const PACK: &[(&str, u32, &[u8])] = &[
 ];
 
 fn unpack(machine: &Machine, bytes: &[u8]) -> Unpack {
-    Unpack { artifact: machine.artifact("pack.zip", bytes), to: machine.at("wso2is-5.11.0"), strip: 1, limit: 1 << 30 }
+    Unpack {
+        artifact: machine.artifact("pack.zip", bytes),
+        to: machine.at("wso2is-5.11.0"),
+        strip: 1,
+        owner: None,
+        limit: 1 << 30,
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ use crate::ready::{pattern, shortened};
 const POLL: Duration = Duration::from_millis(500);
 /// How long after the end evidence lines of the other stream may still come.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How often, at 1 s, a live attempt's folder is tried.
+const ADOPT_TRIES: u32 = 60;
 /// How long a shim may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 
@@ -85,13 +87,27 @@ async fn begin(job: &Job, cx: &Context) -> Result<(Watch, Vec<Evidence>), Failur
     Ok((watch, permitted))
 }
 
-/// What lives or lived of an earlier process's launch.
-fn adopt(job: &Job, cx: &Context) -> Result<Watch, Failure> {
-    let state = cx.host.held(&cx.attempt_dir, true).map_err(|e| lost(&format!("the attempt's folder cannot be read: {e}")))?;
+/// What lives or lived of an earlier process's launch. A look that fails for the moment is repeated: a live job must not
+/// be given up for it.
+async fn adopt(job: &Job, cx: &Context) -> Result<Watch, Failure> {
+    let mut tries = 0;
+    let state = loop {
+        match cx.host.held(&cx.attempt_dir, true) {
+            Ok(state) => break state,
+            Err(e) if e.kind() == io::ErrorKind::InvalidData || tries == ADOPT_TRIES => {
+                return Err(lost(&format!("the attempt's folder cannot be read: {e}")));
+            }
+            Err(e) => {
+                cx.out.line(OWN, &format!("the attempt's folder cannot be read: {e}"));
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    };
     if state == Some(HeldState::NeverBegan) {
         return Err(Failure::NotBegun { why: "the agent ended before the job was launched".to_owned() });
     }
-    let watch = Watch::resume(cx, log_of(job).as_deref())?;
+    let watch = Watch::resume(cx, log_of(job).as_deref()).map_err(|fault| lost(&fault.message))?;
     watch.ok_or_else(|| lost("the note of the launch is missing"))
 }
 
@@ -211,8 +227,14 @@ async fn conclude(run: &mut Run<'_>, end: End) -> Result<Vec<Evidence>, Failure>
             run.watch.drain(cx);
             Evidence::holds(what, cx.secrets.redact(line))
         }
-        End::Gone { exit: 0, relaunch_refused: false } => Evidence::holds(what, "the process ended with exit code 0"),
-        End::Gone { exit, relaunch_refused: false } => Evidence::fails(what, format!("the process ended with exit code {exit}")),
+        // The products' start scripts exit with 0 whatever their JVM exits with, so 0 proves nothing where a line should
+        // have come first.
+        End::Gone { exit: 0, relaunch_refused: false } if run.patterns.ends.is_empty() => {
+            Evidence::holds(what, "the process ended with exit code 0")
+        }
+        End::Gone { exit, relaunch_refused: false } => {
+            Evidence::fails(what, format!("the process ended with exit code {exit} before it said that its work had ended"))
+        }
         End::Gone { exit, relaunch_refused: true } => Evidence::fails(
             what,
             format!("the start script asked for a second launch (exit 121), which was refused; exit code {exit}"),
@@ -260,7 +282,7 @@ impl Act for Job {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let patterns = Patterns::of(self)?;
-        let (watch, mut evidence) = if cx.resumed { (adopt(self, cx)?, Vec::new()) } else { begin(self, cx).await? };
+        let (watch, mut evidence) = if cx.resumed { (adopt(self, cx).await?, Vec::new()) } else { begin(self, cx).await? };
         let launched_at = cx.host.monotonic();
         let mut run = Run { job: self, cx, patterns, watch, done: 0, label: String::new(), alarmed: false, launched_at };
         let end = run.until_the_end().await?;

@@ -77,6 +77,8 @@ pub struct Context {
     /// Whether an earlier process of this agent wrote INTENT for this very attempt: `apply` continues instead of
     /// beginning.
     pub resumed: bool,
+    /// Incarnations of databases, by name, as the journal knows them.
+    pub incarnations: Arc<std::collections::BTreeMap<String, String>>,
     /// A person's decision for this attempt, where one was needed.
     pub decision: Option<String>,
 }

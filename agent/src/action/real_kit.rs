@@ -26,7 +26,7 @@ use crate::host::real::RealHost;
 use crate::host::{Host, Process};
 
 /// Behaves like the products' script where it matters (09): JAVA_HOME first, `start` in the background with its output
-/// thrown away, `stop` by the PID file, and a loop around exit code 121.
+/// thrown away, `stop` by the PID file, a loop around exit code 121, and 0 as its own exit code whatever the JVM's was.
 const SCRIPT: &str = r#"#!/bin/sh
 home=$(cd "$(dirname "$0")/.." && pwd)
 [ -n "$JAVACMD" ] || JAVACMD="$JAVA_HOME/bin/java"
@@ -51,7 +51,6 @@ while [ "$status" = 121 ]; do
     $JAVACMD -Xmx1g -Dcarbon.home="$home" org.wso2.carbon.bootstrap.Bootstrap "$@"
     status=$?
 done
-exit $status
 "#;
 
 /// The JVM: writes the PID file, tells the witness, then does what `behave` in its home says.
@@ -204,6 +203,7 @@ impl Machine {
             artifacts: Arc::new(NoArtifacts),
             permits: self.desk.clone(),
             out: self.heard.clone(),
+            incarnations: Arc::default(),
             resumed,
             decision: None,
         }

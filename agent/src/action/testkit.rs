@@ -225,6 +225,7 @@ impl Machine {
             artifacts: self.source.clone(),
             permits: Arc::new(NoPermits),
             out: self.heard.clone(),
+            incarnations: Arc::default(),
             resumed,
             decision: None,
         }

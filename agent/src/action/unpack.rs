@@ -99,6 +99,7 @@ impl Act for Unpack {
             archive: self.artifact.sha256.clone(),
             to: PathBuf::from(&self.to),
             strip: self.strip,
+            owner: self.owner.clone(),
             limit: self.limit,
             attempt: cx.attempt.to_string(),
         };

@@ -13,7 +13,7 @@ use super::verify::{self, Effect, Verdict};
 /// What a person decided about a statement whose effect cannot be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// This statement and all before it took place (or were done by hand): go on behind it.
+    /// This statement and all before it took place, or were done by hand, or are left out: go on behind it.
     Done,
     /// This statement and all behind it have no effect (or it was undone by hand): go on at it.
     NotDone,
@@ -132,7 +132,8 @@ impl Question<'_> {
         approval: Approval,
     ) -> Result<Resume, DbError> {
         let next = resume.next;
-        let begun = rows.get(&next).is_some_and(|r| r.state == State::Intent);
+        // A statement that the server refused is open too: a person may have done it by hand, or leave it out.
+        let begun = rows.contains_key(&next);
         let span = self.script.spans.iter().copied().find(|s| s.holds(next)).unwrap_or(Span { first: next, last: next });
         let open = begun || self.script.inside(next).is_some();
         let fits = match approval.decision {

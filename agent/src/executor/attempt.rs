@@ -76,11 +76,11 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
     executor.news.notify_one();
     let context = context(executor, offer, resumed, secrets);
     let result = perform(&context).await;
-    if let Err(Failure::NotBegun { why }) = &result {
-        return Ok(Conclusion::Abandoned(why.clone()));
-    }
     narrate(executor, offer, &context.secrets, &result);
-    Ok(ended(executor, began, result))
+    Ok(match ended(executor, began, result) {
+        Conclusion::Ended(outcome) => Conclusion::Ended(Box::new(redacted(*outcome, &context.secrets))),
+        Conclusion::Abandoned(why) => Conclusion::Abandoned(context.secrets.redact(&why)),
+    })
 }
 
 /// Reasons not to begin, whatever the controller says: they are facts of this host.
@@ -144,6 +144,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         artifacts: executor.artifacts.clone(),
         permits: executor.permits.clone(),
         resumed,
+        incarnations: Arc::new(offer.incarnations.clone()),
         decision: offer.decision.clone(),
     }
 }
@@ -234,6 +235,23 @@ fn ended(executor: &Executor, began: Timestamp, result: Result<(Applied, Vec<Evi
         Err(Failure::NotBegun { why }) => return Conclusion::Abandoned(why),
     }
     Conclusion::Ended(Box::new(outcome))
+}
+
+/// Actions keep secrets out of what they tell; this is the last look before it is written and sent.
+fn redacted(mut outcome: Outcome, secrets: &SecretBook) -> Outcome {
+    for evidence in &mut outcome.evidence {
+        evidence.found = secrets.redact(&evidence.found);
+    }
+    for diff in &mut outcome.diffs {
+        diff.diff = secrets.redact(&diff.diff);
+    }
+    if let Some(fault) = &mut outcome.fault {
+        fault.message = secrets.redact(&fault.message);
+    }
+    for text in outcome.known.iter_mut().chain(&mut outcome.unknown) {
+        *text = secrets.redact(text);
+    }
+    outcome
 }
 
 fn cut(mut diffs: Vec<FileDiff>) -> Vec<FileDiff> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{HeldSpec, HeldState, cgroup, processes};
+use super::{HeldSpec, HeldState, ProcessId, cgroup, processes};
 use crate::shim::record::{self, Records};
 use crate::shim::user::RunAs;
 
@@ -229,6 +229,14 @@ fn ended(known: &Records) -> HeldState {
     }
 }
 
+/// The recorded direct child.
+///
+/// # Errors
+/// Those of the file system; `InvalidData` for a damaged record.
+pub(crate) fn process(dir: &Path) -> io::Result<Option<ProcessId>> {
+    Ok(Records::read(dir)?.spawned.map(|(pid, start_ticks)| ProcessId { pid, start_ticks }))
+}
+
 /// New output from an offset on.
 ///
 /// # Errors
@@ -255,7 +263,8 @@ pub(crate) fn kill(dir: &Path) -> io::Result<()> {
     if !matches!(try_lock(dir, false)?, Lock::Held) || processes::start_ticks(pid)?.is_some_and(|now| now != ticks) {
         return Ok(());
     }
-    let group = i32::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    // 0 and 1 mean "my own group" and "everybody" to the system call.
+    let group = i32::try_from(pid).ok().filter(|g| *g > 1).ok_or(io::ErrorKind::InvalidData)?;
     match killpg(Pid::from_raw(group), Signal::SIGKILL) {
         Ok(()) | Err(nix::Error::ESRCH) => Ok(()),
         Err(e) => Err(e.into()),

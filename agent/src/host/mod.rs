@@ -211,6 +211,15 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system.
     fn held(&self, dir: &Path, claim: bool) -> io::Result<Option<HeldState>>;
+    /// The direct child of an attempt's folder as the shim recorded it (SPAWNED), for the ledger; `None` where none was
+    /// spawned, or where a host keeps no such record. It informs; whether something lives is what [`Host::held`] says.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn held_process(&self, dir: &Path) -> io::Result<Option<ProcessId>> {
+        let _ = dir;
+        Ok(None)
+    }
     /// New output of a held child from a byte offset on: the bytes and the offset behind them. At most 256 KiB a call.
     ///
     /// # Errors

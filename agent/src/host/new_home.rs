@@ -29,6 +29,8 @@ pub struct Wanted {
     pub to: PathBuf,
     /// Leading path parts to drop.
     pub strip: u32,
+    /// User that the folder belongs to, where this process is root.
+    pub owner: Option<String>,
     /// Limit on the unpacked size in bytes.
     pub limit: u64,
     /// The attempt that does it.
@@ -172,7 +174,7 @@ pub fn make(
     }
     let beside = folder.join(format!("{leading}{}", &Digest::of(wanted.attempt.as_bytes()).as_str()[..12]));
     let total = scan.bytes;
-    let result = unpacked(&mut file, &scan, &beside, &mut |done| progress(done, total))
+    let result = unpacked(&mut file, &scan, &beside, wanted.owner.as_deref(), &mut |done| progress(done, total))
         .and_then(|manifest| settle(&beside, wanted, manifest, undo_dir));
     if result.is_err()
         && let Err(error) = tree::remove(&beside)
@@ -189,10 +191,20 @@ fn remove_leftovers(folder: &Path, leading: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn unpacked(file: &mut File, scan: &archive::Scan, beside: &Path, progress: &mut Progress<'_>) -> Result<Manifest, NewHomeError> {
+fn unpacked(
+    file: &mut File,
+    scan: &archive::Scan,
+    beside: &Path,
+    owner: Option<&str>,
+    progress: &mut Progress<'_>,
+) -> Result<Manifest, NewHomeError> {
     let making = || io_error(beside, "made");
     std::fs::DirBuilder::new().mode(0o700).create(beside).map_err(making())?;
-    let owner = Owner::for_new_in(files::split(beside).map_err(making())?.0).map_err(making())?;
+    let parent = files::split(beside).map_err(making())?.0;
+    let owner = match owner {
+        Some(user) => Owner::of_user(user).map_err(making())?,
+        None => Owner::for_new_in(parent).map_err(making())?,
+    };
     let manifest = archive::unpack(file, scan, beside, owner, progress)?;
     if let Some(owner) = owner {
         owner.give_path(beside).map_err(making())?;

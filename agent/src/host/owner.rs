@@ -41,6 +41,19 @@ impl Owner {
         if is_root() { Ok(Some(Self::of_folder(dir)?)) } else { Ok(None) }
     }
 
+    /// A user of this machine and its group, where this process is root; else nobody to be set.
+    ///
+    /// # Errors
+    /// A user that the machine does not know.
+    pub fn of_user(name: &str) -> io::Result<Option<Self>> {
+        if !is_root() {
+            return Ok(None);
+        }
+        let user = nix::unistd::User::from_name(name)?;
+        let user = user.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name}")))?;
+        Ok(Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+    }
+
     /// Gives an open file to this owner, if it is not theirs already. It clears setuid bits: set the mode afterwards.
     ///
     /// # Errors

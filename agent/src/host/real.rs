@@ -112,6 +112,10 @@ impl Host for RealHost {
         held::state(dir, claim)
     }
 
+    fn held_process(&self, dir: &Path) -> io::Result<Option<ProcessId>> {
+        held::process(dir)
+    }
+
     fn held_output(&self, dir: &Path, from: u64) -> io::Result<(Vec<u8>, u64)> {
         held::output(dir, from)
     }

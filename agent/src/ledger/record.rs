@@ -46,11 +46,6 @@ pub enum Record {
         /// The report.
         report: Report,
     },
-    /// The shim's SPAWNED, copied.
-    Spawned {
-        /// Which.
-        attempt: AttemptId,
-    },
     /// The controller has everything up to here in its journal.
     Acked {
         /// The sequence.

@@ -86,7 +86,6 @@ impl LedgerState {
                 self.reported(&report);
                 self.unacked.insert(seq, report);
             }
-            Record::Spawned { .. } => {}
             Record::Acked { seq } => self.acked_up_to(seq),
         }
     }

@@ -171,6 +171,7 @@ impl<'a> Session<'a> {
     }
 
     async fn greet(&mut self, identity: &Identity) -> Result<(), SessionEnd> {
+        let now = self.executor.host.now();
         let hello = {
             let ledger = self.executor.ledger();
             let state = ledger.state();
@@ -182,8 +183,8 @@ impl<'a> Session<'a> {
                 highest_epoch: state.epoch,
                 last_seq: state.last_seq,
                 open: state.open().cloned().collect(),
-                utc_offset_seconds: jiff::Zoned::now().offset().seconds(),
-                now: self.executor.host.now(),
+                utc_offset_seconds: jiff::tz::TimeZone::system().to_offset(now).seconds(),
+                now,
             }
         };
         self.send(FromAgent::Hello(hello)).await?;

@@ -51,11 +51,6 @@ super::codes! {
         certain: "Nothing was begun.",
         unknown: "Nothing.",
         remedy: "Wait for it, or read who holds it in the lock file.";
-    INTERRUPTED = 3016, "the step was interrupted and its effect cannot be seen",
-        cause: "The agent ended in the middle of an effect that cannot be looked at afterwards.",
-        certain: "It was begun at most once.",
-        unknown: "How far it got.",
-        remedy: "Look at the node, then `cavalcade resolve STEP --done` or `--not-done`.";
     SPOOL = 3017, "the agent's state folder cannot be used",
         cause: "The folder cannot be read or written, or the disk is full.",
         certain: "Nothing began that is not in the ledger.",

@@ -119,7 +119,8 @@ pub(super) fn unpack(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<
     let artifact = artifact_ref(f, "artifact", cx, r);
     let to = path(f, "to", r);
     let (strip, limit) = (f.or("strip", 0, r), f.or("limit", UNPACK_LIMIT, r));
-    Some(Unpack { artifact: artifact?, to: to?, strip, limit })
+    let owner = f.opt("owner", r).or_else(|| cx.names?.runtime.run_as.clone());
+    Some(Unpack { artifact: artifact?, to: to?, strip, owner, limit })
 }
 
 pub(super) fn copy(f: &mut Fields<'_>, r: &mut Reader) -> Option<CopyFiles> {

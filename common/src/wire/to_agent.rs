@@ -84,7 +84,7 @@ impl Wired for ToAgent {
 }
 
 fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
-    let Offer { attempt, epoch, generation, step, home, secrets, hide, approved, decision } = offer;
+    let Offer { attempt, epoch, generation, step, home, incarnations, secrets, hide, approved, decision } = offer;
     Ok(v1::Offer {
         attempt: Some(attempt_to_wire(attempt)),
         epoch: epoch.0,
@@ -99,11 +99,12 @@ fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
         }),
         decision,
         home,
+        incarnations: incarnations.into_iter().collect(),
     })
 }
 
 fn offer(wire: v1::Offer) -> Result<Offer, WireError> {
-    let v1::Offer { attempt, epoch, generation, step_json, secrets_json, hide, approved, decision, home } = wire;
+    let v1::Offer { attempt, epoch, generation, step_json, secrets_json, hide, approved, decision, home, incarnations } = wire;
     Ok(Offer {
         attempt: required_attempt(attempt, "offer.attempt")?,
         epoch: Epoch(epoch),
@@ -114,6 +115,7 @@ fn offer(wire: v1::Offer) -> Result<Offer, WireError> {
         approved: approved.map(approved_repeat).transpose()?,
         decision,
         home,
+        incarnations: incarnations.into_iter().collect(),
     })
 }
 

@@ -44,7 +44,7 @@ impl Controller {
     /// Asks something that changes nothing.
     pub(super) async fn ask<A: DeserializeOwned>(&self, method: Method, request: &impl Serialize) -> Result<A, Failure> {
         let limit = match method {
-            Method::Facts | Method::Plan | Method::Report => AGENTS,
+            Method::Facts | Method::Report => AGENTS,
             _ => SOON,
         };
         typed(within(limit, self.client.call(method, &value(request)?)).await?)

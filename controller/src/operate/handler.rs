@@ -178,13 +178,9 @@ impl OperatorHandler for Operations {
             | Method::Rejudge
             | Method::StopJob
             | Method::Restore => self.verb_request(who, method, read(request)?).await,
-            Method::Plan
-            | Method::Waive
-            | Method::Watch
-            | Method::Logs
-            | Method::Preview
-            | Method::RunEvents
-            | Method::ArtifactPut => Err(Fault::new(codes::operator::USAGE, format!("{method:?} is not answered this way"))),
+            Method::Watch | Method::Logs | Method::Preview | Method::ArtifactPut => {
+                Err(Fault::new(codes::operator::USAGE, format!("{method:?} is not answered this way")))
+            }
         }
     }
 

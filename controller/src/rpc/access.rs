@@ -31,7 +31,6 @@ const TABLE: &[(&str, Role)] = &[
     ("/cavalcade.v1.Operator/Watch", Role::Operator),
     ("/cavalcade.v1.Operator/Logs", Role::Operator),
     ("/cavalcade.v1.Operator/Apply", Role::Operator),
-    ("/cavalcade.v1.Operator/Plan", Role::Operator),
     ("/cavalcade.v1.Operator/Facts", Role::Operator),
     ("/cavalcade.v1.Operator/Preview", Role::Operator),
     ("/cavalcade.v1.Operator/Pause", Role::Operator),
@@ -44,14 +43,12 @@ const TABLE: &[(&str, Role)] = &[
     ("/cavalcade.v1.Operator/Rejudge", Role::Operator),
     ("/cavalcade.v1.Operator/StopJob", Role::Operator),
     ("/cavalcade.v1.Operator/Restore", Role::Operator),
-    ("/cavalcade.v1.Operator/Waive", Role::Operator),
     ("/cavalcade.v1.Operator/Report", Role::Operator),
     ("/cavalcade.v1.Operator/TokenCreate", Role::Operator),
     ("/cavalcade.v1.Operator/NodeList", Role::Operator),
     ("/cavalcade.v1.Operator/HostRevoke", Role::Operator),
     ("/cavalcade.v1.Operator/ArtifactHas", Role::Operator),
     ("/cavalcade.v1.Operator/ArtifactPut", Role::Operator),
-    ("/cavalcade.v1.Operator/RunEvents", Role::Operator),
 ];
 
 /// Whether this role may call this method.

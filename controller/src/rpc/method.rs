@@ -51,8 +51,6 @@ methods! {
     Logs: Stream,
     /// Starts, resumes or attaches to the run of a plan.
     Apply: Call,
-    /// Makes a plan.
-    Plan: Call,
     /// Facts of nodes.
     Facts: Call,
     /// What a plan would do.
@@ -77,8 +75,6 @@ methods! {
     StopJob: Call,
     /// The way back.
     Restore: Call,
-    /// Waives a check.
-    Waive: Call,
     /// Report of a run.
     Report: Call,
     /// Makes enrolment tokens.
@@ -91,8 +87,6 @@ methods! {
     ArtifactHas: Call,
     /// Puts an artifact into the store.
     ArtifactPut: Upload,
-    /// Events of a run's journal.
-    RunEvents: Stream,
 }
 
 #[cfg(test)]

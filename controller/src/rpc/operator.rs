@@ -330,7 +330,6 @@ operator_api! {
     calls: [
         status Status,
         apply Apply,
-        plan Plan,
         facts Facts,
         pause Pause,
         resume Resume,
@@ -342,7 +341,6 @@ operator_api! {
         rejudge Rejudge,
         stop_job StopJob,
         restore Restore,
-        waive Waive,
         report Report,
         token_create TokenCreate,
         node_list NodeList,
@@ -353,6 +351,5 @@ operator_api! {
         watch WatchStream Watch,
         logs LogsStream Logs,
         preview PreviewStream Preview,
-        run_events RunEventsStream RunEvents,
     ]
 }

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
-use cavalcade_common::message::{Answer, Offer, ToAgent};
+use cavalcade_common::id::{AttemptId, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::message::{Answer, ApprovedRepeat, Offer, ToAgent};
+use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Progress;
 use cavalcade_common::secret::{SecretRef, markers};
 use jiff::Timestamp;
@@ -236,7 +237,12 @@ impl RunLoop {
             while let Some(run) = self.state.runs.get(&id).filter(|r| !r.is_closed()) {
                 let answer = schedule(&self.state, run, &self.world);
                 let mut again = false;
+                // The reserve of the disk is for outcomes of what runs (10, rule 31).
+                let full = self.journal.in_reserve();
                 for decision in answer.decisions.clone() {
+                    if full && matches!(decision, Decision::Offer { .. }) {
+                        continue;
+                    }
                     again |= self.carry_out(decision);
                 }
                 self.schedules.insert(id.clone(), answer);
@@ -316,15 +322,23 @@ impl RunLoop {
         let text = serde_json::to_string(&step.action).unwrap_or_default();
         let secrets: BTreeMap<String, SecretRef> =
             markers(&text).into_iter().filter_map(|n| plan.secrets.get(n).map(|r| (n.to_owned(), r.clone()))).collect();
+        // The key of an effect is the plan's and the incarnations of what it changes (10, rule 1): a restored database is
+        // another one.
+        let incarnations: BTreeMap<String, String> =
+            run.incarnations.iter().filter(|(name, _)| step.action.changes(name)).map(|(n, i)| (n.clone(), i.clone())).collect();
+        let key = |effect: &EffectKey| incarnations.iter().fold(effect.clone(), |k, (n, i)| EffectKey(format!("{k} {n}@{i}")));
+        let step = PlanStep { effect: step.effect.as_ref().map(key), ..step.clone() };
+        let approved = state.approved.as_ref().map(|a| ApprovedRepeat { effect: key(&a.effect), ..a.clone() });
         let offer = Offer {
             attempt: attempt.clone(),
             epoch: self.state.epoch,
             generation: run.generation,
-            step: step.clone(),
+            step,
             home,
+            incarnations: incarnations.clone(),
             secrets,
             hide: plan.hide.clone(),
-            approved: state.approved.clone(),
+            approved,
             decision: state.decision.clone(),
         };
         self.outbox.push((host.clone(), ToAgent::Offer(Box::new(offer))));

@@ -53,8 +53,10 @@ impl PermitQuery {
     /// # Errors
     /// What is not as needed.
     pub(super) fn take(&mut self, node: &NodeId, seen: &Seen, journaled: Option<&String>) -> Result<(), String> {
-        let mut evidence = seen.evidence.clone();
+        let mut evidence = Vec::new();
         if self.ready.contains(node) {
+            // A look tells of the old server too; what was not asked for proves nothing here and refutes nothing.
+            evidence.extend(seen.evidence.iter().filter(|e| e.holds).cloned());
             if !seen.ready {
                 let found = seen
                     .evidence

@@ -286,7 +286,7 @@ impl RunLoop {
             action: Action::Restore(Restore {
                 effect: format!("restore-{number}"),
                 database: of.database.clone(),
-                from: of.to.clone(),
+                from: format!("{}/{run}", of.to.trim_end_matches('/')),
             }),
             needs: vec![Need::Down { nodes: down }],
             effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {run} {database}"))),
@@ -306,32 +306,15 @@ impl RunLoop {
             return None;
         }
         let database = &restore.database.name;
-        let reopened =
-            run.plan.plan.steps().map(|(_, s)| s).filter(|s| changes(&s.action, database)).map(|s| s.key.clone()).collect();
+        let reopened = run
+            .plan
+            .plan
+            .steps()
+            .map(|(_, s)| s)
+            .filter(|s| s.action.changes(database) || s.action.asserts(database))
+            .map(|s| s.key.clone())
+            .collect();
         Some(Event::DatabaseRestored { run: run.id.clone(), database: database.clone(), by: Who::policy(), reopened })
-    }
-}
-
-/// Whether an action changes a database, or asserts what another one changed in it.
-fn changes(action: &Action, database: &str) -> bool {
-    match action {
-        Action::Sql(s) => s.database.name == database,
-        Action::Query(q) => q.database.name == database,
-        Action::Job(j) => j.databases.iter().any(|d| d == database),
-        Action::Toml(_)
-        | Action::Yaml(_)
-        | Action::Text(_)
-        | Action::Artifact(_)
-        | Action::Unpack(_)
-        | Action::Copy(_)
-        | Action::Remove(_)
-        | Action::Server(_)
-        | Action::Command(_)
-        | Action::Backup(_)
-        | Action::Restore(_)
-        | Action::Http(_)
-        | Action::Tcp(_)
-        | Action::Log(_) => false,
     }
 }
 

@@ -112,6 +112,8 @@ pub struct RunState {
     pub steps: BTreeMap<StepKey, StepState>,
     /// Approvals by stage number.
     pub approvals: BTreeMap<u32, ApprovalGiven>,
+    /// Incarnations of its databases, as backups and restores showed them.
+    pub incarnations: BTreeMap<String, String>,
     /// What persons decided, in order.
     pub decisions: Vec<DecisionTaken>,
     /// What was let pass when it was opened.

@@ -8,7 +8,7 @@ use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::HashedPlan;
-use cavalcade_common::report::{Ending, Outcome, Report};
+use cavalcade_common::report::{Ending, INCARNATION_OF, Outcome, Report};
 use jiff::Timestamp;
 
 use super::step::{Phase, StepState};
@@ -163,6 +163,7 @@ impl State {
             extra: BTreeMap::new(),
             steps,
             approvals: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
             decisions: Vec::new(),
             waived: waived.clone(),
             superseded: Vec::new(),
@@ -289,7 +290,11 @@ impl RunState {
             }
             Report::Began { .. } => step.enter(Phase::Running, moment),
             Report::WorkEnded { .. } => step.work_ended = true,
-            Report::Ended { outcome, .. } => step.ended(moment, outcome),
+            Report::Ended { outcome, .. } => {
+                step.ended(moment, outcome);
+                let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
+                self.incarnations.extend(shown.map(|(name, found)| (name.to_owned(), found.clone())));
+            }
             Report::Abandoned { why, .. } => {
                 step.enter(Phase::Pending, moment);
                 step.given_back = Some(why.clone());

@@ -1,6 +1,11 @@
 //! The tests of the whole, in one binary.
-#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
+mod agent;
+mod bad_input;
+mod canary;
+mod fleet;
+mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;
+mod tidy;

@@ -33,10 +33,10 @@ struct Scene {
 
 async fn scene(settings: &Value) -> Scene {
     let folder = tempfile::tempdir().unwrap();
-    let database = MariaDb::start(folder.path()).await.unwrap();
-    database.create("am_db", packs::AM_DB_SQL).await.unwrap();
-    database.create("shared_db", packs::SHARED_DB_SQL).await.unwrap();
-    database.run("am_db", packs::AM_UPGRADE_SQL).await.unwrap();
+    let database = MariaDb::start(folder.path()).unwrap();
+    database.create("am_db", packs::AM_DB_SQL).unwrap();
+    database.create("shared_db", packs::SHARED_DB_SQL).unwrap();
+    database.run("am_db", packs::AM_UPGRADE_SQL).unwrap();
     let stage = Stage::new(Path::new(env!("CARGO_BIN_EXE_standin-java")), settings).unwrap();
     let (identity, offset) = stage.home("is-1", packs::IS_PACK).unwrap();
     let mut toml = database.account("am_db").settings("identity_db");
@@ -176,7 +176,7 @@ async fn the_whole_upgrade_ends_in_a_call_through_the_gateway() {
     assert!(body.contains("\"count\":0"), "{body}");
     fleet::stop(&manager).unwrap();
     assert!(manager.join("solr").exists());
-    scene.database.run("shared_db", packs::REG_INDEX_SQL).await.unwrap();
+    scene.database.run("shared_db", packs::REG_INDEX_SQL).unwrap();
     edit_toml(&manager, [("indexing.re_indexing".to_owned(), value(1))]).unwrap();
     fleet::start(&manager, &scene.stage.jdk(), &[]).unwrap();
     wait_until(PATIENCE, "the index", || manager.join("solr/data/index/segments_1").exists()).unwrap();
@@ -354,9 +354,9 @@ async fn a_new_server_on_an_old_schema_logs_what_it_misses() {
 #[tokio::test]
 async fn an_old_fleet_serves_calls_before_anything_is_upgraded() {
     let folder = tempfile::tempdir().unwrap();
-    let database = MariaDb::start(folder.path()).await.unwrap();
-    database.create("am_db", packs::AM_DB_SQL).await.unwrap();
-    database.create("shared_db", packs::SHARED_DB_SQL).await.unwrap();
+    let database = MariaDb::start(folder.path()).unwrap();
+    database.create("am_db", packs::AM_DB_SQL).unwrap();
+    database.create("shared_db", packs::SHARED_DB_SQL).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_standin-java"));
     let stage = Stage::new(program, &json!({"start": 0.3, "pid_file_after": 0.1})).unwrap();
     let (identity, gateway) = (stage.offset().unwrap(), stage.offset().unwrap());

@@ -1,5 +1,7 @@
 //! The database actions against a real MariaDB and a real PostgreSQL. A missing server is a failure, not a skip.
 
+#![expect(clippy::expect_used, reason = "in a test and its helpers an error is the test's failure")]
+
 mod backup;
 mod crash;
 mod facts;

@@ -51,6 +51,25 @@ async fn a_failed_statement_is_where_the_script_goes_on() {
     }
 }
 
+/// The published PostgreSQL script from 3.1.0 to 3.2.0 holds a statement that always fails: a person can leave it out.
+#[tokio::test]
+async fn a_person_can_leave_out_what_the_server_refuses() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let sql = "CREATE TABLE a (x INTEGER);\nDROP TABLE missing;\nINSERT INTO a VALUES (2);";
+        let digest = Digest::of(sql.as_bytes());
+        let failed = run_script(&db.run(sql, &digest, "1"), &silent).await.expect_err("fails");
+        assert!(matches!(failed, DbError::Failed { statement: 2, .. }), "{failed:?}");
+        let mut run = db.run(sql, &digest, "2");
+        run.approved = Some(Approval { statement: 3, decision: Decision::Done });
+        let e = run_script(&run, &silent).await.expect_err("not the open one");
+        assert!(matches!(e, DbError::Refused(Refusal::StaleDecision { decided: 3, open: Some(2) })), "{e:?}");
+        run.approved = Some(Approval { statement: 2, decision: Decision::Done });
+        assert_eq!(run_script(&run, &silent).await.expect("goes on").executed, 1);
+        assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1");
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_fit_is_refused_before_anything_begins() {
     for engine in ENGINES {

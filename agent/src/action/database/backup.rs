@@ -6,12 +6,18 @@ use async_trait::async_trait;
 use cavalcade_common::action::Backup;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
-use super::{failure, revealed};
+use super::{failure, incarnation_evidence, revealed};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::backup::{BackupManifest, backup, read_manifest};
 
-fn evidence(manifest: &BackupManifest) -> Vec<Evidence> {
+/// A folder for each run: last month's rehearsal must never count as tonight's backup.
+fn folder(to: &str, cx: &Context) -> String {
+    format!("{}/{}", to.trim_end_matches('/'), cx.attempt.run)
+}
+
+fn evidence(name: &str, manifest: &BackupManifest) -> Vec<Evidence> {
     vec![
+        incarnation_evidence(name, &manifest.incarnation),
         Evidence::holds("dump", format!("{} bytes, sha256 {}", manifest.dump_size, manifest.dump_sha256)),
         Evidence::holds(
             "restored once into the scratch database and equal in tables, counts and checksums",
@@ -23,12 +29,7 @@ fn evidence(manifest: &BackupManifest) -> Vec<Evidence> {
 #[async_trait]
 impl Act for Backup {
     async fn inspect(&self, _cx: &Context) -> Result<Preview, Failure> {
-        let says = match read_manifest(Path::new(&self.to)).await {
-            Ok(m) => {
-                return Ok(Preview { verdict: Verdict::Same, says: format!("done already: {}", m.proved), diffs: Vec::new() });
-            }
-            Err(_) => format!("dumps {} to {} and restores it once into the scratch database", self.database.name, self.to),
-        };
+        let says = format!("dumps {} to {} and restores it once into the scratch database", self.database.name, self.to);
         Ok(Preview { verdict: Verdict::Change, says, diffs: Vec::new() })
     }
 
@@ -39,13 +40,13 @@ impl Act for Backup {
         }
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
-        let resolved = Backup { database, to: self.to.clone() };
+        let resolved = Backup { database, to: folder(&self.to, cx) };
         let manifest = backup(&resolved).await.map_err(|e| failure(&e, true))?;
-        Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&manifest) })
+        Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&self.database.name, &manifest) })
     }
 
-    async fn verify(&self, _cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let manifest = read_manifest(Path::new(&self.to)).await.map_err(|e| failure(&e, true))?;
+    async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
+        let manifest = read_manifest(Path::new(&folder(&self.to, cx))).await.map_err(|e| failure(&e, true))?;
         Ok(vec![Evidence::holds("manifest of the backup", format!("{}, proved {}", manifest.dump, manifest.proved))])
     }
 }

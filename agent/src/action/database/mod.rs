@@ -8,7 +8,7 @@ pub mod sql;
 use cavalcade_common::action::DbTarget;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::report::Evidence;
+use cavalcade_common::report::{Evidence, INCARNATION_OF};
 
 use super::{Context, Failure};
 use crate::database::DbError;
@@ -17,6 +17,11 @@ use crate::database::DbError;
 fn revealed(cx: &Context, target: &DbTarget) -> Result<DbTarget, Failure> {
     let password = cx.secrets.reveal(&target.password).map_err(|e| Fault::new(codes::agent::SECRET_MISSING, e.to_string()))?;
     Ok(DbTarget { password: password.expose().to_owned(), ..target.clone() })
+}
+
+/// Which incarnation of a database this is: the controller keeps it, and puts it into the keys of later effects.
+fn incarnation_evidence(name: &str, incarnation: &str) -> Evidence {
+    Evidence::holds(format!("{INCARNATION_OF}{name}"), incarnation)
 }
 
 /// How a database error ends the attempt.

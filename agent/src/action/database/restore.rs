@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
-use super::{failure, revealed};
+use super::{failure, incarnation_evidence, revealed};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::restore::restore;
 
@@ -28,7 +28,7 @@ impl Act for Restore {
         let tables = outcome.manifest.contents.tables.len();
         let evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),
-            Evidence::holds("new incarnation of the database", outcome.incarnation),
+            incarnation_evidence(&self.database.name, &outcome.incarnation),
         ];
         Ok(Applied { changed: true, diffs: Vec::new(), evidence })
     }

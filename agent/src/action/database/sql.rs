@@ -23,6 +23,7 @@ struct Prepared {
     text: String,
     effect: String,
     attempt: String,
+    incarnation: Option<String>,
 }
 
 impl Prepared {
@@ -34,7 +35,7 @@ impl Prepared {
             epoch: cx.epoch.0,
             script_sha256: &step.script.sha256,
             script: &self.text,
-            incarnation: None,
+            incarnation: self.incarnation.as_deref(),
             approved,
         }
     }
@@ -46,7 +47,13 @@ async fn prepare(step: &SqlScript, cx: &Context) -> Result<Prepared, Failure> {
     let unreadable = |e: &dyn std::fmt::Display| Fault::new(codes::artifact::CACHE_ACCESS, format!("{}: {e}", path.display()));
     let bytes = cx.host.read(&path).map_err(|e| unreadable(&e))?.ok_or_else(|| unreadable(&"it is gone"))?;
     let text = String::from_utf8(bytes).map_err(|e| unreadable(&e))?;
-    Ok(Prepared { target, text, effect: step.effect.clone(), attempt: cx.attempt.to_string() })
+    Ok(Prepared {
+        target,
+        text,
+        effect: step.effect.clone(),
+        attempt: cx.attempt.to_string(),
+        incarnation: cx.incarnations.get(&step.database.name).cloned(),
+    })
 }
 
 /// The statement that a person's word is about: the one that is open.

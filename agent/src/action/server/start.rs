@@ -43,7 +43,7 @@ pub(super) async fn start(spec: &Server, cx: &Context) -> Result<Applied, Failur
     if spec.service.is_none() {
         launch::java_home(&spec.runtime)?;
     }
-    let mut looker_without_launch = Looker::new(spec, cx, None)?;
+    let mut looker = Looker::new(spec, cx, None)?;
     let running = processes(spec, cx)?;
     if !running.is_empty() {
         if let Some(fault) = running.iter().find_map(|p| stranger(spec, p)) {
@@ -52,7 +52,7 @@ pub(super) async fn start(spec: &Server, cx: &Context) -> Result<Applied, Failur
         if running.len() > 1 {
             return Err(Fault::new(codes::SEVERAL_PROCESSES, names(&running)).into());
         }
-        let evidence = until_ready(spec, cx, &mut looker_without_launch, None).await?;
+        let evidence = until_ready(spec, cx, &mut looker, None).await.map_err(unchanged)?;
         return Ok(Applied { changed: false, diffs: Vec::new(), evidence });
     }
     if let Some(fault) = port_taken(spec, cx).await {
@@ -69,7 +69,8 @@ pub(super) async fn start(spec: &Server, cx: &Context) -> Result<Applied, Failur
 
 /// What an earlier process of the agent began.
 async fn resume(spec: &Server, cx: &Context) -> Result<Applied, Failure> {
-    let state = cx.host.held(&cx.attempt_dir, true).map_err(|e| not_seen("the attempt's folder cannot be read", &e))?;
+    let state = cx.host.held(&cx.attempt_dir, true);
+    let state = state.map_err(|e| failed(not_seen("the attempt's folder cannot be read", &e), Vec::new()))?;
     let watch = match &state {
         Some(HeldState::NeverBegan) if processes(spec, cx)?.is_empty() => {
             return Err(Failure::NotBegun { why: "the agent ended before the server was launched".to_owned() });
@@ -96,10 +97,15 @@ fn vanished() -> Fault {
 /// Waits for readiness alone.
 pub(super) async fn wait(spec: &Server, cx: &Context) -> Result<Vec<Evidence>, Failure> {
     let mut looker = Looker::new(spec, cx, None)?;
-    until_ready(spec, cx, &mut looker, None).await.map_err(|failure| match failure {
+    until_ready(spec, cx, &mut looker, None).await.map_err(unchanged)
+}
+
+/// The same failure of a look that changed nothing.
+fn unchanged(failure: Failure) -> Failure {
+    match failure {
         Failure::Failed { fault, evidence, .. } => Failure::Failed { fault, changed: false, evidence },
         other @ (Failure::Indeterminate { .. } | Failure::NotBegun { .. }) => other,
-    })
+    }
 }
 
 /// Looks once more, a moment at most.

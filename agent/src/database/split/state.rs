@@ -82,7 +82,7 @@ impl SessionState {
         span.last = statement;
     }
 
-    fn until_the_end(&mut self, statement: u32) {
+    fn lasts_from(&mut self, statement: u32) {
         self.from.get_or_insert(statement);
     }
 
@@ -115,16 +115,16 @@ impl SessionState {
         self.prepared(statement, words);
         self.generated_key(statement, words, &["LAST_INSERT_ID", "FOUND_ROWS"], &["INSERT", "REPLACE", "LOAD", "CALL", "SELECT"]);
         if first_is(words, &["SET"]) && sets_session(words) {
-            self.until_the_end(statement);
+            self.lasts_from(statement);
         }
         if first_is(words, &["CREATE"]) && words.iter().take(4).any(|w| w.is("TEMPORARY")) {
-            self.until_the_end(statement);
+            self.lasts_from(statement);
         }
         if first_is(words, &["LOCK", "UNLOCK"]) && second_is(words, &["TABLE", "TABLES"]) {
             self.touch("locked tables".to_owned(), statement);
         }
         if words.iter().any(|w| w.is("GET_LOCK")) || first_is(words, &["HANDLER"]) {
-            self.until_the_end(statement);
+            self.lasts_from(statement);
         }
     }
 
@@ -135,7 +135,7 @@ impl SessionState {
         let temporary = words.iter().take(8).any(|w| w.is_any(&["TEMP", "TEMPORARY"]))
             && (first_is(words, &["CREATE"]) || words.iter().any(|w| w.is("INTO")));
         if sets || temporary || first_is(words, &["LISTEN", "LOAD"]) || words.iter().any(|w| w.is("SET_CONFIG")) {
-            self.until_the_end(statement);
+            self.lasts_from(statement);
         }
         if first_is(words, &["DECLARE", "FETCH", "CLOSE"]) {
             self.touch("cursors".to_owned(), statement);

@@ -1,0 +1,349 @@
+//! What the fleet is: six servers (or fewer) on hosts of 127.0.0.0/8, the old homes that are laid out for them, and the fleet
+//! file that an operator would write.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::standin::{
+    fleet::{Account, OldFleet, OldNode, Role},
+    offsets::OffsetLease,
+};
+
+/// Artifacts of the recipe: the names that the files are published under, `*` for what changes with each release.
+const ARTIFACTS: [(&str, &[&str]); 8] = [
+    ("is_pack", &["wso2is-5.11.0*.zip"]),
+    ("am_pack", &["wso2am-4.0.0*.zip"]),
+    ("is_connector", &["wso2is-km-connector-*.zip", "wso2is-extensions-*.zip"]),
+    ("is_migration", &["wso2is-migration-*.zip"]),
+    ("am_migration_client", &["org.wso2.carbon.apimgt.migrate.client-*.jar"]),
+    ("am_migration_resources", &["migration-resources.zip"]),
+    ("am_script", &["am-3.1.0-to-4.0.0-mysql.sql"]),
+    ("jdbc_driver", &["mysql-connector-j*.jar"]),
+];
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The node, which is its host too.
+    pub name: String,
+    /// What runs on it.
+    pub role: Role,
+    /// The profile before and after; `default` for an Identity Server too.
+    pub profile: String,
+    /// The host's address.
+    pub address: String,
+    /// The port offset, before and after.
+    pub offset: u16,
+}
+
+impl Placed {
+    /// The port of a server behind its offset.
+    #[must_use]
+    pub fn port(&self, base: u16) -> u16 {
+        base + self.offset
+    }
+}
+
+/// The database server of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabasePlace {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// The folder with the vendor's clients.
+    pub client_bin: PathBuf,
+}
+
+/// The fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The folder that holds everything.
+    pub folder: PathBuf,
+    /// Packs and artifacts.
+    pub packs: PathBuf,
+    /// JAVA_HOME of the servers.
+    pub java_home: PathBuf,
+    /// The nodes, in the order in which the old servers start.
+    pub nodes: Vec<Placed>,
+    /// The database server.
+    pub database: DatabasePlace,
+    /// Options of the recipe.
+    pub options: BTreeMap<String, Value>,
+}
+
+/// The six hosts of the demo: name, role, profile.
+pub const SIX: [(&str, Role, &str); 6] = [
+    ("is-1", Role::Is, "default"),
+    ("is-2", Role::Is, "default"),
+    ("am-1", Role::Am, "default"),
+    ("tm-1", Role::Am, "traffic-manager"),
+    ("gw-1", Role::Am, "gateway-worker"),
+    ("gw-2", Role::Am, "gateway-worker"),
+];
+
+/// Places nodes on addresses of their own with free ports. The offsets stay this caller's as long as the leases live.
+///
+/// # Errors
+///
+/// When no ports are free.
+pub fn place(nodes: &[(&str, Role, &str)]) -> anyhow::Result<(Vec<Placed>, Vec<OffsetLease>)> {
+    let (mut placed, mut leases) = (Vec::new(), Vec::new());
+    for (index, (name, role, profile)) in nodes.iter().enumerate() {
+        let lease = OffsetLease::take()?;
+        placed.push(Placed {
+            name: (*name).to_owned(),
+            role: *role,
+            profile: (*profile).to_owned(),
+            address: format!("127.0.10.{}", 11 + index),
+            offset: lease.offset(),
+        });
+        leases.push(lease);
+    }
+    Ok((placed, leases))
+}
+
+impl Layout {
+    /// The folder of the hosts' homes: `hosts/is-1/wso2is-5.11.0` ...
+    #[must_use]
+    pub fn hosts(&self) -> PathBuf {
+        self.folder.join("hosts")
+    }
+
+    /// One node.
+    ///
+    /// # Errors
+    ///
+    /// When the fleet has none of this name.
+    pub fn node(&self, name: &str) -> anyhow::Result<&Placed> {
+        self.nodes.iter().find(|node| node.name == name).with_context(|| format!("no node {name}"))
+    }
+
+    /// The old home of a node.
+    #[must_use]
+    pub fn old_home(&self, node: &Placed) -> PathBuf {
+        let name = if node.role == Role::Is { "wso2is-km-5.10.0" } else { "wso2am-3.1.0" };
+        self.hosts().join(&node.name).join(name)
+    }
+
+    /// The new home of a node.
+    #[must_use]
+    pub fn new_home(&self, node: &Placed) -> PathBuf {
+        let name = if node.role == Role::Is { "wso2is-5.11.0" } else { "wso2am-4.0.0" };
+        self.hosts().join(&node.name).join(name)
+    }
+
+    /// The folder for backups of databases.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.folder.join("backups")
+    }
+
+    /// The fleet file.
+    #[must_use]
+    pub fn fleet_file(&self) -> PathBuf {
+        self.folder.join("fleet.yaml")
+    }
+
+    /// How servers reach a database.
+    #[must_use]
+    pub fn account(&self, database: &str) -> Account {
+        Account {
+            url: format!("jdbc:mysql://127.0.0.1:{}/{database}?autoReconnect=true&amp;useSSL=false", self.database.port),
+            username: "wso2carbon".to_owned(),
+            password: SERVER_PASSWORD.to_owned(),
+        }
+    }
+
+    /// The old fleet, as it is laid out and started.
+    ///
+    /// # Errors
+    ///
+    /// When the fleet has no Identity Server.
+    pub fn old_fleet(&self) -> anyhow::Result<OldFleet> {
+        let first = self.nodes.iter().find(|node| node.role == Role::Is).context("a fleet has an Identity Server")?;
+        let key_manager = format!("https://{}:{}/services/", first.address, first.port(9443));
+        let databases: BTreeMap<String, Account> =
+            [("apim_db", "am_db"), ("shared_db", "shared_db")].map(|(key, name)| (key.to_owned(), self.account(name))).into();
+        let node = |node: &Placed| OldNode {
+            name: node.name.clone(),
+            role: node.role,
+            profile: node.profile.clone(),
+            offset: node.offset,
+            hostname: node.address.clone(),
+            user_store: "database".to_owned(),
+            key_manager: (node.role == Role::Am).then(|| key_manager.clone()),
+            databases: databases.clone(),
+            start: true,
+        };
+        Ok(OldFleet {
+            packs: self.packs.clone(),
+            jdk: self.java_home.clone(),
+            into: self.hosts(),
+            nodes: self.nodes.iter().map(node).collect(),
+        })
+    }
+
+    /// Writes the fleet file and the secrets that it refers to.
+    ///
+    /// # Errors
+    ///
+    /// When an artifact is missing or a file cannot be written.
+    pub fn write(&self) -> anyhow::Result<()> {
+        let secrets = self.folder.join("secrets");
+        fs::create_dir_all(&secrets)?;
+        for (name, value) in [("ddl", DDL_PASSWORD), ("server", SERVER_PASSWORD)] {
+            fs::write(secrets.join(name), value)?;
+        }
+        fs::create_dir_all(self.backups())?;
+        let file = self.fleet_file();
+        fs::write(&file, self.fleet_text()?).with_context(|| format!("{} cannot be written", file.display()))
+    }
+
+    /// The fleet file's text.
+    ///
+    /// # Errors
+    ///
+    /// When an artifact is missing.
+    pub fn fleet_text(&self) -> anyhow::Result<String> {
+        let mut artifacts = serde_json::Map::new();
+        for (name, patterns) in ARTIFACTS {
+            artifacts.insert(name.to_owned(), json!({ "file": artifact(&self.packs, patterns)? }));
+        }
+        let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
+        let from = &self.nodes.first().context("a fleet has nodes")?.name;
+        let database = |name: &str| {
+            json!({
+                "engine": "mariadb",
+                "host": "127.0.0.1",
+                "port": self.database.port,
+                "name": name,
+                "from": from,
+                "scratch": format!("{name}_proof"),
+                "client_bin": self.database.client_bin,
+                "admin": { "user": "wso2_ddl", "password": "ddl" },
+                "server": { "user": "wso2carbon", "password": "server" },
+            })
+        };
+        let nodes: serde_json::Map<String, Value> =
+            self.nodes.iter().map(|node| (node.name.clone(), self.fleet_node(node))).collect();
+        let fleet = json!({
+            "schema": "cavalcade.fleet/1",
+            "fleet": "demo",
+            "recipe": "wso2-is-km-5.10.0-to-5.11.0",
+            "artifacts": artifacts,
+            "secrets": { "ddl": secret("ddl"), "server": secret("server") },
+            "databases": { "am_db": database("am_db"), "shared_db": database("shared_db") },
+            "defaults": { "java_home": self.java_home, "backup_to": self.backups() },
+            "nodes": nodes,
+            "options": self.options,
+        });
+        Ok(serde_yaml::to_string(&fleet)?)
+    }
+
+    fn fleet_node(&self, node: &Placed) -> Value {
+        let (role, profile) = match node.role {
+            Role::Is => ("identity-server", None),
+            Role::Am => ("api-manager", Some(&node.profile)),
+        };
+        let side = |home: PathBuf| match profile {
+            Some(profile) => json!({ "home": home, "profile": profile }),
+            None => json!({ "home": home }),
+        };
+        json!({
+            "role": role,
+            "address": node.address,
+            "old_offset": node.offset,
+            "old": side(self.old_home(node)),
+            "new": side(self.new_home(node)),
+        })
+    }
+}
+
+/// The password of the account for DDL. It guards nothing: the database server listens on 127.0.0.1 and goes with its folder.
+pub const DDL_PASSWORD: &str = "demo-ddl";
+/// The password of the servers' account.
+pub const SERVER_PASSWORD: &str = "demo-server";
+
+/// The one file of a folder that one of the patterns fits; `*` stands for any characters, once.
+fn artifact(packs: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(packs).with_context(|| format!("{} cannot be read", packs.display()))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if patterns.iter().any(|pattern| fits(pattern, &name)) {
+            found.push(entry.path());
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!("{} holds no {}", packs.display(), patterns.join(" and no ")),
+        several => bail!("{} holds {} files that could be {}: leave one", packs.display(), several.len(), patterns.join(" or ")),
+    }
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
+    }
+}
+
+/// The accounts that the fleet file names, and the databases, for the vendor's client.
+#[must_use]
+pub fn accounts_sql() -> String {
+    let mut sql = String::new();
+    for database in ["am_db", "am_db_proof", "shared_db", "shared_db_proof"] {
+        sql.push_str(&format!("CREATE DATABASE {database} CHARACTER SET latin1;\n"));
+    }
+    for host in ["%", "localhost", "127.0.0.1"] {
+        for (user, password, rights) in [("wso2_ddl", DDL_PASSWORD, "ALL ON *.*"), ("wso2carbon", SERVER_PASSWORD, "")] {
+            sql.push_str(&format!("CREATE USER {user}@'{host}' IDENTIFIED BY '{password}';\n"));
+            if !rights.is_empty() {
+                sql.push_str(&format!("GRANT {rights} TO {user}@'{host}' WITH GRANT OPTION;\n"));
+            }
+        }
+        for database in ["am_db", "shared_db"] {
+            sql.push_str(&format!("GRANT ALL ON {database}.* TO wso2carbon@'{host}';\n"));
+        }
+    }
+    sql
+}
+
+/// Whether every artifact is there; names the first that is not.
+///
+/// # Errors
+///
+/// When one is missing or there are several.
+pub fn check_packs(packs: &Path) -> anyhow::Result<()> {
+    for (_, patterns) in ARTIFACTS {
+        artifact(packs, patterns)?;
+    }
+    for old in [crate::standin::packs::OLD_IS_PACK, crate::standin::packs::OLD_AM_PACK] {
+        ensure!(packs.join(old).is_file(), "{} holds no {old}", packs.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        assert!(fits("wso2is-migration-*.zip", "wso2is-migration-1.0.147.zip"));
+        assert!(!fits("wso2is-5.11.0*.zip", "wso2is-5.11.zip"));
+        assert!(fits("migration-resources.zip", "migration-resources.zip"));
+    }
+
+    #[test]
+    fn a_folder_without_packs_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = check_packs(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("wso2is-5.11.0"), "{error}");
+    }
+}
