@@ -3,3 +3,4 @@
 mod simulation;
 mod standin;
 mod standin_migration;
+mod step_run;
