@@ -62,8 +62,7 @@ pub(super) async fn run(
     others_open(executor.ledger().state(), &run, &input);
     executor.adopt();
     let old_home = input.side("old").map(str::to_owned);
-    let answerer =
-        Answerer { executor: executor.clone(), run: run.clone(), steps: input.list.steps.clone(), old_home };
+    let answerer = Answerer { executor: executor.clone(), run: run.clone(), steps: input.list.steps.clone(), old_home };
     let answers = tokio::spawn(answerer.serve());
     let mut runner = Runner::new(options, input, executor.clone(), console, run);
     let ended = tokio::select! {

@@ -20,12 +20,7 @@ use crate::preview::Previewer;
 ///
 /// # Errors
 /// A secret without a value.
-pub(super) async fn run(
-    options: &Options,
-    input: &Input,
-    refused: Option<Faults>,
-    host: Arc<dyn Host>,
-) -> Result<Exit, Stopped> {
+pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults>, host: Arc<dyn Host>) -> Result<Exit, Stopped> {
     let named = input.list.steps.iter().flat_map(|step| input.secrets_of(step)).collect();
     let secrets = HostSecrets.resolve(&named).await.map_err(|fault| Stopped::new(Exit::Failed, fault))?;
     // Only read, and only where something is: an attempt's folder of a preview is never made.

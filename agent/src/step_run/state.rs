@@ -33,7 +33,10 @@ pub(super) fn choose(options: &Options, input: &Input) -> Result<Chosen, Stopped
     if options.take_over {
         let dir = absolute(options.state.as_ref().unwrap_or(&options.agent_state))?;
         if !dir.join(LEDGER).exists() {
-            return Err(Stopped::refused(Fault::new(codes::NO_LEDGER_HERE, format!("{} holds no agent's ledger", dir.display()))));
+            return Err(Stopped::refused(Fault::new(
+                codes::NO_LEDGER_HERE,
+                format!("{} holds no agent's ledger", dir.display()),
+            )));
         }
         same_host(&dir, input)?;
         return Ok(Chosen { dir, taken_over: true });
@@ -102,7 +105,8 @@ fn agent_has_it(agent: &Path, input: &Input) -> Result<(), Stopped> {
         return Ok(());
     }
     if let Some(step) = input.list.steps.iter().find(|s| s.effect.is_some()) {
-        let text = format!("`{}` must happen at most once on this host, and its agent has a ledger in {}", step.name, agent.display());
+        let text =
+            format!("`{}` must happen at most once on this host, and its agent has a ledger in {}", step.name, agent.display());
         return Err(needed(text));
     }
     let state = Ledger::peek(&bytes).map_err(|e| Stopped::refused(e.fault()))?;

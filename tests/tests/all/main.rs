@@ -8,5 +8,5 @@ mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;
-mod tidy;
 mod step_run;
+mod tidy;
