@@ -96,6 +96,8 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         generation: Generation(0),
         step,
         home: Some(home.display().to_string()),
+        incarnations: std::collections::BTreeMap::new(),
+        incarnations: BTreeMap::new(),
         secrets: BTreeMap::new(),
         hide: Vec::new(),
         approved: None,

@@ -1,13 +1,14 @@
 //! Writes the stand-ins' packs, artifacts and JDK, and lays out an old fleet. See `cavalcade_tests::standin`.
 
-use std::{env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use anyhow::Context as _;
 use cavalcade_tests::standin::{
     fleet::{self, OldFleet},
     packs,
 };
-use clap::{Parser, Subcommand};
+use cavalcade_tests::upgrade::layout::{self, DatabasePlace, Layout};
+use clap::{Args, Parser, Subcommand};
 
 /// Stand-ins for WSO2 packs: small, with the real names and layout.
 #[derive(Debug, Parser)]
@@ -40,6 +41,8 @@ enum What {
         /// The same file.
         file: PathBuf,
     },
+    /// Write what the demo upgrades: the fleet file, its secrets, the old fleet (old-fleet.json) and the databases' accounts.
+    DemoFleet(DemoFleet),
     /// Start one home through its script, and wait until it is started.
     Start {
         /// The home.
@@ -58,10 +61,50 @@ enum What {
     },
 }
 
+#[derive(Debug, Args)]
+struct DemoFleet {
+    /// The folder to write into.
+    folder: PathBuf,
+    /// The packs.
+    #[arg(long)]
+    packs: PathBuf,
+    /// JAVA_HOME of the servers.
+    #[arg(long)]
+    java_home: PathBuf,
+    /// The database server's port on 127.0.0.1.
+    #[arg(long)]
+    database_port: u16,
+    /// The folder with the database's clients.
+    #[arg(long)]
+    client_bin: PathBuf,
+}
+
+fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
+    layout::check_packs(&demo.packs)?;
+    // Free now, and held until everything is written; then the servers take them.
+    let (nodes, _leases) = layout::place(&layout::SIX)?;
+    let layout = Layout {
+        folder: demo.folder,
+        packs: demo.packs,
+        java_home: demo.java_home,
+        nodes,
+        database: DatabasePlace { port: demo.database_port, client_bin: demo.client_bin },
+        options: BTreeMap::new(),
+    };
+    layout.write()?;
+    fs::write(layout.folder.join("old-fleet.json"), serde_json::to_vec_pretty(&layout.old_fleet()?)?)?;
+    fs::write(layout.folder.join("accounts.sql"), layout::accounts_sql())?;
+    for node in &layout.nodes {
+        println!("{} {} {} {}", node.name, node.address, node.offset, node.port(9443));
+    }
+    Ok(())
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(What::OldFleet { file }) => read(&file)?.lay_out(),
+        Some(What::OldFleet { file }) => read(&file)?.lay_out(|node| println!("{} {}", node.name, node.profile)),
+        Some(What::DemoFleet(demo)) => demo_fleet(demo),
         Some(What::StopOldFleet { file }) => read(&file)?.stop(),
         Some(What::Start { home, jdk, options }) => {
             let options: Vec<&str> = options.iter().map(String::as_str).collect();

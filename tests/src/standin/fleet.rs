@@ -27,6 +27,9 @@ pub struct OldFleet {
     pub into: PathBuf,
     /// The nodes, in the order in which they are started.
     pub nodes: Vec<OldNode>,
+    /// How long one server may take to start.
+    #[serde(default = "a_minute")]
+    pub start_within_seconds: u64,
 }
 
 /// One server of the old fleet.
@@ -80,6 +83,10 @@ pub enum Role {
     Is,
     /// API Manager 3.1.0.
     Am,
+}
+
+fn a_minute() -> u64 {
+    60
 }
 
 fn default_profile() -> String {
@@ -147,25 +154,27 @@ impl Account {
 }
 
 impl OldFleet {
-    /// Makes every node's home and starts the nodes that are to be started, one after the other.
+    /// Makes every node's home and starts the nodes that are to be started, one after the other; `started` is told of each.
     ///
     /// # Errors
     ///
-    /// When a home is there already, a file cannot be written, or a server does not start within 60 s.
-    pub fn lay_out(&self) -> anyhow::Result<()> {
+    /// When a home is there already, a file cannot be written, or a server does not start in time.
+    pub fn lay_out(&self, started: impl Fn(&OldNode)) -> anyhow::Result<()> {
+        let driver = packs::find(&self.packs, packs::DRIVERS)?;
+        let driver_name = driver.file_name().context("the driver has no name")?;
         for node in &self.nodes {
             let home = node.home(&self.into);
             ensure!(!home.exists(), "{} is there already", home.display());
             packs::unpack(&self.packs.join(node.pack()), &self.into.join(&node.name))?;
             node.configure(&home)?;
-            let driver = home.join("repository/components/lib").join(packs::DRIVER);
-            fs::copy(self.packs.join(packs::DRIVER), &driver)
-                .with_context(|| format!("{} cannot be written", driver.display()))?;
+            let to = home.join("repository/components/lib").join(driver_name);
+            fs::copy(&driver, &to).with_context(|| format!("{} cannot be written", to.display()))?;
         }
         for node in self.nodes.iter().filter(|node| node.start) {
             let profile = format!("-Dprofile={}", node.profile);
             let options: &[&str] = if node.profile == "default" { &[] } else { &[&profile] };
-            start(&node.home(&self.into), &self.jdk, options)?;
+            start_within(&node.home(&self.into), &self.jdk, options, Duration::from_secs(self.start_within_seconds))?;
+            started(node);
         }
         Ok(())
     }
@@ -239,12 +248,16 @@ pub fn run_script<S: AsRef<OsStr>>(script: &Path, jdk: &Path, arguments: &[S]) -
 ///
 /// When it did not within 60 s.
 pub fn start(home: &Path, jdk: &Path, options: &[&str]) -> anyhow::Result<()> {
+    start_within(home, jdk, options, Duration::from_secs(a_minute()))
+}
+
+fn start_within(home: &Path, jdk: &Path, options: &[&str], time: Duration) -> anyhow::Result<()> {
     let log = home.join("repository/logs/wso2carbon.log");
     let before = fs::metadata(&log).map_or(0, |log| log.len());
     let mut arguments = vec!["start"];
     arguments.extend(options);
     run_script(&script(home), jdk, &arguments)?;
-    wait_until(Duration::from_secs(60), &format!("{} started", home.display()), || {
+    wait_until(time, &format!("{} started", home.display()), || {
         let text = fs::read(&log).unwrap_or_default();
         let new = text.get(usize::try_from(before).unwrap_or(0)..).unwrap_or_default();
         String::from_utf8_lossy(new).contains("WSO2 Carbon started in")

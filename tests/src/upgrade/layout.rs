@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use crate::standin::{
     fleet::{Account, OldFleet, OldNode, Role},
     offsets::OffsetLease,
+    packs,
 };
 
 /// Artifacts of the recipe: the names that the files are published under, `*` for what changes with each release.
@@ -24,7 +25,7 @@ const ARTIFACTS: [(&str, &[&str]); 8] = [
     ("am_migration_client", &["org.wso2.carbon.apimgt.migrate.client-*.jar"]),
     ("am_migration_resources", &["migration-resources.zip"]),
     ("am_script", &["am-3.1.0-to-4.0.0-mysql.sql"]),
-    ("jdbc_driver", &["mysql-connector-j*.jar"]),
+    ("jdbc_driver", packs::DRIVERS),
 ];
 
 /// One server.
@@ -185,6 +186,7 @@ impl Layout {
             jdk: self.java_home.clone(),
             into: self.hosts(),
             nodes: self.nodes.iter().map(node).collect(),
+            start_within_seconds: 600,
         })
     }
 
@@ -212,7 +214,7 @@ impl Layout {
     pub fn fleet_text(&self) -> anyhow::Result<String> {
         let mut artifacts = serde_json::Map::new();
         for (name, patterns) in ARTIFACTS {
-            artifacts.insert(name.to_owned(), json!({ "file": artifact(&self.packs, patterns)? }));
+            artifacts.insert(name.to_owned(), json!({ "file": packs::find(&self.packs, patterns)? }));
         }
         let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
         let from = &self.nodes.first().context("a fleet has nodes")?.name;
@@ -269,30 +271,6 @@ pub const DDL_PASSWORD: &str = "demo-ddl";
 /// The password of the servers' account.
 pub const SERVER_PASSWORD: &str = "demo-server";
 
-/// The one file of a folder that one of the patterns fits; `*` stands for any characters, once.
-fn artifact(packs: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(packs).with_context(|| format!("{} cannot be read", packs.display()))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if patterns.iter().any(|pattern| fits(pattern, &name)) {
-            found.push(entry.path());
-        }
-    }
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => bail!("{} holds no {}", packs.display(), patterns.join(" and no ")),
-        several => bail!("{} holds {} files that could be {}: leave one", packs.display(), several.len(), patterns.join(" or ")),
-    }
-}
-
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
-    }
-}
-
 /// The accounts that the fleet file names, and the databases, for the vendor's client.
 #[must_use]
 pub fn accounts_sql() -> String {
@@ -319,12 +297,12 @@ pub fn accounts_sql() -> String {
 /// # Errors
 ///
 /// When one is missing or there are several.
-pub fn check_packs(packs: &Path) -> anyhow::Result<()> {
+pub fn check_packs(folder: &Path) -> anyhow::Result<()> {
     for (_, patterns) in ARTIFACTS {
-        artifact(packs, patterns)?;
+        packs::find(folder, patterns)?;
     }
-    for old in [crate::standin::packs::OLD_IS_PACK, crate::standin::packs::OLD_AM_PACK] {
-        ensure!(packs.join(old).is_file(), "{} holds no {old}", packs.display());
+    for old in [packs::OLD_IS_PACK, packs::OLD_AM_PACK] {
+        ensure!(folder.join(old).is_file(), "{} holds no {old}", folder.display());
     }
     Ok(())
 }
@@ -332,13 +310,6 @@ pub fn check_packs(packs: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        assert!(fits("wso2is-migration-*.zip", "wso2is-migration-1.0.147.zip"));
-        assert!(!fits("wso2is-5.11.0*.zip", "wso2is-5.11.zip"));
-        assert!(fits("migration-resources.zip", "migration-resources.zip"));
-    }
 
     #[test]
     fn a_folder_without_packs_is_refused_by_name() {

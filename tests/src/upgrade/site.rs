@@ -126,7 +126,7 @@ impl Site {
         let ports = (free_port()?, free_port()?);
         let (controller, agents) = (None, BTreeMap::new());
         let mut site = Self { layout, programs, database, controller, agents, ports, _leases: leases, folder: Some(folder) };
-        site.old_fleet()?.lay_out()?;
+        site.old_fleet()?.lay_out(|_| {})?;
         fs::create_dir(site.path("agents"))?;
         site.start_controller()?;
         for host in site.hosts() {

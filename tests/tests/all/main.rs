@@ -9,3 +9,4 @@ mod simulation;
 mod standin;
 mod standin_migration;
 mod tidy;
+mod step_run;

@@ -373,8 +373,8 @@ async fn an_old_fleet_serves_calls_before_anything_is_upgraded() {
         ],
     }))
     .unwrap();
-    fleet.lay_out().unwrap();
-    assert!(fleet.lay_out().is_err(), "a home is never made over another");
+    fleet.lay_out(|_| {}).unwrap();
+    assert!(fleet.lay_out(|_| {}).is_err(), "a home is never made over another");
 
     let ready = stage.witness("ready").unwrap();
     let seen: Vec<_> = ready.iter().map(|line| (line.product.as_str(), line.version.as_str(), line.profile.as_str())).collect();

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 /// `migration-config.yaml` of the IS migration client: the real shape, uneven indentation and comments.
 pub const MIGRATION_CONFIG: &str = include_str!("../../../standin/migration/migration-config.yaml");
@@ -40,7 +40,9 @@ pub const IS_MIGRATION: &str = "wso2is-migration-1.0.147.zip";
 pub const AM_MIGRATION: &str = "org.wso2.carbon.apimgt.migrate.client-4.0.0.jar";
 /// The API-M migration client's resources.
 pub const AM_MIGRATION_RESOURCES: &str = "migration-resources.zip";
-/// The JDBC driver.
+/// The names that JDBC drivers for MySQL are published under.
+pub const DRIVERS: &[&str] = &["mysql-connector-j*.jar"];
+/// The JDBC driver of the stand-ins.
 pub const DRIVER: &str = "mysql-connector-java-8.0.28.jar";
 
 /// Writes everything into a folder and returns the names of the files, in order.
@@ -93,9 +95,44 @@ pub fn unpack(pack: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The one file of a folder that one of the patterns fits; `*` stands for any characters, once.
+///
+/// # Errors
+///
+/// When there is none, or several.
+pub fn find(folder: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if patterns.iter().any(|pattern| fits(pattern, &name)) {
+            found.push(entry.path());
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!("{} holds no {}", folder.display(), patterns.join(" and no ")),
+        several => bail!("{} holds {} files that could be {}: leave one", folder.display(), several.len(), patterns.join(" or ")),
+    }
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        assert!(fits("wso2is-migration-*.zip", "wso2is-migration-1.0.147.zip"));
+        assert!(!fits("wso2is-5.11.0*.zip", "wso2is-5.11.zip"));
+        assert!(fits("migration-resources.zip", "migration-resources.zip"));
+    }
 
     #[test]
     fn the_same_bytes_come_out_twice() {
