@@ -185,7 +185,7 @@ async fn bad_packs_leave_no_trace() {
         let unpack = |bytes: &Vec<u8>| {
             let artifact =
                 ArtifactRef { name: "pack".into(), sha256: Digest::of(bytes), size: bytes.len() as u64, file: "pack.zip".into() };
-            Action::Unpack(Unpack { artifact, to: agent.home().display().to_string(), strip: 1, limit: 1 << 20 })
+            Action::Unpack(Unpack { artifact, to: agent.home().display().to_string(), strip: 1, limit: 1 << 20, owner: None })
         };
         wanted.iter().map(unpack).collect()
     })
