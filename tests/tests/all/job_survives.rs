@@ -44,7 +44,8 @@ fn whole(site: &Site, begun: &Line, stage: &str, node: &str) {
     assert!(step.began.is_some() && step.ended > step.began, "the record of its end: {step:?}");
     // What the shim kept is the whole output; the central log has the same lines in the same order, and no gap.
     let number = step.step.split('@').next().unwrap().to_owned();
-    let lines = site.cavalcade_ok(&["logs", "--node", node, "--step", &number, "--stream", "output", "--output", "jsonl"]).unwrap();
+    let lines =
+        site.cavalcade_ok(&["logs", "--node", node, "--step", &number, "--stream", "output", "--output", "jsonl"]).unwrap();
     let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(records.iter().all(|record| record.get("gap").is_none_or(Value::is_null)), "{lines}");
     let central: Vec<String> =

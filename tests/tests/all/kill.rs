@@ -47,7 +47,9 @@ fn files(site: &Site, node: &str) -> BTreeMap<String, Vec<u8>> {
         }
         let bytes = fs::read(entry.path()).unwrap();
         let text = String::from_utf8(bytes).map(|text| {
-            text.replace(&placed.address, "ADDRESS").replace(&format!("offset = {}", placed.offset), "offset = OFFSET").into_bytes()
+            text.replace(&placed.address, "ADDRESS")
+                .replace(&format!("offset = {}", placed.offset), "offset = OFFSET")
+                .into_bytes()
         });
         all.insert(name, text.unwrap_or_else(|error| error.into_bytes()));
     }
@@ -70,7 +72,8 @@ fn a_killed_agent_goes_on_within_an_unpack_an_edit_and_a_server_start() {
     let mut site = site(&Wanted::default());
     let digest = site.plan().unwrap();
     let unpacks = keys(&site, "set-up-is", &["unpack", "connector-unpack"], "is-1");
-    let edits = ["key-manager-settings", "health-check", "port-offset", "identity-database", "shared-database", "user-store-jdbc"];
+    let edits =
+        ["key-manager-settings", "health-check", "port-offset", "identity-database", "shared-database", "user-store-jdbc"];
     let edits = keys(&site, "set-up-is", &edits, "is-1");
     let mut apply = site.command(&["apply", "upgrade.plan", "--confirm", &digest, "--detach"]).spawn().unwrap();
     let within_unpack = site.kill_agent_within("is-1", &unpacks).unwrap();
