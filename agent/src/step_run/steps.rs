@@ -127,9 +127,7 @@ impl<'a> Runner<'a> {
         Ok(match verdict {
             Verdict::Start(approved) => Ok(approved),
             Verdict::Done(says) => Err(Box::new(Line::new(step, Ended::Unchanged, says))),
-            Verdict::Refused(fault) => {
-                Err(Box::new(Line { fault: Some(fault), ..Line::new(step, Ended::Refused, "") }))
-            }
+            Verdict::Refused(fault) => Err(Box::new(Line { fault: Some(fault), ..Line::new(step, Ended::Refused, "") })),
             Verdict::Look(fault) => {
                 let seen = self.look(step).await?;
                 Err(Box::new(match seen {

@@ -163,7 +163,8 @@ async fn a_migration_that_lies_fails_and_only_a_person_starts_it_again() {
     assert_eq!(scene.run("migrate.yaml", &["--again", "migrate"]).code, Some(2), "no decision without a reason");
     assert_eq!(scene.begun(), 1);
 
-    fs::write(scene.identity.join("standin.json"), json!({ "migration": { "mode": "ok", "per_order": 0.0 } }).to_string()).unwrap();
+    fs::write(scene.identity.join("standin.json"), json!({ "migration": { "mode": "ok", "per_order": 0.0 } }).to_string())
+        .unwrap();
     let decided = ["--again", "migrate", "--why", "restored by hand", "--restored", "am_db", "--restored", "shared_db"];
     let again = scene.run("migrate.yaml", &decided);
     assert_eq!(scene.begun(), 2, "{again:#?}");
