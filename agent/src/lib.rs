@@ -17,3 +17,4 @@ pub mod preview;
 pub mod probe;
 pub mod ready;
 pub mod shim;
+pub mod step_run;

@@ -73,6 +73,28 @@ pub fn markers(text: &str) -> Vec<&str> {
 #[derive(Debug, Clone, Default)]
 pub struct SecretBook {
     values: BTreeMap<String, SecretValue>,
+    /// All forms in which a value may stand in a text, the longest first: a value may hold another one.
+    forms: Vec<SecretValue>,
+}
+
+/// Shortest form that is redacted, in bytes: shorter ones would hide half of every log.
+const SHORTEST: usize = 4;
+
+/// The value as it is, and as it looks in the files that it goes into: a diff of a TOML, YAML, JSON or XML file holds it
+/// escaped. Of several lines each stands alone, since diffs and logs have something before it.
+fn forms(value: &str) -> Vec<String> {
+    let mut forms = vec![value.to_owned()];
+    forms.extend(value.lines().filter(|_| value.contains('\n')).map(str::to_owned));
+    for plain in forms.clone() {
+        // TOML's and YAML's double quotes escape `"` and `\` as JSON does.
+        let json = serde_json::Value::from(plain.as_str()).to_string();
+        forms.push(json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned());
+        forms.push(plain.replace('\'', "''"));
+        let xml = plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        forms.push(xml.replace('"', "&quot;"));
+        forms.push(xml);
+    }
+    forms
 }
 
 /// A marker whose secret has no value.
@@ -83,6 +105,9 @@ pub struct MissingSecret(pub String);
 impl SecretBook {
     /// Adds a value.
     pub fn insert(&mut self, name: impl Into<String>, value: SecretValue) {
+        self.forms.extend(forms(value.expose()).into_iter().filter(|f| f.len() >= SHORTEST).map(SecretValue::new));
+        self.forms.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.expose().cmp(b.expose())));
+        self.forms.dedup_by(|a, b| a.expose() == b.expose());
         self.values.insert(name.into(), value);
     }
 
@@ -112,14 +137,14 @@ impl SecretBook {
         Ok(SecretValue::new(out))
     }
 
-    /// Replaces every value that occurs in the text by `(secret)`. Values shorter than four bytes are left: they would
-    /// hide half of every log.
+    /// Replaces every value that occurs in the text by `(secret)`, also where it stands escaped. Values shorter than four
+    /// bytes are left: they would hide half of every log.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
-        for value in self.values.values() {
-            if value.expose().len() >= 4 && out.contains(value.expose()) {
-                out = out.replace(value.expose(), "(secret)");
+        for form in self.forms.iter().map(SecretValue::expose) {
+            if out.contains(form) {
+                out = out.replace(form, "(secret)");
             }
         }
         out
@@ -141,5 +166,25 @@ mod tests {
         assert_eq!(format!("{value:?}"), "(secret)");
         assert_eq!(book.redact("login p4ssw0rd ok"), "login (secret) ok");
         assert!(book.reveal(&marker("other")).is_err());
+    }
+
+    #[test]
+    fn escaped_and_nested_values_are_redacted_too() {
+        let mut book = SecretBook::default();
+        book.insert("a", SecretValue::new("p\"a\\ss'w<&d".to_owned()));
+        book.insert("b", SecretValue::new("inner".to_owned()));
+        book.insert("c", SecretValue::new("outer-inner-outer".to_owned()));
+        book.insert("d", SecretValue::new("-----KEY\nMIIabc\n".to_owned()));
+        for shown in [
+            "p\"a\\ss'w<&d",
+            r#"p\"a\\ss'w<&d"#,
+            "p\"a\\ss''w<&d",
+            "p&quot;a\\ss'w&lt;&amp;d",
+            "p\"a\\ss'w&lt;&amp;d",
+            "outer-inner-outer",
+            "MIIabc",
+        ] {
+            assert_eq!(book.redact(&format!("+ x = {shown};")), "+ x = (secret);", "{shown}");
+        }
     }
 }

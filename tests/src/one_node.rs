@@ -96,7 +96,7 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         generation: Generation(0),
         step,
         home: Some(home.display().to_string()),
-        incarnations: BTreeMap::new(),
+        incarnations: std::collections::BTreeMap::new(),
         secrets: BTreeMap::new(),
         hide: Vec::new(),
         approved: None,

@@ -103,7 +103,7 @@ async fn an_archive_becomes_a_home() {
     let machine = Machine::new();
     let spec = unpack(&machine, &pack(PACK));
     // What a dead attempt left.
-    machine.write(".wso2is-5.11.0.cavalcade-0123456789ab/bin/half", b"h");
+    machine.write(".wso2is-5.11.0.cavalcade-new-0123456789ab/bin/half", b"h");
     twice(&machine, &spec, &machine.plain()).await;
     assert_eq!(machine.names(""), [".wso2is-5.11.0.cavalcade.json", "wso2is-5.11.0"]);
     assert_eq!(machine.read("wso2is-5.11.0/bin/wso2server.sh").as_deref(), Some("#!/bin/sh\n"));

@@ -1,5 +1,7 @@
 //! The agent's commands.
 
+mod step;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +44,11 @@ enum Verb {
         #[command(flatten)]
         state: StateDir,
     },
+    /// Steps by hand, without a controller.
+    Step {
+        #[command(subcommand)]
+        verb: step::StepVerb,
+    },
     /// Holds one child of the agent; started by the agent itself.
     #[command(hide = true)]
     Shim {
@@ -72,6 +79,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Verb::Enroll { token_file, controller, state } => enrol(token_file, &controller, &state.dir),
         Verb::Run { controller, state } => serve(AgentConfig { state_dir: state.dir, controller }),
+        Verb::Step { verb } => step::run(verb),
     };
     match result {
         Ok(code) => code,

@@ -7,8 +7,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Name of the lock: hidden, in the folder of the home, since the home itself may not exist yet.
-fn path_of(home: &Path) -> io::Result<PathBuf> {
+/// Where the lock is: hidden, in the folder of the home, since the home itself may not exist yet.
+///
+/// # Errors
+/// A home without a last part.
+pub(crate) fn path_of(home: &Path) -> io::Result<PathBuf> {
     let (folder, name) = super::files::split(home)?;
     let mut lock = OsString::from(".");
     lock.push(name);

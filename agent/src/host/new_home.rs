@@ -164,7 +164,8 @@ pub fn make(
     let to = wanted.to.as_path();
     let (folder, name) = files::split(to).map_err(io_error(to, "used"))?;
     files::create_dirs(folder).map_err(io_error(folder, "made"))?;
-    let leading = format!(".{}.cavalcade-", name.to_string_lossy());
+    // Not the home's lock, which lies beside it as well: a lock that is removed keeps nobody out.
+    let leading = format!(".{}.cavalcade-new-", name.to_string_lossy());
     remove_leftovers(folder, &leading).map_err(io_error(folder, "cleaned of leftovers"))?;
     let mut file = tree::open(archive).map_err(io_error(archive, "read"))?;
     let scan = archive::scan(&mut file, wanted.strip, wanted.limit)?;

@@ -63,6 +63,21 @@ impl LedgerError {
     }
 }
 
+/// What the records say, and the length of the sound part.
+fn fold(bytes: &[u8]) -> Result<(LedgerState, u64), LedgerError> {
+    let decoded = record::decode(bytes)?;
+    let mut state = LedgerState::default();
+    let mut records = decoded.records.into_iter();
+    match records.next() {
+        Some(born @ Record::Born { .. }) => state.apply(born),
+        _ => return Err(LedgerError::Unborn),
+    }
+    for record in records {
+        state.apply(record);
+    }
+    Ok((state, decoded.sound))
+}
+
 /// The ledger: file and what it says.
 pub struct Ledger {
     file: Box<dyn RecordFile>,
@@ -96,20 +111,22 @@ impl Ledger {
         if bytes.is_empty() {
             return Err(LedgerError::Missing);
         }
-        let decoded = record::decode(&bytes)?;
-        if decoded.sound < bytes.len() as u64 {
-            file.truncate(decoded.sound).map_err(LedgerError::Io)?;
-        }
-        let mut state = LedgerState::default();
-        let mut records = decoded.records.into_iter();
-        match records.next() {
-            Some(born @ Record::Born { .. }) => state.apply(born),
-            _ => return Err(LedgerError::Unborn),
-        }
-        for record in records {
-            state.apply(record);
+        let (state, sound) = fold(&bytes)?;
+        if sound < bytes.len() as u64 {
+            file.truncate(sound).map_err(LedgerError::Io)?;
         }
         Ok(Self { file, state })
+    }
+
+    /// What the bytes of a ledger say that another process may be writing: nothing is locked, cut or written.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`] where there are none, else as [`Ledger::open`].
+    pub fn peek(bytes: &[u8]) -> Result<LedgerState, LedgerError> {
+        if bytes.is_empty() {
+            return Err(LedgerError::Missing);
+        }
+        fold(bytes).map(|(state, _)| state)
     }
 
     /// What the records say.

@@ -56,4 +56,59 @@ super::codes! {
         certain: "Nothing began that is not in the ledger.",
         unknown: "Nothing.",
         remedy: "Correct rights or make room in the agent's state folder, then start the agent again.";
+    STEP_NAMES = 3050, "a file beside the steps has another form than needed",
+        cause: "The file of --node, --facts or --secrets is readable, but is not what the option takes.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Take the --node file from `cavalcade names NODE`; docs/step-run.md shows the forms of all three.";
+    STEP_SECRET = 3051, "a step names a secret, and nothing says where its value is found",
+        cause: "A value holds `{{ secrets.NAME }}` and the --secrets file has no such name, or there is no such file.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Add the name to the --secrets file: `NAME: { file: PATH }`, `{ env: VARIABLE }` or `{ exec: [PROGRAM] }`.";
+    TAKE_OVER_NEEDED = 3052, "an agent has this node's ledger",
+        cause: "The agent of this host has open attempts on the node, or a step holds an effect that must happen at most once: its key belongs into the agent's ledger, where the controller's runs find it.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Stop the agent, then run the steps with `--take-over --why TEXT`: they use its ledger, and it reports them when it is started again.";
+    AGENT_RUNS = 3053, "the agent is running",
+        cause: "The ledger that shall be taken over is held by the running agent.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Stop the agent first (its servers and jobs go on), and start it again afterwards.";
+    NO_LEDGER_HERE = 3054, "there is no agent's ledger to take over",
+        cause: "--take-over was given, and the folder holds no ledger of an agent.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Name the agent's folder with --state or --agent-state; without an agent on this host leave --take-over out.";
+    STATE_IN_USE = 3055, "another step run uses this state folder",
+        cause: "The ledger in the folder of --state is held by another process.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Wait for the other one, or stop it: what it started goes on, and this command then takes it up.";
+    NOT_PROVABLE = 3056, "nothing on this machine can prove what the step needs",
+        cause: "A start of an API Manager needs Identity Servers seen ready, a script or migration needs old servers seen down. Without a controller only what can be seen from this machine counts.",
+        certain: "Nothing was changed.",
+        unknown: "Whether it holds on the other nodes.",
+        remedy: "Give a --node file with the addresses of the Identity Servers (`needs`, `via`). Old servers of other nodes are proved down by a controller's run only; a person who has looked at them leaves the word out of `needs` in the file of steps.";
+    STARTED_BEFORE = 3057, "the effect was started before, and a person decides",
+        cause: "The ledger holds a start of this effect that did not succeed, or the database is not as that start left it.",
+        certain: "It was not started again.",
+        unknown: "What the earlier start left behind, if its end is not known.",
+        remedy: "Look at the earlier attempt's output in the state folder and at the databases; then `--again STEP --why TEXT` is your decision for one more start.";
+    RESTORE_BEFORE = 3058, "a database was changed in a way that no ledger knows: restore it first",
+        cause: "A migration client ran before, and a second run on what it left would do harm.",
+        certain: "It was not started again.",
+        unknown: "How far the first run came.",
+        remedy: "Restore every database of the job, with a `restore` step or by hand; for one restored by hand add `--restored NAME`.";
+    OTHER_HOST = 3059, "the names are those of another host",
+        cause: "The --node file names a host that is not the one of the agent whose ledger is taken over.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Take the --node file of a node of this host.";
+    NO_SUCH_DECISION = 3060, "--again names nothing that can be started again",
+        cause: "The file has no step of that name, or the step has no effect that must happen at most once, or the ledger knows no start of it.",
+        certain: "Nothing was changed.",
+        unknown: "Nothing.",
+        remedy: "Leave --again out: the step runs as it is.";
 }

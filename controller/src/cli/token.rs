@@ -82,7 +82,8 @@ async fn all(args: &CreateArgs, context: &Context, fleet: &Path, out: &Path, ttl
         let path = out.join(format!("{host}.token"));
         write_secret(&path, &answer.token)?;
         let (at, file) = (&answer.enrol_at, path.display());
-        lines.push(format!("ssh {host} cavalcade-agent enroll --controller {at} --token-file - < {file}"));
+        // The token goes by standard input: never on a command line, where every user of a host could read it.
+        lines.push(format!("ssh {host} 'CAVALCADE_TOKEN=$(cat) cavalcade-agent enroll --controller {at}' < {file}"));
         made.push(json!({ "host": host, "file": path, "expires": answer.expires, "enrol_at": answer.enrol_at }));
     }
     let document = json!({ "schema": "cavalcade.tokens/1", "tokens": made });

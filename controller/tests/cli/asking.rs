@@ -149,8 +149,10 @@ fn tokens_and_artifacts() {
     );
     let out = session.folder.path().join("tokens");
     let args = ["token", "create", "--all", fleet.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
-    let said =
-        session.run(args).ends(0).out_has(&["ssh is-2.example.com cavalcade-agent enroll --controller c.example.com:7421"]);
+    let said = session
+        .run(args)
+        .ends(0)
+        .out_has(&["ssh is-2.example.com 'CAVALCADE_TOKEN=$(cat) cavalcade-agent enroll --controller c.example.com:7421' < "]);
     assert!(!said.out.contains("cvt-secret") && !said.err.contains("cvt-secret"), "tokens are in files only: {said:?}");
     let file = out.join("is-1.example.com.token");
     assert_eq!(std::fs::read_to_string(&file).expect("is there"), "cvt-secret\n");

@@ -508,10 +508,11 @@ impl Drop for Site {
         for (pid, _) in process::naming(&self.layout.folder).unwrap_or_default() {
             let _sent = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        if std::thread::panicking() && std::env::var_os(KEEP).is_some() {
-            if let Some(folder) = self.folder.take() {
-                eprintln!("kept: {}", folder.keep().display());
-            }
+        if std::thread::panicking()
+            && std::env::var_os(KEEP).is_some()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("kept: {}", folder.keep().display());
         }
     }
 }

@@ -130,8 +130,11 @@ impl Agent {
     }
 }
 
-/// Every path below a folder with its mode and content.
-pub(super) fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+/// Paths with mode and content.
+pub(super) type Tree = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+/// Everything below a folder.
+pub(super) fn tree(folder: &Path) -> Tree {
     let entries = WalkDir::new(folder).into_iter().map(|entry| {
         let entry = entry.expect("can be read");
         let mode = entry.metadata().expect("has a mode").permissions().mode();

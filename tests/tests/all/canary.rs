@@ -59,6 +59,9 @@ async fn a_secret_stands_in_its_target_and_nowhere_else() {
         let text = fs::read_to_string(agent.site().join(name)).expect("is read");
         assert!(text.contains(HEART), "{name} did not get the value: {text}");
     }
+    for outcome in &outcomes {
+        assert!(!format!("{outcome:?}").contains(HEART), "a report holds the value: {outcome:?}");
+    }
     assert!(!agent.reports().contains(HEART), "a report holds the value");
     assert!(outcomes.iter().take(4).all(|o| o.diffs.iter().any(|d| !d.diff.is_empty())), "no diff to look at: {outcomes:?}");
 

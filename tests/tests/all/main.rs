@@ -12,6 +12,7 @@ mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;
+mod step_run;
 mod tidy;
 
 use std::path::Path;
