@@ -8,6 +8,7 @@ mod canary;
 mod identity_server_first;
 mod job_survives;
 mod kill;
+mod policy;
 mod recipe_files;
 mod simulation;
 mod standin;
