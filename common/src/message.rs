@@ -202,6 +202,7 @@ pub struct Offer {
     /// The home that it works on; its lock file lies beside it (10, rule 18).
     pub home: Option<String>,
     /// Incarnations of databases, by name, as the journal knows them: another one is refused (10, rule 23).
+    #[serde(default)]
     pub incarnations: BTreeMap<String, String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
