@@ -58,14 +58,18 @@ fn absolute(dir: &Path) -> Result<PathBuf, Stopped> {
     std::path::absolute(dir).map_err(|e| unusable(dir, &e))
 }
 
-/// What the --state folder's ledger says, without opening it; `None` where there is none.
+/// The state folder that a run would use, if it can be told; for a preview.
+pub(super) fn dir_of(options: &Options) -> Option<PathBuf> {
+    match (&options.state, options.take_over) {
+        (Some(dir), _) => Some(dir.clone()),
+        (None, true) => Some(options.agent_state.clone()),
+        (None, false) => own().ok(),
+    }
+}
+
+/// What its ledger says, without opening it; `None` where there is none.
 pub(super) fn look(options: &Options) -> Option<LedgerState> {
-    let dir = match (&options.state, options.take_over) {
-        (Some(dir), _) => dir.clone(),
-        (None, true) => options.agent_state.clone(),
-        (None, false) => own().ok()?,
-    };
-    let bytes = std::fs::read(dir.join(LEDGER)).ok()?;
+    let bytes = std::fs::read(dir_of(options)?.join(LEDGER)).ok()?;
     Ledger::peek(&bytes).ok()
 }
 
