@@ -111,6 +111,7 @@ fn the_agent_touches_the_machine_in_its_host_alone() {
             ("agent/src/database/", "dumps, and the vendors' clients that write and read them: tested against real servers only"),
             ("agent/src/link/dial.rs", "opens the connection; the simulation stands behind the trait `Dial`"),
             ("agent/src/cli/", "arguments and exit codes of the program, the file with a token"),
+            ("agent/src/step_run/", "a program without a controller: its list of steps, its packs, its own state folder"),
             ("agent/src/main.rs", "the program's exit code"),
             ("agent/src/daemon.rs", "ends at TERM"),
         ],

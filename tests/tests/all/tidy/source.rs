@@ -73,7 +73,9 @@ pub(super) fn sources() -> &'static [SourceFile] {
         assert!(sources.len() > 200, "the walk misses sources: {} found", sources.len());
         let tests: BTreeSet<String> = sources.iter().flat_map(test_modules).collect();
         for file in &mut sources {
-            file.is_test = tests.iter().any(|t| file.path == format!("{t}.rs") || file.path.starts_with(&format!("{t}/")));
+            let of_member = file.path.split('/').nth(1).is_some_and(|folder| matches!(folder, "tests" | "benches"));
+            file.is_test =
+                of_member || tests.iter().any(|t| file.path == format!("{t}.rs") || file.path.starts_with(&format!("{t}/")));
         }
         sources
     });
