@@ -227,7 +227,7 @@ demo_connected() {
 # The preview's counts; the whole is in a file.
 demo_preview() {
     bin/cavalcade preview upgrade.plan >preview.txt
-    tail -n 3 preview.txt
+    sed -n '/^Preview: /,$p' preview.txt
     item "(diffs for every file and node: $PWD/preview.txt)"
 }
 
@@ -247,10 +247,10 @@ demo_apply() {
 }
 
 demo_summary() {
-    local dir=$1 name address https
+    local dir=$1 name address https version
     while read -r name address _ https; do
-        printf '   %-6s %-42s https://%s:%s\n' "$name" "$(cat "$dir/hosts/$name"/wso2*-[45].*.0/bin/version.txt | tail -n 1)" \
-            "$address" "$https"
+        version=$(cat "$dir/hosts/$name"/wso2is-5.11.0/bin/version.txt "$dir/hosts/$name"/wso2am-4.0.0/bin/version.txt 2>/dev/null)
+        printf '   %-6s %-30s https://%s:%s\n' "$name" "$version" "$address" "$https"
     done <"$dir/nodes"
 }
 

@@ -97,7 +97,6 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         step,
         home: Some(home.display().to_string()),
         incarnations: std::collections::BTreeMap::new(),
-        incarnations: BTreeMap::new(),
         secrets: BTreeMap::new(),
         hide: Vec::new(),
         approved: None,

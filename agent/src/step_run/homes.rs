@@ -99,12 +99,13 @@ fn holder(lock: &Path) -> String {
 /// devices show another one here than `stat` does.
 fn pid_of(table: &str, inode: u64) -> Option<u32> {
     let flocks = table.lines().filter(|l| l.contains(" FLOCK ") && !l.contains("->"));
-    flocks.filter_map(|line| {
-        let mut words = line.split_whitespace().skip(4);
-        let (pid, file) = (words.next()?, words.next()?);
-        (file.rsplit(':').next()?.parse() == Ok(inode)).then(|| pid.parse().ok().filter(|p| *p > 0))?
-    })
-    .next()
+    flocks
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().skip(4);
+            let (pid, file) = (words.next()?, words.next()?);
+            (file.rsplit(':').next()?.parse() == Ok(inode)).then(|| pid.parse().ok().filter(|p| *p > 0))?
+        })
+        .next()
 }
 
 /// The machine, with homes that this invocation holds already: the executor's own taking of the lock would find it held.

@@ -146,7 +146,8 @@ fn secrets(path: &Path) -> Result<BTreeMap<String, SecretRef>, Faults> {
             None => fault,
         })
     };
-    let document = written::read(&bytes(path)?, &shown).map_err(|faults| hidden(faults.0.into_iter().next().and_then(|f| f.place)))?;
+    let document =
+        written::read(&bytes(path)?, &shown).map_err(|faults| hidden(faults.0.into_iter().next().and_then(|f| f.place)))?;
     let Some(entries) = document.root.entries() else { return Err(hidden(None)) };
     let mut found = BTreeMap::new();
     let mut faults = Faults::default();
@@ -186,7 +187,8 @@ mod tests {
     fn a_file_of_secrets_is_never_quoted() {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("secrets.yaml");
-        for text in ["am: hunter2\n", "am: { value: hunter2 }\n", "am: [hunter2\n", "hunter2\n", "am: { file: /a, hunter2: x }\n"] {
+        for text in ["am: hunter2\n", "am: { value: hunter2 }\n", "am: [hunter2\n", "hunter2\n", "am: { file: /a, hunter2: x }\n"]
+        {
             std::fs::write(&path, text).expect("writes");
             let faults = secrets(&path).expect_err("is refused");
             assert!(!faults.to_string().contains("hunter2"), "{faults}");

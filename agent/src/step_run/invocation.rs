@@ -28,6 +28,9 @@ use crate::ledger::Ledger;
 use crate::ledger::state::{LedgerState, Phase};
 use crate::logs::SpooledLines;
 
+/// Beginning of the names of runs by hand.
+const RUN_PREFIX: &str = "step-";
+
 /// Runs all steps.
 ///
 /// # Errors
@@ -59,11 +62,11 @@ pub(super) async fn run(
         let why = options.why.as_deref().unwrap_or_default();
         console.say(&origin(&input, &run), &format!("{} takes over with step run: {why}", decisions::who()));
     }
+    drop_unbegun(&executor, &run)?;
     others_open(executor.ledger().state(), &run, &input);
     executor.adopt();
     let old_home = input.side("old").map(str::to_owned);
-    let answerer =
-        Answerer { executor: executor.clone(), run: run.clone(), steps: input.list.steps.clone(), old_home };
+    let answerer = Answerer { executor: executor.clone(), run: run.clone(), steps: input.list.steps.clone(), old_home };
     let answers = tokio::spawn(answerer.serve());
     let mut runner = Runner::new(options, input, executor.clone(), console, run);
     let ended = tokio::select! {
@@ -84,7 +87,7 @@ pub(super) async fn run(
 /// goes on as the same run.
 fn run_of(state: &LedgerState, steps: &[PlanStep]) -> Result<RunId, Stopped> {
     let digest = Digest::of(&serde_json::to_vec(steps).unwrap_or_default());
-    let prefix = format!("step-{}-", &digest.as_str()[..12]);
+    let prefix = format!("{RUN_PREFIX}{}-", &digest.as_str()[..12]);
     let ours = state.attempts.iter().filter_map(|(id, attempt)| {
         let number: u64 = id.run.as_str().strip_prefix(&prefix)?.parse().ok()?;
         Some((number, matches!(attempt.phase, Phase::Accepted | Phase::Intended)))
@@ -117,6 +120,19 @@ fn origin(input: &Input, run: &RunId) -> LineOrigin {
     LineOrigin { node: input.names.node.clone(), run: run.clone(), step: String::new(), attempt: 0 }
 }
 
+/// Attempts of other invocations in which nothing began: nobody comes back to them, since the same steps begin anew.
+fn drop_unbegun(executor: &Executor, run: &RunId) -> Result<(), Stopped> {
+    let (unbegun, epoch) = {
+        let ledger = executor.ledger();
+        let state = ledger.state();
+        let others = state.attempts.iter().filter(|(id, attempt)| {
+            attempt.phase == Phase::Accepted && id.run.as_str().starts_with(RUN_PREFIX) && id.run != *run
+        });
+        (others.map(|(id, _)| id.clone()).collect::<Vec<_>>(), state.epoch)
+    };
+    unbegun.iter().try_for_each(|attempt| executor.withdraw(attempt, epoch)).map_err(|e| Stopped::new(Exit::Failed, e.fault()))
+}
+
 /// Says what else is open in this ledger. What lives of it is followed, and steps of the same node wait for its end;
 /// nothing of it is begun here.
 fn others_open(state: &LedgerState, run: &RunId, input: &Input) {
@@ -128,23 +144,22 @@ fn others_open(state: &LedgerState, run: &RunId, input: &Input) {
     }
 }
 
-/// Signals that mean: leave.
-struct Signals([Signal; 3]);
+/// Signals that mean: leave. A hang-up keeps its default, so that `nohup` works: it ends this process, which is the same.
+struct Signals([Signal; 2]);
 
 impl Signals {
     fn new() -> Result<Self, Stopped> {
         let cannot = |e| Stopped::new(Exit::Failed, Fault::new(codes::SPOOL, format!("signals cannot be heard: {e}")));
         let of = |kind| signal(kind).map_err(cannot);
-        Ok(Self([of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?]))
+        Ok(Self([of(SignalKind::interrupt())?, of(SignalKind::terminate())?]))
     }
 
     async fn any(&mut self) {
-        let [int, term, hang_up] = &mut self.0;
+        let [int, term] = &mut self.0;
         tokio::select! {
             biased;
             _ = int.recv() => {}
             _ = term.recv() => {}
-            _ = hang_up.recv() => {}
         }
     }
 }

@@ -20,16 +20,11 @@ use crate::preview::Previewer;
 ///
 /// # Errors
 /// A secret without a value.
-pub(super) async fn run(
-    options: &Options,
-    input: &Input,
-    refused: Option<Faults>,
-    host: Arc<dyn Host>,
-) -> Result<Exit, Stopped> {
+pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults>, host: Arc<dyn Host>) -> Result<Exit, Stopped> {
     let named = input.list.steps.iter().flat_map(|step| input.secrets_of(step)).collect();
     let secrets = HostSecrets.resolve(&named).await.map_err(|fault| Stopped::new(Exit::Failed, fault))?;
-    // Only read, and only where something is: an attempt's folder of a preview is never made.
-    let state_dir = options.state.clone().unwrap_or_else(|| options.agent_state.clone());
+    // Only read: no folder of a preview is ever made.
+    let state_dir = state::dir_of(options).unwrap_or_else(|| options.agent_state.clone());
     let previewer = Previewer {
         host,
         state_dir,

@@ -127,14 +127,16 @@ impl Known {
         for need in &step.needs {
             match need {
                 Need::Ready { nodes, via } if via.is_empty() => {
-                    let text = format!("nothing says where {} answer; without a controller this machine must see it", list(nodes));
+                    let text =
+                        format!("nothing says where {} answer; without a controller this machine must see it", list(nodes));
                     faults.push(Fault::new(codes::NOT_PROVABLE, text).help("add `via` to the need in the --node file"));
                 }
                 Need::Ready { .. } => {}
                 Need::Down { nodes } => {
                     let others: Vec<NodeId> = nodes.iter().filter(|n| **n != self.node).cloned().collect();
                     if !others.is_empty() {
-                        let text = format!("that the old servers of {} are down cannot be seen from {}", list(&others), self.node);
+                        let text =
+                            format!("that the old servers of {} are down cannot be seen from {}", list(&others), self.node);
                         faults.push(Fault::new(codes::NOT_PROVABLE, text));
                     } else if self.old.is_none() {
                         let text = format!("nothing says which is the old home of {}", self.node);

@@ -33,7 +33,10 @@ pub(super) fn choose(options: &Options, input: &Input) -> Result<Chosen, Stopped
     if options.take_over {
         let dir = absolute(options.state.as_ref().unwrap_or(&options.agent_state))?;
         if !dir.join(LEDGER).exists() {
-            return Err(Stopped::refused(Fault::new(codes::NO_LEDGER_HERE, format!("{} holds no agent's ledger", dir.display()))));
+            return Err(Stopped::refused(Fault::new(
+                codes::NO_LEDGER_HERE,
+                format!("{} holds no agent's ledger", dir.display()),
+            )));
         }
         same_host(&dir, input)?;
         return Ok(Chosen { dir, taken_over: true });
@@ -55,14 +58,18 @@ fn absolute(dir: &Path) -> Result<PathBuf, Stopped> {
     std::path::absolute(dir).map_err(|e| unusable(dir, &e))
 }
 
-/// What the --state folder's ledger says, without opening it; `None` where there is none.
+/// The state folder that a run would use, if it can be told; for a preview.
+pub(super) fn dir_of(options: &Options) -> Option<PathBuf> {
+    match (&options.state, options.take_over) {
+        (Some(dir), _) => Some(dir.clone()),
+        (None, true) => Some(options.agent_state.clone()),
+        (None, false) => own().ok(),
+    }
+}
+
+/// What its ledger says, without opening it; `None` where there is none.
 pub(super) fn look(options: &Options) -> Option<LedgerState> {
-    let dir = match (&options.state, options.take_over) {
-        (Some(dir), _) => dir.clone(),
-        (None, true) => options.agent_state.clone(),
-        (None, false) => own().ok()?,
-    };
-    let bytes = std::fs::read(dir.join(LEDGER)).ok()?;
+    let bytes = std::fs::read(dir_of(options)?.join(LEDGER)).ok()?;
     Ledger::peek(&bytes).ok()
 }
 
@@ -102,7 +109,8 @@ fn agent_has_it(agent: &Path, input: &Input) -> Result<(), Stopped> {
         return Ok(());
     }
     if let Some(step) = input.list.steps.iter().find(|s| s.effect.is_some()) {
-        let text = format!("`{}` must happen at most once on this host, and its agent has a ledger in {}", step.name, agent.display());
+        let text =
+            format!("`{}` must happen at most once on this host, and its agent has a ledger in {}", step.name, agent.display());
         return Err(needed(text));
     }
     let state = Ledger::peek(&bytes).map_err(|e| Stopped::refused(e.fault()))?;

@@ -127,9 +127,7 @@ impl<'a> Runner<'a> {
         Ok(match verdict {
             Verdict::Start(approved) => Ok(approved),
             Verdict::Done(says) => Err(Box::new(Line::new(step, Ended::Unchanged, says))),
-            Verdict::Refused(fault) => {
-                Err(Box::new(Line { fault: Some(fault), ..Line::new(step, Ended::Refused, "") }))
-            }
+            Verdict::Refused(fault) => Err(Box::new(Line { fault: Some(fault), ..Line::new(step, Ended::Refused, "") })),
             Verdict::Look(fault) => {
                 let seen = self.look(step).await?;
                 Err(Box::new(match seen {
@@ -203,6 +201,7 @@ impl<'a> Runner<'a> {
             epoch: state.epoch,
             generation: state.generation,
             home: self.input.home().map(str::to_owned),
+            incarnations: BTreeMap::new(),
             secrets: self.input.secrets_of(step),
             hide: self.input.hide.clone(),
             approved: approved.or_else(|| stored?.approved.clone()),

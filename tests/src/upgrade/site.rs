@@ -10,6 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use cavalcade_agent::ledger::record::{self, Record};
+use cavalcade_common::{id::AttemptId, report::Report};
+use cavalcade_controller::plan_file;
 use cavalcade_controller::view::document::{RunStatus, Status, StepStatus};
 use nix::{
     sys::signal::{Signal, kill},
@@ -315,6 +318,18 @@ impl Site {
         Ok(made["sha256"].as_str().context("no digest")?.to_owned())
     }
 
+    /// The key of a planned step: `1.1@is-1`.
+    ///
+    /// # Errors
+    ///
+    /// When the plan has no such step.
+    pub fn key(&self, stage: &str, step: &str, node: &str) -> anyhow::Result<String> {
+        let plan = plan_file::read(&self.path("upgrade.plan")).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        let mut steps = plan.plan.steps().filter(|(group, _)| group.id.as_str() == stage).map(|(_, planned)| planned);
+        let found = steps.find(|planned| planned.name.as_str() == step && planned.key.node.as_str() == node);
+        Ok(found.with_context(|| format!("no step {step} of {stage} on {node}"))?.key.to_string())
+    }
+
     /// Opens the plan's run, or goes on with it; does not wait.
     ///
     /// # Errors
@@ -374,18 +389,23 @@ impl Site {
         }
     }
 
-    /// Approves what waits for approval, and waits until the run has ended well.
+    /// Waits until the run waits for its approval, and gives it.
+    ///
+    /// # Errors
+    ///
+    /// When it never waits, or a step fails before.
+    pub fn approve(&self) -> anyhow::Result<()> {
+        self.wait("the run waits for its approval", |status| status.runs.first().is_some_and(waits_for_a_person))?;
+        self.cavalcade_ok(&["approve", "upgrade-am-db", "--yes", "--why", "the backups are proved"])?;
+        Ok(())
+    }
+
+    /// Waits until the run has ended well.
     ///
     /// # Errors
     ///
     /// When a step fails, or the run does not end in time.
     pub fn finish(&self) -> anyhow::Result<()> {
-        self.wait("the run waits for its approval or has ended", |status| {
-            status.runs.first().is_some_and(|run| run.closed_at.is_some() || run.needs_person || approval(run))
-        })?;
-        if self.run()?.closed_at.is_none() {
-            self.cavalcade_ok(&["approve", "upgrade-am-db", "--yes", "--why", "the backups are proved"])?;
-        }
         self.wait("the run has ended", |status| status.runs.first().is_some_and(|run| run.closed_at.is_some()))?;
         let run = self.run()?;
         ensure!(run.mode == "done", "the run is {}\n{}", run.mode, self.standing());
@@ -405,6 +425,66 @@ impl Site {
         text
     }
 
+    /// Waits until so many lines of the witness file are as wanted, and gives them.
+    ///
+    /// # Errors
+    ///
+    /// When there are fewer within [`PATIENCE`]; where things stand is in the error.
+    pub fn witnessed(&self, what: &str, count: usize, wanted: impl Fn(&Line) -> bool) -> anyhow::Result<Vec<Line>> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mut found = self.witness(what)?;
+            found.retain(&wanted);
+            if found.len() >= count {
+                return Ok(found);
+            }
+            if Instant::now() > end {
+                bail!("not within {PATIENCE:?}: {count} times {what}\n{}", self.standing());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills a host's agent as soon as its ledger holds INTENT of one of these steps and no end of it. Gives the step, and
+    /// starts no agent again. Where a step was quicker, the next one is waited for with a new agent.
+    ///
+    /// # Errors
+    ///
+    /// When none of them was met in time.
+    pub fn kill_agent_within(&mut self, host: &str, steps: &[String]) -> anyhow::Result<String> {
+        let end = Instant::now() + PATIENCE;
+        let mut missed: Vec<String> = Vec::new();
+        while Instant::now() < end {
+            let Some(step) = self.intended(host)?.into_iter().find(|step| steps.contains(step) && !missed.contains(step)) else {
+                continue;
+            };
+            self.kill_agent(host)?;
+            if self.intended(host)?.contains(&step) {
+                return Ok(step);
+            }
+            missed.push(step);
+            self.start_agent(host)?;
+        }
+        bail!("the agent of {host} was never met within {steps:?}, too late in {missed:?}\n{}", self.standing())
+    }
+
+    /// The steps that a host's ledger holds INTENT of and no end. A look from outside: a record that is being written is cut
+    /// short and not there yet.
+    fn intended(&self, host: &str) -> anyhow::Result<Vec<String>> {
+        let bytes = fs::read(self.agent_state(host).join("ledger"))?;
+        let mut open: Vec<AttemptId> = Vec::new();
+        for record in record::decode(&bytes)?.records {
+            match record {
+                Record::IntentBegins { attempt } => open.push(attempt),
+                Record::Report { report: Report::Ended { attempt, .. } | Report::Abandoned { attempt, .. }, .. } => {
+                    open.retain(|o| *o != attempt);
+                }
+                _ => {}
+            }
+        }
+        Ok(open.into_iter().map(|attempt| attempt.step.to_string()).collect())
+    }
+
     /// What was witnessed of one kind, in order.
     ///
     /// # Errors
@@ -415,8 +495,8 @@ impl Site {
     }
 }
 
-/// Whether the run waits for an approval.
-fn approval(run: &RunStatus) -> bool {
+/// Whether something of the run moves only when a person acts.
+fn waits_for_a_person(run: &RunStatus) -> bool {
     run.waits.iter().any(|wait| wait.person)
 }
 
@@ -428,10 +508,11 @@ impl Drop for Site {
         for (pid, _) in process::naming(&self.layout.folder).unwrap_or_default() {
             let _sent = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        if std::thread::panicking() && std::env::var_os(KEEP).is_some() {
-            if let Some(folder) = self.folder.take() {
-                eprintln!("kept: {}", folder.keep().display());
-            }
+        if std::thread::panicking()
+            && std::env::var_os(KEEP).is_some()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("kept: {}", folder.keep().display());
         }
     }
 }

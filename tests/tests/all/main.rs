@@ -1,12 +1,26 @@
 //! The tests of the whole, in one binary.
 
+#![expect(clippy::expect_used, reason = "a failed helper fails its test")]
+
 mod agent;
 mod bad_input;
 mod canary;
-mod fleet;
+mod identity_server_first;
+mod job_survives;
+mod kill;
 mod recipe_files;
 mod simulation;
 mod standin;
 mod standin_migration;
-mod tidy;
 mod step_run;
+mod tidy;
+
+use std::path::Path;
+
+use cavalcade_tests::upgrade::site::{Programs, Site, Wanted};
+
+/// A site on the programs of this build.
+fn site(wanted: &Wanted) -> Site {
+    let programs = Programs::beside(Path::new(env!("CARGO_BIN_EXE_standin-java"))).expect("the programs are built");
+    Site::new(programs, wanted).expect("the site stands")
+}

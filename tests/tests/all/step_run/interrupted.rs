@@ -30,7 +30,8 @@ fn an_unpack_that_was_killed_is_finished_by_the_same_command() {
     let pack = large_pack(&machine);
     let home = machine.path("opt/wso2is-5.11.0");
     fs::create_dir(machine.path("opt")).unwrap();
-    let names = json!({ "node": "n-1", "host": "host-1", "values": { "name": "n-1" }, "artifacts": { "pack": artifact("pack", &pack) } });
+    let names =
+        json!({ "node": "n-1", "host": "host-1", "values": { "name": "n-1" }, "artifacts": { "pack": artifact("pack", &pack) } });
     let names = machine.write("names.json", names.to_string()).display().to_string();
     let steps = format!(
         "- {{ step: before, text: {{ file: {0}, content: \"x\\n\" }} }}\n- {{ step: unpack, unpack: {{ artifact: pack, to: {1}, strip: 1 }} }}\n",

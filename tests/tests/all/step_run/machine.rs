@@ -24,10 +24,8 @@ const BIN_DIR: &str = "CAVALCADE_BIN_DIR";
 
 /// The program: built beside this test by `cargo build --workspace --bins`.
 fn program() -> PathBuf {
-    let folder = std::env::var_os(BIN_DIR).map_or_else(
-        || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os(BIN_DIR)
+        .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(), PathBuf::from);
     let program = folder.join("cavalcade-agent");
     assert!(program.is_file(), "{} is not built: cargo build --workspace --bins", program.display());
     program

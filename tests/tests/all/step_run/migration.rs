@@ -31,9 +31,9 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn new(migration: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = MariaDb::start(folder.path()).await.unwrap();
-        database.create("am_db", packs::AM_DB_SQL).await.unwrap();
-        database.create("shared_db", packs::SHARED_DB_SQL).await.unwrap();
+        let database = MariaDb::start(folder.path()).unwrap();
+        database.create("am_db", packs::AM_DB_SQL).unwrap();
+        database.create("shared_db", packs::SHARED_DB_SQL).unwrap();
         let settings = json!({ "start": 0.3, "pid_file_after": 0.1, "migration": migration });
         let stage = Stage::new(Path::new(env!("CARGO_BIN_EXE_standin-java")), &settings).unwrap();
         let (identity, _) = stage.home("is-1", packs::IS_PACK).unwrap();
@@ -163,7 +163,8 @@ async fn a_migration_that_lies_fails_and_only_a_person_starts_it_again() {
     assert_eq!(scene.run("migrate.yaml", &["--again", "migrate"]).code, Some(2), "no decision without a reason");
     assert_eq!(scene.begun(), 1);
 
-    fs::write(scene.identity.join("standin.json"), json!({ "migration": { "mode": "ok", "per_order": 0.0 } }).to_string()).unwrap();
+    fs::write(scene.identity.join("standin.json"), json!({ "migration": { "mode": "ok", "per_order": 0.0 } }).to_string())
+        .unwrap();
     let decided = ["--again", "migrate", "--why", "restored by hand", "--restored", "am_db", "--restored", "shared_db"];
     let again = scene.run("migrate.yaml", &decided);
     assert_eq!(scene.begun(), 2, "{again:#?}");

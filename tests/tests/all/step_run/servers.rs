@@ -76,7 +76,10 @@ fn a_pack_with_another_digest_is_not_used() {
     let steps = machine.write("steps.yaml", steps).display().to_string();
     let packs = stage.packs().display().to_string();
     let seen = machine.run(&[&steps, "--node", &names, "--artifacts", &packs]).ended(1);
-    assert_eq!((seen.step("unpack")["outcome"].as_str(), seen.step("unpack")["changed"].as_bool()), (Some("failed"), Some(false)));
+    assert_eq!(
+        (seen.step("unpack")["outcome"].as_str(), seen.step("unpack")["changed"].as_bool()),
+        (Some("failed"), Some(false))
+    );
     assert!(!home.exists());
 }
 

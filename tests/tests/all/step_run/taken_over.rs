@@ -41,6 +41,7 @@ fn offer(home: &Path, effect: Option<&str>) -> Offer {
         generation: Generation(2),
         step,
         home: Some(home.display().to_string()),
+        incarnations: BTreeMap::new(),
         secrets: BTreeMap::new(),
         hide: Vec::new(),
         approved: None,
@@ -95,7 +96,8 @@ fn while_a_run_is_open_the_agents_ledger_is_used_and_reports_it() {
     assert_eq!(done.outcomes(), [("by-hand", "changed")]);
     assert!(done.err.contains("open in this ledger: by-the-controller"), "{}", done.err);
     let ledger = Ledger::open(&RealHost::default(), &machine.path("agent/ledger")).unwrap();
-    let by_hand: Vec<&Report> = ledger.state().unacked.values().filter(|r| r.attempt().run.as_str().starts_with("step-")).collect();
+    let by_hand: Vec<&Report> =
+        ledger.state().unacked.values().filter(|r| r.attempt().run.as_str().starts_with("step-")).collect();
     assert!(matches!(by_hand[..], [Report::Accepted { .. }, Report::Began { .. }, Report::Ended { .. }]), "{by_hand:?}");
     assert_eq!(ledger.state().epoch, Epoch(4), "the controller's term still stands");
     let lines = Spool::open(&machine.path("agent/spool")).unwrap().next(100).unwrap();

@@ -1,0 +1,115 @@
+//! A job outlives its agent and the controller: the same process, run once; its whole output and the record of its end
+//! arrive. Servers too.
+
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use cavalcade_tests::{
+    standin::{fleet::running, witness::Line},
+    upgrade::site::{Site, Wanted},
+};
+use serde_json::{Value, json};
+
+use crate::site;
+
+/// Another build of the agent: the same program in a file of other content at another path.
+fn other_build(site: &Site) -> PathBuf {
+    let program = site.path("agent-of-another-build");
+    fs::copy(&site.programs.agent, &program).unwrap();
+    // Bytes behind the end of an ELF file mean nothing to it.
+    OpenOptions::new().append(true).open(&program).unwrap().write_all(b"another build").unwrap();
+    program
+}
+
+fn begun(site: &Site, home: &Path) -> Line {
+    site.witnessed("migration-order", 1, |line| Path::new(&line.home) == home).unwrap();
+    site.witnessed("migration-begin", 1, |line| Path::new(&line.home) == home).unwrap().remove(0)
+}
+
+/// The job of a step ran once, from its first line to its last, in the process that was there when its agent died.
+fn whole(site: &Site, begun: &Line, stage: &str, node: &str) {
+    let home = PathBuf::from(&begun.home);
+    for what in ["migration-begin", "migration-end"] {
+        let lines = site.witnessed(what, 1, |line| Path::new(&line.home) == home).unwrap();
+        assert_eq!(lines.len(), 1, "{what}");
+        assert_eq!((lines[0].pid, &lines[0].launch), (begun.pid, &begun.launch), "{what}");
+    }
+    let step = site.step(stage, "migrate", node).unwrap();
+    assert_eq!((step.state.as_str(), step.attempt), ("succeeded", 1));
+    assert!(step.began.is_some() && step.ended > step.began, "the record of its end: {step:?}");
+    // What the shim kept is the whole output; the central log has the same lines in the same order, and no gap.
+    let number = step.step.split('@').next().unwrap().to_owned();
+    let lines =
+        site.cavalcade_ok(&["logs", "--node", node, "--step", &number, "--stream", "output", "--output", "jsonl"]).unwrap();
+    let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(records.iter().all(|record| record.get("gap").is_none_or(Value::is_null)), "{lines}");
+    let central: Vec<String> =
+        records.iter().flat_map(|record| record["text"].as_str().unwrap().lines()).map(str::to_owned).collect();
+    assert_eq!(central, kept_output(site, node, &step.step), "the central log holds every line of the output once");
+}
+
+/// The lines of the one attempt of a step, as the shim's file holds them.
+fn kept_output(site: &Site, node: &str, step: &str) -> Vec<String> {
+    let state = site.path("agents").join(node);
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(state) {
+        let entry = entry.unwrap();
+        let path = entry.path().to_string_lossy().into_owned();
+        let of_step = path.contains(&format!("_{}_", step.replace('@', "_")));
+        if entry.file_name() == "output" && of_step {
+            found.push(entry.into_path());
+        }
+    }
+    assert_eq!(found.len(), 1, "one attempt of {step}: {found:?}");
+    fs::read_to_string(&found[0]).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_job_and_servers_outlive_agent_and_controller() {
+    let standins = json!({ "start": 0.8, "migration": { "per_order": 0.3 } });
+    let mut site = site(&Wanted { standins, ..Wanted::default() });
+    let digest = site.plan().unwrap();
+    site.apply(&digest, &[]).unwrap();
+    site.approve().unwrap();
+
+    // kill -9 of agent and controller while the Identity Server migrates.
+    let identity = begun(&site, &site.home("is-1").unwrap());
+    site.kill_agent("is-1").unwrap();
+    site.kill_controller().unwrap();
+    let orders = site.witness("migration-order").unwrap().len();
+    site.witnessed("migration-order", orders + 3, |_| true).unwrap();
+    assert_eq!(running(Path::new(&identity.home)), Some(i32::try_from(identity.pid).unwrap()));
+    site.start_controller().unwrap();
+    site.start_agent("is-1").unwrap();
+
+    // While the API Manager migrates its agent is stopped, replaced by another build and started again.
+    let other = other_build(&site);
+    let manager = begun(&site, &site.home("am-1").unwrap());
+    site.stop_agent("am-1").unwrap();
+    let orders = site.witness("migration-order").unwrap().len();
+    site.witnessed("migration-order", orders + 1, |_| true).unwrap();
+    assert_eq!(running(Path::new(&manager.home)), Some(i32::try_from(manager.pid).unwrap()));
+    site.start_agent_as("am-1", &other).unwrap();
+
+    site.finish().unwrap();
+    whole(&site, &identity, "migrate-is", "is-1");
+    whole(&site, &manager, "migrate-am", "am-1");
+
+    // Servers: killed agent, replaced agent, the same servers.
+    let homes = ["is-1", "is-2", "am-1"].map(|node| site.home(node).unwrap());
+    let servers = homes.clone().map(|home| running(&home).unwrap());
+    site.kill_agent("is-1").unwrap();
+    for host in ["is-2", "am-1"] {
+        site.stop_agent(host).unwrap();
+    }
+    for host in ["is-1", "is-2", "am-1"] {
+        site.start_agent_as(host, &other).unwrap();
+    }
+    site.wait("the new agents are connected", |status| status.hosts.iter().all(|host| host.connected)).unwrap();
+    assert_eq!(homes.map(|home| running(&home).unwrap()), servers);
+}
