@@ -32,13 +32,24 @@ pub fn write(plan: &HashedPlan, path: &Path) -> Result<(), Faults> {
 /// # Errors
 /// [`written::UNREADABLE`], [`codes::PLAN_FORM`] or [`codes::PLAN_DAMAGED`].
 pub fn read(path: &Path) -> Result<HashedPlan, Faults> {
+    read_with_text(path).map(|(plan, _)| plan)
+}
+
+/// Reads a plan with its text as it stands in the file: that text has the digest, whichever version wrote it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_text(path: &Path) -> Result<(HashedPlan, String), Faults> {
     let take = || -> std::io::Result<String> {
         let mut text = String::new();
         std::fs::File::open(path)?.take(MAX_PLAN).read_to_string(&mut text)?;
         Ok(text)
     };
     let text = take().map_err(|e| unreadable(path, &format!("the plan {} cannot be read: {e}", path.display())))?;
-    HashedPlan::from_text(&text).map_err(|e| fault(&e, path).into())
+    match HashedPlan::from_text(&text) {
+        Ok(plan) => Ok((plan, text)),
+        Err(e) => Err(fault(&e, path).into()),
+    }
 }
 
 fn whole(path: &Path) -> Place {

@@ -32,7 +32,9 @@ pub(super) struct Controller {
 impl Controller {
     /// Connects to the controller of the state folder.
     pub(super) async fn connect(context: &Context) -> Result<Self, Failure> {
-        let connected = within(Duration::from_secs(10), OperatorClient::connect(&context.state)).await;
+        let help = format!("is `cavalcade serve` running, and is {} its state folder?", context.state.display());
+        let connecting = async { OperatorClient::connect(&context.state).await.map_err(|fault| fault.help(help)) };
+        let connected = within(Duration::from_secs(10), connecting).await;
         Ok(Self { client: connected? })
     }
 

@@ -229,6 +229,9 @@ impl Follower<'_> {
         if let Some(named) = self.following.run.as_ref().filter(|_| status.runs.is_empty() && self.seen.is_empty()) {
             return Err(Fault::new(cavalcade_common::codes::run::NO_RUN, format!("there is no run {named}")).into());
         }
+        if status.runs.is_empty() && self.last.is_none() && self.painter.is_none() {
+            say("No run is open; waiting for one.");
+        }
         for run in &status.runs {
             let old = self.seen.get(&run.run);
             if self.painter.is_none() {

@@ -48,9 +48,7 @@ pub(super) struct PlanArgs {
 
 /// Reads a plan file and checks its digest. Gives its text as well: that is what the controller gets.
 pub(super) fn read(path: &Path) -> Result<(HashedPlan, String), Failure> {
-    let plan = plan_file::read(path)?;
-    let text = plan.to_text().map_err(|error| Failure::usage(error.to_string()))?;
-    Ok((plan, text))
+    Ok(plan_file::read_with_text(path)?)
 }
 
 /// A node of the plan by its name.

@@ -65,7 +65,11 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
     }
     let waited: BTreeSet<Key> = old.into_iter().flat_map(|o| &o.waits).map(key).collect();
     for wait in new.waits.iter().filter(|w| shown(w) && !waited.contains(&key(w))) {
-        let on = wait.step.as_ref().map_or_else(|| format!("stage {}", wait.stage), ToString::to_string);
+        let on = match (&wait.step, wait.stage) {
+            (Some(step), _) => step.to_string(),
+            (None, 0) => new.run.clone(),
+            (None, stage) => format!("stage {stage}"),
+        };
         lines.push(line(if wait.person { "person" } else { "waits" }, &on, format!("for {}", wait.why)));
     }
     let lost = |o: &RunStatus, node: &String| o.unreachable.contains(node);

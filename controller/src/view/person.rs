@@ -61,7 +61,7 @@ fn failed(step: &StepStatus, program: &str) -> String {
 
 fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
     if wait.stage == 0 {
-        let text = wrap(&format!("The run waits for {}", wait.why), WIDTH, "", "  ");
+        let text = wrap(&format!("The run is {}", wait.why), WIDTH, "", "  ");
         return text + &commands(&[(format!("{program} resume"), "go on"), (format!("{program} cancel --why TEXT"), "end it")]);
     }
     let title = run.stages.iter().find(|g| g.number == wait.stage).map_or("", |g| g.title.as_str());
