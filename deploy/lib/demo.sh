@@ -257,7 +257,7 @@ demo_summary() {
 demo_where_next() {
     local dir=$1 keep=$2
     bin/cavalcade report upgrade.plan --out report.html
-    bin/cavalcade logs >logs.txt 2>/dev/null
+    bin/cavalcade logs --since -1d >logs.txt 2>/dev/null
     title "Where to look"
     item "$(short "$dir/report.html")   what ran where, when, with which evidence"
     item "$(short "$dir/logs.txt")      every line of every step and server, $(wc -l <logs.txt) of them"
