@@ -1,7 +1,5 @@
 //! Files: previews that change nothing, edits that are made once, input that is refused.
 
-#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
-
 use std::fs;
 
 use nix::fcntl::{Flock, FlockArg};
