@@ -49,7 +49,8 @@ fn whole(site: &Site, begun: &Line, stage: &str, node: &str) {
     let ended = kept.iter().position(|line| line.contains("WSO2 Carbon started in")).unwrap();
     let unequal = central.iter().zip(&kept).position(|(a, b)| a != b).unwrap_or(central.len());
     let repeated = kept.iter().position(|line| Some(line) == central.get(unequal)).unwrap_or(kept.len());
-    let joined: Vec<&String> = kept[..unequal].iter().chain(central[unequal..].iter().skip(unequal.saturating_sub(repeated))).collect();
+    let joined: Vec<&String> =
+        kept[..unequal].iter().chain(central[unequal..].iter().skip(unequal.saturating_sub(repeated))).collect();
     assert!(joined.len() > ended, "{} of {} lines came", joined.len(), ended + 1);
     assert_eq!(joined, kept.iter().take(joined.len()).collect::<Vec<_>>());
 }

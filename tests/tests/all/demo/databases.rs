@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cavalcade_tests::standin::{fleet::running, packs, database::statements};
+use cavalcade_tests::standin::{database::statements, fleet::running, packs};
 use serde_json::Value;
 
 use super::stage::{API_MANAGERS, Demo, IDENTITY_SERVERS};

@@ -52,7 +52,8 @@ fn a2_key_manager_settings(demo: &Demo, node: &str) {
     assert_eq!(property("header.X-WSO2-KEY-MANAGER").as_deref(), Some("WSO2IS"), "A2 {node}");
     assert_eq!(property("username").as_deref(), Some("${admin.username}"), "A2 {node}");
     let access = item(&toml, "resource.access_control").unwrap().as_array_of_tables().unwrap();
-    let context = |t: &toml_edit::Table| t.get("context").and_then(|c| c.as_str()).is_some_and(|c| c.contains("keymanager-operations"));
+    let context =
+        |t: &toml_edit::Table| t.get("context").and_then(|c| c.as_str()).is_some_and(|c| c.contains("keymanager-operations"));
     assert_eq!(access.iter().filter(|table| context(table)).count(), 6, "A2 {node}");
     let webapps = item(&toml, "tenant_context.rewrite.custom_webapps").unwrap().as_array().unwrap();
     assert_eq!(webapps.iter().filter_map(|w| w.as_str()).collect::<Vec<_>>(), ["/keymanager-operations/"], "A2 {node}");
@@ -100,13 +101,20 @@ pub(super) fn migrated_once(demo: &Demo) {
     let begun: Vec<_> = demo.lines("migration-begin").into_iter().filter(|line| line.detail["migration"] == "identity").collect();
     assert_eq!(begun.len(), 1, "C12: once");
     assert_eq!(std::path::Path::new(&begun[0].home), home);
-    let orders: Vec<u64> = demo.lines_of("migration-order", &home).iter().filter_map(|line| line.detail["order"].as_u64()).collect();
+    let orders: Vec<u64> =
+        demo.lines_of("migration-order", &home).iter().filter_map(|line| line.detail["order"].as_u64()).collect();
     assert_eq!(orders, (1..=17).collect::<Vec<u64>>(), "C12");
     let ended = demo.lines_of("migration-end", &home);
     assert!(ended.len() == 1 && ended[0].detail["ok"] == true, "C12: {ended:?}");
     let found = |name: &str| demo.sql("am_db", &format!("SHOW TABLES LIKE '{name}'"));
-    assert_eq!((found("IDN_CORS_ORIGIN"), found("IDN_REMOTE_FETCH_CONFIG")), ("IDN_CORS_ORIGIN".into(), "IDN_REMOTE_FETCH_CONFIG".into()));
-    assert_eq!(demo.sql("shared_db", "SHOW COLUMNS FROM UM_TENANT LIKE 'UM_TENANT_UUID'").split('\t').next(), Some("UM_TENANT_UUID"));
+    assert_eq!(
+        (found("IDN_CORS_ORIGIN"), found("IDN_REMOTE_FETCH_CONFIG")),
+        ("IDN_CORS_ORIGIN".into(), "IDN_REMOTE_FETCH_CONFIG".into())
+    );
+    assert_eq!(
+        demo.sql("shared_db", "SHOW COLUMNS FROM UM_TENANT LIKE 'UM_TENANT_UUID'").split('\t').next(),
+        Some("UM_TENANT_UUID")
+    );
     assert_eq!(demo.sql("shared_db", "SHOW TABLES LIKE 'UM_HYBRID_GROUP_ROLE'"), "UM_HYBRID_GROUP_ROLE", "C12");
 
     // Stopped behind its end, and nothing of the client is left.
@@ -114,7 +122,10 @@ pub(super) fn migrated_once(demo: &Demo) {
     assert_eq!((exited.len(), exited[0].pid), (1, begun[0].pid), "C13");
     assert!(exited[0].t > ended[0].t, "C13");
     for node in IDENTITY_SERVERS {
-        assert_eq!(demo.found(node, "repository/components/dropins", "org.wso2.carbon.is.migration-", ".jar"), Vec::<String>::new());
+        assert_eq!(
+            demo.found(node, "repository/components/dropins", "org.wso2.carbon.is.migration-", ".jar"),
+            Vec::<String>::new()
+        );
         assert!(!demo.new_home(node).join("migration-resources").exists(), "C13 {node}");
     }
 }
