@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
 use cavalcade_common::message::LogRecord;
@@ -15,7 +14,8 @@ use cavalcade_common::transport::Keepalive;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::answers::HostAnswers;
-use crate::artifact_cache::{ArtifactCache, ChunkSource, Chunks};
+use crate::artifact_cache::ArtifactCache;
+use crate::controller_chunks::ControllerChunks;
 use crate::executor::bugs::Bugs;
 use crate::executor::{Executor, Parts};
 use crate::host::Host;
@@ -23,7 +23,7 @@ use crate::host::real::RealHost;
 use crate::host::secrets::HostSecrets;
 use crate::host::spool::Spool;
 use crate::ledger::{Ledger, LedgerError};
-use crate::link::data::{DataLink, Fetch};
+use crate::link::data::DataLink;
 use crate::link::dial::{Address, LinkConfig, connect};
 use crate::link::enrol;
 use crate::link::identity::Identity as Certified;
@@ -62,26 +62,6 @@ pub async fn enrol_host(token: &EnrolmentToken, at: &Address, state_dir: &Path) 
         made.map(|_| ()).map_err(|e| io::Error::other(e.fault().to_string()))
     };
     enrol::enrol(token, at, state_dir, make).await.map_err(|e| e.fault())
-}
-
-struct ControllerChunks(DataLink);
-
-struct FetchedChunks(Fetch);
-
-#[async_trait]
-impl Chunks for FetchedChunks {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let chunk = self.0.next().await.map_err(|e| e.fault().to_string())?;
-        Ok(chunk.map(|c| c.bytes))
-    }
-}
-
-#[async_trait]
-impl ChunkSource for ControllerChunks {
-    async fn open(&self, artifact: &ArtifactRef, offset: u64) -> Result<Box<dyn Chunks>, String> {
-        let fetch = self.0.fetch(&artifact.sha256, offset).await.map_err(|e| e.fault().to_string())?;
-        Ok(Box::new(FetchedChunks(fetch)))
-    }
 }
 
 #[async_trait]

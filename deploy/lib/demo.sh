@@ -13,8 +13,9 @@ fail() {
 # An absolute path without making anything.
 absolute() { case $1 in /*) printf '%s\n' "${1%/}" ;; *) printf '%s/%s\n' "$PWD" "${1%/}" ;; esac; }
 
-# A path as a person at this prompt would write it.
-short() { case $1 in "$PWD"/*) printf '%s\n' "${1#"$PWD"/}" ;; *) printf '%s\n' "$1" ;; esac; }
+# A path as a person at the prompt that started the demo would write it.
+demo_prompt=$PWD
+short() { case $1 in "$demo_prompt"/*) printf '%s\n' "${1#"$demo_prompt"/}" ;; *) printf '%s\n' "$1" ;; esac; }
 
 # Processes of the demo: programs that it starts, whose command line names its folder, and that are this user's.
 demo_processes() {
@@ -228,7 +229,7 @@ demo_connected() {
 demo_preview() {
     bin/cavalcade preview upgrade.plan >preview.txt
     sed -n '/^Preview: /,$p' preview.txt
-    item "(diffs for every file and node: $PWD/preview.txt)"
+    item "the diff of every file on every node: $(short "$PWD")/preview.txt"
 }
 
 # Applies to the end. The plan asks for the word of a person before the first change of a schema: here the demo gives it.
@@ -247,26 +248,36 @@ demo_apply() {
 }
 
 demo_summary() {
-    local dir=$1 name address https version
+    local dir=$1 name address https home
     while read -r name address _ https; do
-        version=$(cat "$dir/hosts/$name"/wso2is-5.11.0/bin/version.txt "$dir/hosts/$name"/wso2am-4.0.0/bin/version.txt 2>/dev/null)
-        printf '   %-6s %-30s https://%s:%s\n' "$name" "$version" "$address" "$https"
+        for home in "$dir/hosts/$name"/wso2is-5.11.0 "$dir/hosts/$name"/wso2am-4.0.0; do
+            [ ! -d "$home" ] || printf '   %-6s %-28s https://%s:%s\n' "$name" "$(cat "$home/bin/version.txt")" "$address" "$https"
+        done
     done <"$dir/nodes"
+    printf '   agents at rest: %s MiB resident at most\n' "$(demo_resident)"
+}
+
+# The largest agent's resident memory in MiB, with one digit behind the point.
+demo_resident() {
+    bin/cavalcade status --output json | sed -n 's/.*"resident_kib": \([0-9]*\).*/\1/p' | sort -n | tail -n 1 |
+        awk '{ printf "%.1f", $1 / 1024 }'
 }
 
 demo_where_next() {
     local dir=$1 keep=$2
-    bin/cavalcade report upgrade.plan --out report.html
-    bin/cavalcade logs >logs.txt 2>/dev/null
-    title "Where to look"
-    item "$(short "$dir/report.html")   what ran where, when, with which evidence"
-    item "$(short "$dir/logs.txt")      every line of every step and server, $(wc -l <logs.txt) of them"
-    item "$(short "$dir/hosts")         old and new homes"
+    quietly log/report.log bin/cavalcade report upgrade.plan --out report.html
+    bin/cavalcade logs --since -1d >logs.txt 2>log/logs.log
+    title "Where to look, in $(short "$dir")"
+    item "report.html   what ran where, when, with which evidence"
+    item "logs.txt      the central log, $(wc -l <logs.txt) lines of all steps and servers"
+    item "preview.txt   every diff, before anything was changed"
+    item "fleet.yaml    what an operator writes; upgrade.plan: what was made of it"
+    item "hosts/        old and new homes;  backups/  the proved backups"
     if [ -n "$keep" ]; then
         item "Everything still runs:"
-        item "  export CAVALCADE_STATE=$dir/controller PATH=$dir/bin:\$PATH"
+        item "  export PATH=$dir/bin:\$PATH CAVALCADE_STATE=$dir/controller"
         item "  cavalcade status; cavalcade node list; cavalcade logs -f --node 'is-*'"
-        item "  deploy/demo --stop"
+        item "  deploy/demo --stop --dir $dir"
     else
         item "All that was started is stopped now; --keep would leave it running."
     fi

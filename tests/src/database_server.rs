@@ -17,6 +17,9 @@ use cavalcade_common::action::{DbTarget, Engine};
 /// Names a folder that holds `usr/sbin/mariadbd` and the rest of MariaDB's packages (`deploy/lib/mariadb.sh` makes one).
 pub const MARIADB_ROOT: &str = "CAVALCADE_MARIADB_ROOT";
 
+/// Names the folder of PostgreSQL's programs (`tests/lib/postgresql.sh` makes one).
+pub const POSTGRESQL_BIN: &str = "CAVALCADE_POSTGRESQL_BIN";
+
 /// How long a server may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
 
@@ -296,8 +299,12 @@ impl Postgres {
     }
 }
 
-/// The newest `/usr/lib/postgresql/*/bin` with a server in it, else the folder of `postgres` on the PATH.
+/// The named folder, else the newest `/usr/lib/postgresql/*/bin` with a server in it, else the folder of `postgres` on the
+/// PATH.
 fn postgres_bin() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os(POSTGRESQL_BIN) {
+        return Ok(PathBuf::from(named));
+    }
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut bins: Vec<PathBuf> = versions.map(|e| e.path().join("bin")).collect();
     bins.sort();

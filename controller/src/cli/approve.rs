@@ -33,7 +33,8 @@ pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Fa
     let (_, run) = controller.open_run().await?;
     let stage = find::stage(&run, &args.stage)?;
     let steps = stage.steps.len();
-    say(&format!("plan {}   {}, opened by {}", run.plan, run.run, run.by));
+    say(&format!("plan {}", run.plan));
+    say(&format!("{}, opened by {}", run.run, run.by));
     say(&format!("stage {} {}: {steps} steps on {}", stage.number, stage.title, find::names(&stage.nodes)));
     if stage.point_of_no_return {
         say("From this stage on a way back loses new data.");

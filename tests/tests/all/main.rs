@@ -5,6 +5,7 @@
 mod agent;
 mod bad_input;
 mod canary;
+mod demo;
 mod identity_server_first;
 mod job_survives;
 mod kill;

@@ -1,0 +1,197 @@
+//! The demo as it ran, and ways to look at what it left.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use cavalcade_controller::view::document::{Status, StepStatus};
+use cavalcade_tests::standin::{
+    peer::Address,
+    witness::{self, Line},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use toml_edit::{DocumentMut, Item};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub(super) const IDENTITY_SERVERS: [&str; 2] = ["is-1", "is-2"];
+pub(super) const API_MANAGERS: [&str; 4] = ["am-1", "tm-1", "gw-1", "gw-2"];
+
+/// Runs the script on the programs of this build.
+pub(super) fn script(arguments: &[&str]) -> Output {
+    let programs = Path::new(env!("CARGO_BIN_EXE_standin-java")).parent().unwrap();
+    let mut command = Command::new(Path::new(REPOSITORY).join("deploy/demo"));
+    command.args(arguments).env("CAVALCADE_PROGRAMS", programs).env("NO_COLOR", "1").stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// Ends what a demo left running.
+struct Left(PathBuf);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let _stopped = script(&["--stop", "--dir", &self.0.display().to_string()]);
+    }
+}
+
+/// One line of the demo's list of nodes.
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) offset: u16,
+}
+
+impl Host {
+    /// The URL of one of its servers.
+    pub(super) fn url(&self, base: u16) -> String {
+        format!("https://{}:{}", self.address, base + self.offset)
+    }
+}
+
+/// A demo that ran with `--keep`.
+pub(super) struct Demo {
+    pub(super) folder: PathBuf,
+    pub(super) said: String,
+    pub(super) report: Value,
+    pub(super) hosts: Vec<Host>,
+    _left: Left,
+    _parent: TempDir,
+}
+
+impl Demo {
+    pub(super) fn run() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().canonicalize().unwrap().join("demo");
+        let left = Left(folder.clone());
+        let ended = script(&["--keep", "--dir", folder.to_str().unwrap()]);
+        let said = String::from_utf8(ended.stdout).unwrap();
+        assert!(ended.status.success(), "{}\n{said}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+        let hosts = fs::read_to_string(folder.join("nodes")).unwrap().lines().map(host).collect();
+        let mut demo = Self { folder, said, report: Value::Null, hosts, _left: left, _parent: parent };
+        demo.report = serde_json::from_str(&demo.cavalcade(&["report", "upgrade.plan", "--output", "json"])).unwrap();
+        demo
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// An operator's command that succeeds.
+    pub(super) fn cavalcade(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(self.path("bin/cavalcade"));
+        command.arg("--state").arg(self.path("controller")).args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        let ended = command.output().unwrap();
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        serde_json::from_str(&self.cavalcade(&["status", "--output", "json"])).unwrap()
+    }
+
+    /// Every step of the run.
+    pub(super) fn steps(&self) -> Vec<StepStatus> {
+        self.status().runs.remove(0).stages.into_iter().flat_map(|stage| stage.steps).collect()
+    }
+
+    /// The steps of one row of the guide; they succeeded.
+    pub(super) fn row(&self, row: &str) -> Vec<StepStatus> {
+        let mut steps = self.steps();
+        steps.retain(|step| step.row.as_deref() == Some(row));
+        assert!(!steps.is_empty(), "no step of row {row}");
+        for step in &steps {
+            assert_eq!(step.state, "succeeded", "row {row}, {} {}", step.step, step.name);
+        }
+        steps
+    }
+
+    /// The nodes of a row's steps of one name, in the plan's order.
+    pub(super) fn nodes_of(&self, row: &str, name: &str) -> Vec<String> {
+        self.row(row).into_iter().filter(|step| step.name == name).map(|step| step.node).collect()
+    }
+
+    /// The outcome of a step.
+    pub(super) fn outcome(&self, step: &StepStatus) -> &Value {
+        &self.report["outcomes"][&step.step]
+    }
+
+    pub(super) fn host(&self, node: &str) -> &Host {
+        self.hosts.iter().find(|host| host.name == node).unwrap()
+    }
+
+    pub(super) fn new_home(&self, node: &str) -> PathBuf {
+        let product = if IDENTITY_SERVERS.contains(&node) { "wso2is-5.11.0" } else { "wso2am-4.0.0" };
+        self.path("hosts").join(node).join(product)
+    }
+
+    pub(super) fn old_home(&self, node: &str) -> PathBuf {
+        let product = if IDENTITY_SERVERS.contains(&node) { "wso2is-km-5.10.0" } else { "wso2am-3.1.0" };
+        self.path("hosts").join(node).join(product)
+    }
+
+    /// The new deployment.toml of a node.
+    pub(super) fn toml(&self, node: &str) -> DocumentMut {
+        self.toml_text(node).parse().unwrap()
+    }
+
+    pub(super) fn toml_text(&self, node: &str) -> String {
+        fs::read_to_string(self.new_home(node).join("repository/conf/deployment.toml")).unwrap()
+    }
+
+    /// Names in a folder of a new home that start and end like this.
+    pub(super) fn found(&self, node: &str, folder: &str, start: &str, end: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.new_home(node).join(folder)).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.starts_with(start) && name.ends_with(end));
+        names.sort();
+        names
+    }
+
+    /// What was witnessed of one kind, in order.
+    pub(super) fn lines(&self, what: &str) -> Vec<Line> {
+        let mut lines = witness::read(&self.path("witness.jsonl")).unwrap();
+        lines.retain(|line| line.what == what);
+        lines
+    }
+
+    /// The same, of one home.
+    pub(super) fn lines_of(&self, what: &str, home: &Path) -> Vec<Line> {
+        let mut lines = self.lines(what);
+        lines.retain(|line| Path::new(&line.home) == home);
+        lines
+    }
+
+    /// The answer of the demo's database.
+    pub(super) fn sql(&self, database: &str, query: &str) -> String {
+        let mut client = Command::new(self.path("mariadb-bin/mariadb"));
+        client.args(["--no-defaults", "--user=root", "--batch", "--skip-column-names", "--execute", query, database]);
+        let ended = client.arg(format!("--socket={}", self.path("mariadb.sock").display())).output().unwrap();
+        assert!(ended.status.success(), "{query}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Status and body of a GET.
+    pub(super) async fn get(&self, node: &str, base: u16, path: &str) -> (u16, String) {
+        let address = Address::of_url(&self.host(node).url(base)).unwrap();
+        let (status, body) = address.ask("GET", path, &[], "").await.unwrap();
+        (status, String::from_utf8(body).unwrap())
+    }
+}
+
+fn host(line: &str) -> Host {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [name, address, offset, _] = words.as_slice() else { panic!("{line}") };
+    Host { name: (*name).to_owned(), address: (*address).to_owned(), offset: offset.parse().unwrap() }
+}
+
+/// A text in a toml by its dotted path.
+pub(super) fn text<'a>(toml: &'a DocumentMut, path: &str) -> Option<&'a str> {
+    item(toml, path)?.as_str()
+}
+
+/// An item in a toml by its dotted path.
+pub(super) fn item<'a>(toml: &'a DocumentMut, path: &str) -> Option<&'a Item> {
+    path.split('.').try_fold(toml.as_item(), |item, key| item.get(key))
+}
