@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, env, fs, path::PathBuf};
 use anyhow::Context as _;
 use cavalcade_tests::standin::{
     fleet::{self, OldFleet},
+    offsets::FREE,
     packs,
 };
 use cavalcade_tests::upgrade::layout::{self, DatabasePlace, Layout};
@@ -82,7 +83,7 @@ struct DemoFleet {
 fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
     layout::check_packs(&demo.packs)?;
     // Free now, and held until everything is written; then the servers take them.
-    let (nodes, _leases) = layout::place(&layout::SIX)?;
+    let (nodes, _leases) = layout::place(&layout::SIX, &FREE)?;
     let layout = Layout {
         folder: demo.folder,
         packs: demo.packs,

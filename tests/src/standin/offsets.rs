@@ -1,6 +1,7 @@
 //! Port offsets for servers that run beside each other on one machine.
 
 use std::net::TcpListener;
+use std::ops::Range;
 
 use anyhow::bail;
 
@@ -10,6 +11,11 @@ const BASES: [u16; 10] = [LEASE, 9443, 9763, 8280, 8243, 9099, 8099, 5672, 9611,
 const LEASE: u16 = 9000;
 /// No two of the ports above differ by a multiple of this: servers with different offsets never meet.
 const STEP: u16 = 22;
+
+/// Numbers of offsets that are held as long as their servers run.
+pub const HELD: Range<u16> = 0..400;
+/// Numbers of offsets for the demo, which ends before its servers do: no held one ever meets them.
+pub const FREE: Range<u16> = 400..500;
 
 /// An offset that no other test of this machine gets while this value lives.
 #[derive(Debug)]
@@ -25,8 +31,18 @@ impl OffsetLease {
     ///
     /// When none was found.
     pub fn take() -> anyhow::Result<Self> {
+        Self::take_from(HELD)
+    }
+
+    /// As [`OffsetLease::take`], from other numbers: [`FREE`] for a program that cannot hold its leases while its servers
+    /// run.
+    ///
+    /// # Errors
+    ///
+    /// When none was found.
+    pub fn take_from(numbers: Range<u16>) -> anyhow::Result<Self> {
         for _attempt in 0..500 {
-            let offset = 10_000 + STEP * rand::random_range(0..500_u16);
+            let offset = 10_000 + STEP * rand::random_range(numbers.clone());
             let Ok(held) = TcpListener::bind(("127.0.0.1", LEASE + offset)) else { continue };
             if BASES[1..].iter().all(|base| TcpListener::bind(("0.0.0.0", base + offset)).is_ok()) {
                 return Ok(Self { offset, _held: held });

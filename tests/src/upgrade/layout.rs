@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -92,10 +93,10 @@ pub const SIX: [(&str, Role, &str); 6] = [
 /// # Errors
 ///
 /// When no ports are free.
-pub fn place(nodes: &[(&str, Role, &str)]) -> anyhow::Result<(Vec<Placed>, Vec<OffsetLease>)> {
+pub fn place(nodes: &[(&str, Role, &str)], numbers: &Range<u16>) -> anyhow::Result<(Vec<Placed>, Vec<OffsetLease>)> {
     let (mut placed, mut leases) = (Vec::new(), Vec::new());
     for (index, (name, role, profile)) in nodes.iter().enumerate() {
-        let lease = OffsetLease::take()?;
+        let lease = OffsetLease::take_from(numbers.clone())?;
         placed.push(Placed {
             name: (*name).to_owned(),
             role: *role,

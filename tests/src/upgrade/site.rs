@@ -29,7 +29,7 @@ use crate::{
     database_server::MariaDb,
     standin::{
         fleet::{OldFleet, Role},
-        offsets::OffsetLease,
+        offsets::{HELD, OffsetLease},
         packs,
         witness::{self, Line},
     },
@@ -121,7 +121,7 @@ impl Site {
         let packs_folder = root.join("packs");
         packs::write_all(&packs_folder)?;
         let jdk = packs::jdk::install(&root.join("jdk"), &programs.java, Some(&root.join("witness.jsonl")), &wanted.standins)?;
-        let (nodes, leases) = layout::place(&wanted.nodes)?;
+        let (nodes, leases) = layout::place(&wanted.nodes, &HELD)?;
         let options = serde_json::from_value(wanted.options.clone()).context("options are a mapping")?;
         let place = DatabasePlace { port: database.port, client_bin: database.client_bin.clone() };
         let layout = Layout { folder: root, packs: packs_folder, java_home: jdk, nodes, database: place, options };
