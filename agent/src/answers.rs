@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cavalcade_common::action::{Action, Evidence as Wanted, Job};
+use cavalcade_common::facts::NodeWanted;
 use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::Probe;
@@ -38,10 +39,10 @@ pub struct HostAnswers {
 impl Answers for HostAnswers {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
-            Ask::Facts { nodes, paths } => {
+            Ask::Facts(wanted) => {
                 let mut all = BTreeMap::new();
-                for node in nodes {
-                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), &node, &paths));
+                for NodeWanted { node, look: _ } in &wanted.nodes {
+                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), node, &wanted.paths));
                 }
                 Ok(Answer::Facts(all))
             }

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::facts::FactsWanted;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
-use crate::plan::{PlanNode, PlanStep, Probe};
+use crate::plan::{PlanStep, Probe};
 use crate::report::{Evidence, Preview, Progress, Report};
 use crate::secret::SecretRef;
 
@@ -230,12 +231,7 @@ pub struct ApprovedRepeat {
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
     /// Facts of these nodes.
-    Facts {
-        /// The nodes that this host serves.
-        nodes: Vec<PlanNode>,
-        /// Further paths whose file system is measured (backup targets).
-        paths: Vec<String>,
-    },
+    Facts(FactsWanted),
     /// What these steps would do.
     Preview {
         /// The steps, in order.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::action::{Action, ArtifactRef, DbTarget, HttpCheck, Ready, Runtime};
 use crate::duration;
+use crate::facts::FactsWanted;
 use crate::id::{Digest, EffectKey, HostId, NodeId, StageId, StepKey, StepName};
 use crate::secret::SecretRef;
 
@@ -53,6 +54,9 @@ pub struct Plan {
     pub artifacts: Vec<ArtifactRef>,
     /// Regular expressions on key paths whose values are hidden in every diff.
     pub hide: Vec<String>,
+    /// What the hosts were asked for the facts: `apply` asks again.
+    #[serde(default)]
+    pub asked: BTreeMap<HostId, FactsWanted>,
     /// Remarks for the reader (a mapping of profiles, an addition of ours).
     pub remarks: Vec<String>,
 }

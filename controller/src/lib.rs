@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod journal;
 pub mod logs;
 pub mod operate;
+pub mod pack;
 pub mod plan_file;
 pub mod preflight;
 pub mod recipe;

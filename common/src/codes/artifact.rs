@@ -26,6 +26,10 @@ super::codes! {
         cause: "The file or the connection that it came from failed.",
         certain: "Nothing of it was kept and nothing was changed.", unknown: "Nothing.",
         remedy: "Look at the source and add the artifact again.";
+    PACK_UNREADABLE = 2107, "what an old pack shipped cannot be read",
+        cause: "The file is neither a pack (zip) nor a list that `cavalcade pack list` wrote, or it is damaged.",
+        certain: "Nothing was changed.", unknown: "Which files and settings of the old servers are custom ones.",
+        remedy: "Name the vendor's pack, or a list of it, as the artifact in the fleet file.";
     FETCHED_DIGEST = 2150, "what was fetched is not the artifact of the plan",
         cause: "Size or SHA-256 of the received content differ from the plan's, on a first and on a fresh second try.",
         certain: "The content was thrown away; nothing on the node was changed by it.", unknown: "Where it was altered.",

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::{Code, Place};
+use crate::facts::{FactsWanted, Look, NodeWanted};
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
@@ -204,7 +205,10 @@ fn ask() -> impl Strategy<Value = Ask> {
     let sequence = crate::action::Sequence { pattern: "order (\\d+)".to_owned(), from: 1, to: 17 };
     let judged = crate::action::Evidence { require: vec!["x".to_owned()], forbid: Vec::new(), sequence: Some(sequence) };
     prop_oneof![
-        vec(text(), 0..3).prop_map(|paths| Ask::Facts { nodes: vec![node(), node()], paths }),
+        vec(text(), 0..3).prop_map(|paths| {
+            let nodes = vec![NodeWanted { node: node(), look: Look { ports: vec![9443], ..Look::default() } }];
+            Ask::Facts(FactsWanted { nodes, paths, ..FactsWanted::default() })
+        }),
         (secrets(), vec(text(), 0..3)).prop_map(|(secrets, hide)| Ask::Preview { steps: vec![step()], secrets, hide }),
         attempt().prop_map(move |attempt| Ask::Rejudge { attempt, evidence: judged.clone() }),
     ]

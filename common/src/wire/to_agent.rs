@@ -141,9 +141,7 @@ fn permit(wire: v1::permit::Answer) -> Result<Vec<Evidence>, String> {
 fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
     use v1::ask::Ask as Wire;
     Ok(match ask {
-        Ask::Facts { nodes, paths } => {
-            Wire::Facts(v1::AskFacts { nodes_json: json_to_wire(&nodes, "ask.facts.nodes_json")?, paths })
-        }
+        Ask::Facts(wanted) => Wire::Facts(v1::AskFacts { wanted_json: json_to_wire(&wanted, "ask.facts.wanted_json")? }),
         Ask::Preview { steps, secrets, hide } => Wire::Preview(v1::AskPreview {
             steps_json: json_to_wire(&steps, "ask.preview.steps_json")?,
             secrets_json: json_to_wire(&secrets, "ask.preview.secrets_json")?,
@@ -159,9 +157,7 @@ fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
 fn ask(wire: v1::ask::Ask) -> Result<Ask, WireError> {
     use v1::ask::Ask as Wire;
     Ok(match wire {
-        Wire::Facts(v1::AskFacts { nodes_json, paths }) => {
-            Ask::Facts { nodes: json(&nodes_json, "ask.facts.nodes_json")?, paths }
-        }
+        Wire::Facts(v1::AskFacts { wanted_json }) => Ask::Facts(json(&wanted_json, "ask.facts.wanted_json")?),
         Wire::Preview(v1::AskPreview { steps_json, secrets_json, hide }) => Ask::Preview {
             steps: json(&steps_json, "ask.preview.steps_json")?,
             secrets: json(&secrets_json, "ask.preview.secrets_json")?,

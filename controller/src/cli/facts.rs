@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::say;
+use super::plan::Asked;
 use crate::fleet::{Fleet, read_limited};
 use crate::operate::request::{FactsAnswer, FactsRequest};
 use crate::resolve::NodeFacts;
@@ -38,30 +39,21 @@ pub(super) struct Saved {
 }
 
 /// Asks the agents.
-pub(super) async fn gather(controller: &Controller, fleet: &Fleet) -> Result<Gathered, Failure> {
-    let answer = ask(controller, fleet).await?;
+pub(super) async fn gather(controller: &Controller, asked: &Asked) -> Result<Gathered, Failure> {
+    let answer = ask(controller, asked).await?;
     let facts = answer.facts.into_iter().map(|(node, value)| (node, NodeFacts { value, gathered_at: answer.at })).collect();
     Ok(Gathered { facts, faults: answer.faults })
 }
 
-async fn ask(controller: &Controller, fleet: &Fleet) -> Result<FactsAnswer, Failure> {
-    let mut paths: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for node in &fleet.nodes {
-        let backups = fleet.databases.values().filter(|d| d.from == node.id).filter_map(|d| d.backup_to.clone());
-        let homes = node.new.iter().map(|side| side.home.clone());
-        paths.entry(node.host.to_string()).or_default().extend(homes.chain(backups));
-    }
-    for of_host in paths.values_mut() {
-        of_host.sort();
-        of_host.dedup();
-    }
-    say(&format!("Asking {} agents about {} nodes ...", paths.len(), fleet.nodes.len()));
-    controller.ask(Method::Facts, &FactsRequest { nodes: fleet.plan_nodes(), paths }).await
+async fn ask(controller: &Controller, asked: &Asked) -> Result<FactsAnswer, Failure> {
+    let nodes: usize = asked.values().map(|host| host.nodes.len()).sum();
+    say(&format!("Asking {} agents about {nodes} nodes ...", asked.len()));
+    controller.ask(Method::Facts, &FactsRequest { wanted: asked.clone() }).await
 }
 
 /// Asks the agents, for a file.
-pub(super) async fn to_save(controller: &Controller, fleet: &Fleet) -> Result<(Saved, Vec<Fault>), Failure> {
-    let answer = ask(controller, fleet).await?;
+pub(super) async fn to_save(controller: &Controller, fleet: &Fleet, asked: &Asked) -> Result<(Saved, Vec<Fault>), Failure> {
+    let answer = ask(controller, asked).await?;
     let saved = Saved { schema: SCHEMA.to_owned(), fleet: fleet.name.clone(), gathered_at: answer.at, facts: answer.facts };
     Ok((saved, answer.faults))
 }

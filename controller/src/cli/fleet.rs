@@ -55,14 +55,18 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
     let pinned = files.pin().await?;
     let status = controller.status(None).await?;
-    let gathered = facts::gather(&controller, &files.fleet).await?;
     #[expect(clippy::disallowed_methods, reason = "the checks make a plan, which says when it was made")]
     let now = Timestamp::now();
+    let shipped = files.shipped().await?;
+    let asked = files.survey(&shipped, now)?;
+    let gathered = facts::gather(&controller, &asked).await?;
     let results = preflight::run(&preflight::Input {
         fleet: &files.fleet,
         recipe: &files.recipe,
         artifacts: &pinned,
         facts: &gathered.facts,
+        asked: &asked,
+        shipped: &shipped,
         unanswered: &gathered.faults,
         hosts: Some(&status.hosts),
         now,
@@ -83,7 +87,9 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
 async fn gather(args: FactsArgs, context: &Context) -> Result<Exit, Failure> {
     let files = Files::read(&args.fleet)?;
     let controller = Controller::connect(context).await?;
-    let (saved, faults) = facts::to_save(&controller, &files.fleet).await?;
+    #[expect(clippy::disallowed_methods, reason = "the one clock of a command")]
+    let asked = files.survey(&files.shipped().await?, Timestamp::now())?;
+    let (saved, faults) = facts::to_save(&controller, &files.fleet, &asked).await?;
     let text = serde_json::to_string_pretty(&saved);
     let text = text.map_err(|error| Failure::usage(format!("the facts cannot be written: {error}")))?;
     put(args.out.as_deref(), &text)?;

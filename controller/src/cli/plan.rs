@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::codes::run as run_codes;
 use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::id::{HostId, NodeId};
 use cavalcade_common::plan::{HashedPlan, Plan};
 use clap::Args;
@@ -22,9 +23,10 @@ use super::progress::size;
 use crate::exit::Exit;
 use crate::fleet::{self, Fleet};
 use crate::operate::request::{ArtifactHasAnswer, ArtifactHasRequest};
+use crate::pack::{self, Shipped};
 use crate::plan_file;
 use crate::recipe::{self, Recipe};
-use crate::resolve::{Input, resolve};
+use crate::resolve::{Input, resolve, survey};
 use crate::rpc::method::Method;
 use crate::view::plan_table::plan_table;
 
@@ -60,6 +62,9 @@ pub(super) fn node(plan: &Plan, name: &str) -> Result<NodeId, Failure> {
     })
 }
 
+/// What each host is asked for facts.
+pub(super) type Asked = BTreeMap<HostId, FactsWanted>;
+
 /// A fleet file with its recipe, both read.
 pub(super) struct Files {
     pub(super) fleet: Fleet,
@@ -76,6 +81,35 @@ impl Files {
         let loaded = recipe::load(&fleet.recipe, &folder);
         let recipe = loaded.map_err(|faults| with_recipe_text(faults, &folder, &fleet))?;
         Ok(Self { fleet, recipe, folder, text })
+    }
+
+    /// What old packs shipped, as far as the fleet names the packs or lists of them.
+    pub(super) async fn shipped(&self) -> Result<BTreeMap<String, Shipped>, Failure> {
+        let named = self.recipe.facts.iter().filter_map(|f| f.pack.as_ref()).map(|(name, _)| name.clone());
+        let files: BTreeMap<String, PathBuf> =
+            named.filter_map(|name| Some((name.clone(), self.folder.join(&self.fleet.artifacts.get(&name)?.file)))).collect();
+        let read = move || files.into_iter().map(|(name, path)| Ok((name, pack::read(&path)?))).collect();
+        let read: Result<_, Fault> = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Failure::usage(format!("the packs cannot be read: {error}")))?;
+        Ok(read?)
+    }
+
+    /// What each host is asked.
+    pub(super) fn survey(&self, shipped: &BTreeMap<String, Shipped>, now: Timestamp) -> Result<Asked, Failure> {
+        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let input = Input {
+            fleet: &self.fleet,
+            recipe: &self.recipe,
+            facts: &nothing.0,
+            asked: &nothing.1,
+            shipped,
+            artifacts: &nothing.2,
+            plan_id: "",
+            made_by: "",
+            now,
+        };
+        survey(&input).map_err(|faults| self.explain(faults))
     }
 
     /// Adds the texts of both files to a failure, for its snippets.
@@ -119,20 +153,24 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
     let files = Files::read(&args.fleet)?;
     let controller = if args.offline { None } else { Some(Controller::connect(context).await?) };
     let pinned = files.pin().await?.map_err(|faults| files.explain(faults))?;
+    #[expect(clippy::disallowed_methods, reason = "a plan says when it was made, by the clock of this terminal")]
+    let now = Timestamp::now();
+    let shipped = files.shipped().await?;
+    let asked = files.survey(&shipped, now)?;
     let Gathered { facts, faults } = match (&args.facts, &controller) {
         (Some(file), _) => facts::load(file)?,
-        (None, Some(controller)) => facts::gather(controller, &files.fleet).await?,
+        (None, Some(controller)) => facts::gather(controller, &asked).await?,
         (None, None) => return Err(Failure::usage("without a controller facts come from --facts FILE")),
     };
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    #[expect(clippy::disallowed_methods, reason = "a plan says when it was made, by the clock of this terminal")]
-    let now = Timestamp::now();
     let input = Input {
         fleet: &files.fleet,
         recipe: &files.recipe,
         facts: &facts,
+        asked: &asked,
+        shipped: &shipped,
         artifacts: &pinned,
         plan_id: &uuid::Uuid::now_v7().to_string(),
         made_by: &who(),

@@ -1,7 +1,6 @@
 //! Artifacts pinned: every file read once, its digest compared with the one in the fleet file.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
 use cavalcade_common::action::ArtifactRef;
@@ -45,15 +44,20 @@ pub fn pin(fleet: &Fleet, folder: &Path) -> Result<BTreeMap<String, ArtifactRef>
 }
 
 fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
-    let mut file = std::fs::File::open(path)?;
+    let file = std::fs::File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
     }
+    digest_of(file)
+}
+
+/// Digest and number of all bytes that are left to read.
+pub(crate) fn digest_of(mut from: impl std::io::Read) -> std::io::Result<(Digest, u64)> {
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
     let mut size: u64 = 0;
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = from.read(&mut buffer)?;
         if read == 0 {
             break;
         }

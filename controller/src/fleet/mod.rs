@@ -18,6 +18,7 @@ use cavalcade_common::secret::SecretRef;
 use cavalcade_common::written::Mark;
 use serde_json::{Map, Value};
 
+pub(crate) use artifact::digest_of;
 pub use artifact::pin;
 pub use file::read_limited;
 pub(crate) use read::schema_word;

@@ -1,7 +1,5 @@
 //! `apply`: everything that is looked at before a plan becomes a run. Nothing is changed when it refuses.
 
-use std::collections::BTreeMap;
-
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::RunId;
@@ -81,8 +79,12 @@ async fn changed_facts(operations: &Operations, plan: &Plan) -> Result<Option<St
     if deciding.is_empty() {
         return Ok(None);
     }
-    let nodes = plan.nodes.iter().filter(|n| deciding.iter().any(|d| d.node == n.id)).cloned().collect();
-    let now = ask::facts(operations, FactsRequest { nodes, paths: BTreeMap::new() }).await;
+    let mut wanted = plan.asked.clone();
+    for of_host in wanted.values_mut() {
+        of_host.nodes.retain(|n| deciding.iter().any(|d| d.node == n.node.id));
+    }
+    wanted.retain(|_, of_host| !of_host.nodes.is_empty());
+    let now = ask::facts(operations, FactsRequest { wanted }).await;
     if let Some(fault) = now.faults.into_iter().next() {
         return Err(fault);
     }

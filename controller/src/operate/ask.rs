@@ -21,6 +21,8 @@ use crate::rpc::operator::AnswerStream;
 use crate::run::input::Input;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Digests of all libraries and a look at every database take their time.
+const FACTS_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// A preview may have to fetch packs first.
 const PREVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -39,14 +41,9 @@ async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Durati
 
 /// Facts of all nodes, from all hosts at once.
 pub(super) async fn facts(operations: &Operations, request: FactsRequest) -> FactsAnswer {
-    let mut by_host: BTreeMap<HostId, Vec<_>> = BTreeMap::new();
-    for node in request.nodes {
-        by_host.entry(node.host.clone()).or_default().push(node);
-    }
-    let answers = by_host.into_iter().map(|(host, nodes)| {
-        let paths = request.paths.get(host.as_str()).cloned().unwrap_or_default();
+    let answers = request.wanted.into_iter().map(|(host, wanted)| {
         let inputs = operations.inputs.clone();
-        async move { (host.clone(), ask(&inputs, host, Ask::Facts { nodes, paths }, LIMIT).await) }
+        async move { (host.clone(), ask(&inputs, host, Ask::Facts(wanted), FACTS_LIMIT).await) }
     });
     let mut all = FactsAnswer { facts: BTreeMap::new(), faults: Vec::new(), at: operations.clock.now() };
     for (host, answer) in futures_util::future::join_all(answers).await {

@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{Digest, NodeId, StepKey};
+use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::id::{Digest, HostId, NodeId, StepKey};
 use cavalcade_common::report::Preview;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Resolution, Scope};
 
-/// `Facts`: gathers facts of all nodes of a fleet. The fleet file travels as text; the controller resolves nothing of it
-/// but names, hosts and homes.
+/// `Facts`: gathers facts of all nodes of a fleet. What is asked is made by the command, from fleet file and recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FactsRequest {
-    /// Nodes as the fleet file has them.
-    pub nodes: Vec<cavalcade_common::plan::PlanNode>,
-    /// Further paths whose file system is measured, by host.
-    pub paths: BTreeMap<String, Vec<String>>,
+    /// What each host is asked.
+    pub wanted: BTreeMap<HostId, FactsWanted>,
 }
 
 /// Answer of `Facts`.

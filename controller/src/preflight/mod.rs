@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::error::{Fault, Faults};
-use cavalcade_common::id::NodeId;
+use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::id::{HostId, NodeId};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::fleet::{Fleet, FleetNode};
+use crate::pack::Shipped;
 use crate::recipe::Recipe;
 use crate::resolve::NodeFacts;
 use crate::view::document::HostStatus;
@@ -68,6 +70,10 @@ pub struct Input<'a> {
     pub artifacts: &'a Result<BTreeMap<String, ArtifactRef>, Faults>,
     /// Facts of the nodes whose agents answered.
     pub facts: &'a BTreeMap<NodeId, NodeFacts>,
+    /// What the hosts were asked for the facts.
+    pub asked: &'a BTreeMap<HostId, FactsWanted>,
+    /// What old packs shipped, by the name of the artifact that tells it.
+    pub shipped: &'a BTreeMap<String, Shipped>,
     /// Agents that did not answer.
     pub unanswered: &'a [Fault],
     /// Hosts as the controller knows them; `None` where it was not asked.

@@ -40,6 +40,8 @@ fn plan(input: &Input<'_>, looks: &mut Looks) {
         fleet: input.fleet,
         recipe: input.recipe,
         facts: input.facts,
+        asked: input.asked,
+        shipped: input.shipped,
         artifacts,
         plan_id: "check",
         made_by: "check",

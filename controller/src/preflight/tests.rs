@@ -53,6 +53,8 @@ fn found(facts: Value, second: Option<HostStatus>) -> Vec<(String, Severity, Vec
         recipe: &recipe,
         artifacts: &artifacts,
         facts: &facts,
+        asked: &BTreeMap::new(),
+        shipped: &BTreeMap::new(),
         unanswered: &[],
         hosts: Some(&hosts),
         now,

@@ -1,5 +1,6 @@
 //! The recipe: what is done, in which order, for any fleet. All knowledge of products and versions stands there.
 
+mod facts;
 mod read;
 mod stage;
 
@@ -15,6 +16,7 @@ use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
+pub use facts::FactsWritten;
 pub use read::{RECIPE_SCHEMA, read};
 
 /// A recipe.
@@ -40,6 +42,8 @@ pub struct Recipe {
     pub ports: BTreeMap<Role, BTreeMap<String, u16>>,
     /// Profiles of the old and of the new version; empty: any.
     pub profiles: Profiles,
+    /// Where agents look on the old servers.
+    pub facts: Vec<FactsWritten>,
     /// Values by name, each an expression over the names of a node and the values before it.
     pub values: Vec<(String, Node)>,
     /// How new servers are seen ready; the first whose condition holds counts.
@@ -80,6 +84,8 @@ pub struct Needed {
     pub optional: bool,
     /// For a database: where old servers name it (`apim_db` for `facts.old.databases.apim_db`).
     pub fact: Option<String>,
+    /// For a database: SELECTs by name, asked with the facts (`facts.databases.NAME.asked`).
+    pub asks: BTreeMap<String, String>,
     /// Where it is declared.
     pub mark: Mark,
 }

@@ -10,6 +10,7 @@ use cavalcade_common::plan::Role;
 use cavalcade_common::written::{Content, Fields, FromNode, Mark, Node, Pattern, Reader, read as read_yaml};
 use serde_json::{Map, Value};
 
+use super::facts;
 use super::stage::stages;
 use super::{NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
 use crate::fleet::schema_word;
@@ -45,6 +46,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let databases = declared(f.node("databases"), "database", r, needed);
     let ports = f.node("ports").map(|n| ports(n, r)).unwrap_or_default();
     let profiles = f.node("profiles").and_then(|n| profiles(n, r)).unwrap_or_default();
+    let facts = items(f.node("facts"), "facts", r, facts::facts);
     let values = f.node("values").map(|n| values(n, r)).unwrap_or_default();
     let probes = items(f.node("probes"), "probes", r, probe);
     let needs = declared(f.node("needs"), "need", r, need);
@@ -64,6 +66,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         databases,
         ports,
         profiles,
+        facts,
         values,
         probes,
         needs,
@@ -122,8 +125,9 @@ fn needed(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<Needed>
     let doc = f.req("doc", r);
     let optional = f.or("optional", false, r);
     let fact = f.opt("fact", r);
+    let asks = f.or("asks", BTreeMap::new(), r);
     f.finish(r);
-    Some(Needed { doc: doc?, optional, fact, mark })
+    Some(Needed { doc: doc?, optional, fact, asks, mark })
 }
 
 fn ports(node: &Node, r: &mut Reader) -> BTreeMap<Role, BTreeMap<String, u16>> {

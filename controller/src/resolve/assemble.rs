@@ -60,6 +60,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         decided_by: growing.decided.into_values().collect(),
         secrets: BTreeMap::new(),
         hide: input.recipe.hide.clone(),
+        asked: input.asked.clone(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);

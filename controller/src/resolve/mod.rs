@@ -9,6 +9,7 @@ mod need;
 mod rule;
 mod select;
 mod space;
+mod survey;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use std::collections::BTreeMap;
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Faults;
-use cavalcade_common::id::NodeId;
+use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::id::{HostId, NodeId};
 use cavalcade_common::plan::Plan;
 use cavalcade_common::step::Names;
 use cavalcade_common::written::Reader;
@@ -24,7 +26,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::fleet::Fleet;
+use crate::pack::Shipped;
 use crate::recipe::Recipe;
+
+pub use survey::survey;
 
 /// What an agent found out about one node.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,10 @@ pub struct Input<'a> {
     pub recipe: &'a Recipe,
     /// Facts by node.
     pub facts: &'a BTreeMap<NodeId, NodeFacts>,
+    /// What the hosts were asked for the facts.
+    pub asked: &'a BTreeMap<HostId, FactsWanted>,
+    /// What old packs shipped, by the name of the artifact that tells it.
+    pub shipped: &'a BTreeMap<String, Shipped>,
     /// Artifacts, pinned.
     pub artifacts: &'a BTreeMap<String, ArtifactRef>,
     /// A random id for the plan.

@@ -73,6 +73,11 @@ pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
         .with("api_managers", Value::Array(of_role(Role::ApiManager)))
 }
 
+/// The names of a node that are known before its facts.
+pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
+    fleet_scope(input).with("name", Value::String(node.id.to_string())).with("node", node_value(input, node))
+}
+
 /// The recipe's `values` added, as far as they have one in this scope.
 pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
     let mut quiet = Reader::new(&input.recipe.file);

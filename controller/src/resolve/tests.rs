@@ -60,8 +60,17 @@ fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Value)) -> Re
     });
     let artifacts = artifacts.collect();
     let now = "2026-11-23T01:03:00Z".parse().expect("is an instant");
-    let input =
-        Input { fleet: &fleet, recipe: &recipe, facts: &facts, artifacts: &artifacts, plan_id: "plan-1", made_by: "alice", now };
+    let input = Input {
+        fleet: &fleet,
+        recipe: &recipe,
+        facts: &facts,
+        asked: &BTreeMap::new(),
+        shipped: &BTreeMap::new(),
+        artifacts: &artifacts,
+        plan_id: "plan-1",
+        made_by: "alice",
+        now,
+    };
     resolve(&input)
 }
 
@@ -178,7 +187,17 @@ fn names_of_a_node_read_the_same_steps() {
     let facts = fleet.nodes.iter().map(|n| (n.id.clone(), NodeFacts { value: facts_of(n), gathered_at: now })).collect();
     let artifacts = example().artifacts.into_iter().map(|a| (a.name.clone(), a)).collect();
     let (plan_id, made_by) = ("p", "alice");
-    let input = Input { fleet: &fleet, recipe: &recipe, facts: &facts, artifacts: &artifacts, plan_id, made_by, now };
+    let input = Input {
+        fleet: &fleet,
+        recipe: &recipe,
+        facts: &facts,
+        asked: &BTreeMap::new(),
+        shipped: &BTreeMap::new(),
+        artifacts: &artifacts,
+        plan_id,
+        made_by,
+        now,
+    };
     let names = names_of(&input, &NodeId::new("cp-1").expect("is a name")).unwrap_or_else(|f| panic!("{f}"));
     let steps = "- step: start\n  needs: [identity-servers-ready]\n  server: { start: '{{ node.new.home }}', args: ['{{ values.is_url }}'] }\n";
     let list = cavalcade_common::step::read_steps(steps.as_bytes(), "s.yaml", &names).unwrap_or_else(|f| panic!("{f}"));

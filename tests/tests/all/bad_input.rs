@@ -69,6 +69,8 @@ fn plan_of(fleet_text: &str, recipe_text: &str) -> Result<Plan, Faults> {
             fleet: &fleet,
             recipe: &recipe,
             facts: &facts,
+            asked: &BTreeMap::new(),
+            shipped: &BTreeMap::new(),
             artifacts: &artifacts,
             plan_id: "plan-1",
             made_by: "alice",

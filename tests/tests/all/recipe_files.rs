@@ -48,8 +48,17 @@ fn trial() -> Trial {
         (node.id.clone(), NodeFacts { value, gathered_at: now })
     });
     let facts: BTreeMap<NodeId, NodeFacts> = facts.collect();
-    let input =
-        Input { fleet: &fleet, recipe: &recipe, facts: &facts, artifacts: &artifacts, plan_id: "p", made_by: "test", now };
+    let input = Input {
+        fleet: &fleet,
+        recipe: &recipe,
+        facts: &facts,
+        asked: &BTreeMap::new(),
+        shipped: &BTreeMap::new(),
+        artifacts: &artifacts,
+        plan_id: "p",
+        made_by: "test",
+        now,
+    };
     let plan = resolve(&input).unwrap_or_else(|f| panic!("{f}"));
     Trial { _folder: folder, packs, plan }
 }

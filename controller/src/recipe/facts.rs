@@ -1,0 +1,61 @@
+//! `facts`: where agents look on the old servers.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::codes::written as codes;
+use cavalcade_common::expression::Condition;
+use cavalcade_common::facts::ValueWanted;
+use cavalcade_common::written::{Fields, FromNode, Mark, Node, Pattern, Reader};
+
+/// Where agents look on some nodes. Paths are relative to the old home.
+#[derive(Debug, Clone)]
+pub struct FactsWritten {
+    /// Which nodes; facts are not known yet.
+    pub nodes: Condition,
+    /// The artifact that tells what the old pack shipped: the pack, or a list of its files.
+    pub pack: Option<(String, Mark)>,
+    /// By name: globs of files whose digests are told.
+    pub files: BTreeMap<String, Vec<String>>,
+    /// By name: globs of which number and size are told.
+    pub trees: BTreeMap<String, Vec<String>>,
+    /// Globs of keystores.
+    pub keystores: Vec<String>,
+    /// By name: values found in files by a pattern.
+    pub values: BTreeMap<String, ValueWanted>,
+    /// Globs of the JARs that are opened for JDBC drivers.
+    pub libraries: Vec<String>,
+}
+
+pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
+    let mut f = Fields::of(node, "an element of `facts`", r)?;
+    let nodes = f.req_node("nodes", r).and_then(|n| Condition::of(n, r));
+    let pack = f.node("pack").and_then(|n| Some((String::from_node(n, r)?, n.mark)));
+    let written = FactsWritten {
+        pack,
+        files: f.or("files", BTreeMap::new(), r),
+        trees: f.or("trees", BTreeMap::new(), r),
+        keystores: f.or("keystores", Vec::new(), r),
+        values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
+        libraries: f.or("libraries", Vec::new(), r),
+        nodes: nodes?,
+    };
+    f.finish(r);
+    Some(written)
+}
+
+fn values(node: &Node, r: &mut Reader) -> BTreeMap<String, ValueWanted> {
+    let Some(entries) = node.entries() else {
+        r.fault(codes::WRONG_KIND, node.mark, format!("`values` is a mapping by name, this is {}", node.kind()));
+        return BTreeMap::new();
+    };
+    entries.iter().filter_map(|e| Some((e.key.clone(), value(&e.key, &e.value, r)?))).collect()
+}
+
+fn value(name: &str, node: &Node, r: &mut Reader) -> Option<ValueWanted> {
+    let mut f = Fields::of(node, format!("the value `{name}`"), r)?;
+    let file = f.req("file", r);
+    let pattern = f.req::<Pattern>("pattern", r);
+    let otherwise = f.opt("otherwise", r);
+    f.finish(r);
+    Some(ValueWanted { file: file?, pattern: pattern?.0, otherwise })
+}

@@ -1,0 +1,87 @@
+//! What each host is asked before a plan is made: the recipe's `facts`, on the nodes of a fleet.
+
+use std::collections::BTreeMap;
+
+use cavalcade_common::error::Faults;
+use cavalcade_common::facts::{DatabaseWanted, FactsWanted, Look, NodeWanted};
+use cavalcade_common::id::HostId;
+use cavalcade_common::secret::markers;
+use cavalcade_common::written::Reader;
+
+use super::{Input, name};
+use crate::fleet::FleetNode;
+
+/// What each host is asked. Facts of `input`, and what was asked for them, do not matter.
+///
+/// # Errors
+/// Conditions of the recipe's `facts` that cannot be decided without facts.
+pub fn survey(input: &Input<'_>) -> Result<BTreeMap<HostId, FactsWanted>, Faults> {
+    let mut r = Reader::new(&input.recipe.file);
+    let mut all: BTreeMap<HostId, FactsWanted> = BTreeMap::new();
+    for node in &input.fleet.nodes {
+        let look = look(input, node, &mut r);
+        let wanted = all.entry(node.host.clone()).or_default();
+        wanted.hide.clone_from(&input.recipe.hide);
+        wanted.nodes.push(NodeWanted { node: node.to_plan_node(), look });
+        wanted.paths.extend(node.new.iter().map(|side| side.home.clone()));
+        for (name, database) in input.fleet.databases.iter().filter(|(_, d)| d.from == node.id) {
+            wanted.paths.extend(database.backup_to.clone());
+            let asks = input.recipe.databases.get(name).map(|d| d.asks.clone()).unwrap_or_default();
+            let target = database.target.clone();
+            wanted.databases.push(DatabaseWanted { node: node.id.clone(), target, asks });
+        }
+    }
+    for wanted in all.values_mut() {
+        wanted.paths.sort();
+        wanted.paths.dedup();
+        let text = serde_json::to_string(&wanted.databases).unwrap_or_default();
+        let used = markers(&text).into_iter().filter_map(|n| Some((n.to_owned(), input.fleet.secrets.get(n)?.clone())));
+        wanted.secrets = used.collect();
+    }
+    r.finish(Some(all))
+}
+
+fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
+    let scope = name::before_facts(input, node);
+    let mut look = Look { ports: ports(input, node), reach: reach(input, node), ..Look::default() };
+    r.node = Some(node.id.to_string());
+    for written in &input.recipe.facts {
+        if written.nodes.decide(&scope, r).is_none_or(|v| !v.holds) {
+            continue;
+        }
+        look.files.extend(written.files.clone());
+        look.trees.extend(written.trees.clone());
+        look.keystores.extend(written.keystores.clone());
+        look.values.extend(written.values.clone());
+        look.libraries.extend(written.libraries.clone());
+        if let Some(pack) = written.pack.as_ref().and_then(|(name, _)| input.shipped.get(name)) {
+            look.shipped = Some(pack.settings.clone());
+        }
+    }
+    r.node = None;
+    let classes = input.fleet.options.get("jdbc_driver_class").and_then(|(value, _)| value.as_str());
+    look.driver_classes.extend(classes.map(str::to_owned));
+    look
+}
+
+/// Ports of the node's new server, with its offset.
+fn ports(input: &Input<'_>, node: &FleetNode) -> Vec<u16> {
+    if node.new.is_none() {
+        return Vec::new();
+    }
+    let base = input.recipe.ports.get(&node.role).into_iter().flatten();
+    base.filter_map(|(_, port)| port.checked_add(node.offset)).collect()
+}
+
+/// Where the old servers of the other nodes listen for https.
+fn reach(input: &Input<'_>, node: &FleetNode) -> Vec<String> {
+    let others = input.fleet.nodes.iter().filter(|n| n.id != node.id && n.old.is_some());
+    let address = |other: &FleetNode| {
+        let base = input.recipe.ports.get(&other.role)?.get("https")?;
+        Some(format!("{}:{}", other.address, base.checked_add(other.old_offset)?))
+    };
+    let mut found: Vec<String> = others.filter_map(address).collect();
+    found.sort();
+    found.dedup();
+    found
+}
