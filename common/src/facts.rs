@@ -58,6 +58,10 @@ pub struct Look {
     /// By name: values found in files by a pattern (`facts.old.values.NAME`).
     #[serde(default)]
     pub values: BTreeMap<String, ValueWanted>,
+    /// By name: dotted keys of the old deployment.toml whose value is told (`facts.old.conf.NAME`): null where it is not
+    /// there, `true` for a value that is hidden, the list of its keys for a table.
+    #[serde(default)]
+    pub conf: BTreeMap<String, String>,
     /// Settings that the old pack shipped, by dotted key: only what differs is told (`facts.old.settings`). `None`: they are
     /// not known, and every setting counts as added.
     #[serde(default)]

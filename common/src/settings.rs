@@ -13,7 +13,7 @@ pub struct SettingsError {
     pub line: usize,
 }
 
-/// Every setting by its dotted key, in TOML's own key syntax (`event_listener.properties.'header.X'`). An array of tables
+/// Every setting by its dotted key, in TOML's own key syntax (`event_listener.properties."header.X"`). An array of tables
 /// is one setting whose value is a list.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ mod tests {
             [[k]]\nid = \"1\"\n[k.p]\nq = 1\n[[k]]\nid = \"2\"\n";
         let expected = [
             ("a", json!(1)),
-            ("b.c.'header.X'", json!("y")),
+            ("b.c.\"header.X\"", json!("y")),
             ("b.c.list", json!([1, "z"])),
             ("d.e.f", json!(true)),
             ("d.g.h", json!(2)),

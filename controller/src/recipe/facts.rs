@@ -22,6 +22,8 @@ pub struct FactsWritten {
     pub keystores: Vec<String>,
     /// By name: values found in files by a pattern.
     pub values: BTreeMap<String, ValueWanted>,
+    /// By name: dotted keys of the old deployment.toml whose value is told.
+    pub conf: BTreeMap<String, String>,
     /// Globs of the JARs that are opened for JDBC drivers.
     pub libraries: Vec<String>,
 }
@@ -36,6 +38,7 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
+        conf: f.or("conf", BTreeMap::new(), r),
         libraries: f.or("libraries", Vec::new(), r),
         nodes: nodes?,
     };

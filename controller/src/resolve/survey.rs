@@ -53,6 +53,7 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
         look.trees.extend(written.trees.clone());
         look.keystores.extend(written.keystores.clone());
         look.values.extend(written.values.clone());
+        look.conf.extend(written.conf.clone());
         look.libraries.extend(written.libraries.clone());
         if let Some(pack) = written.pack.as_ref().and_then(|(name, _)| input.shipped.get(name)) {
             look.shipped = Some(pack.settings.clone());
