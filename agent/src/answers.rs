@@ -1,5 +1,7 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
+mod databases;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,9 +42,12 @@ impl Answers for HostAnswers {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
             Ask::Facts(wanted) => {
+                let mut databases = databases::facts(&wanted.databases, &wanted.secrets, self.secrets.as_ref()).await;
                 let mut all = BTreeMap::new();
                 for NodeWanted { node, look: _ } in &wanted.nodes {
-                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), node, &wanted.paths));
+                    let mut facts = facts::gather(self.host.as_ref(), node, &wanted.paths);
+                    facts["databases"] = databases.remove(&node.id).unwrap_or_default().into();
+                    all.insert(node.id.clone(), facts);
                 }
                 Ok(Answer::Facts(all))
             }
