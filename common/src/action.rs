@@ -164,6 +164,9 @@ pub struct TomlEdit {
     /// Values that must be there already, by dotted path: else nothing is changed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub expect: Table,
+    /// Values that must not be there afterwards, by dotted path, each a list: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub refuse: Table,
     /// Settings of another TOML file on the node, set or added like `set` and `append`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry: Option<TomlCarry>,
@@ -322,6 +325,9 @@ fn unpack_limit() -> u64 {
 pub struct CopyFiles {
     /// Absolute path or glob. A folder is copied with its content.
     pub from: String,
+    /// Paths below the folder `from`: exactly these are copied, each of them must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Absolute path of the folder that receives the matches under their own names; or, with `as_name`, that holds
     /// the copy.
     pub into: String,
