@@ -1,12 +1,10 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cavalcade_common::action::{Action, Evidence as Wanted, Job};
-use cavalcade_common::facts::NodeWanted;
 use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::Probe;
@@ -39,13 +37,7 @@ pub struct HostAnswers {
 impl Answers for HostAnswers {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
-            Ask::Facts(wanted) => {
-                let mut all = BTreeMap::new();
-                for NodeWanted { node, look: _ } in &wanted.nodes {
-                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), node, &wanted.paths));
-                }
-                Ok(Answer::Facts(all))
-            }
+            Ask::Facts(wanted) => Ok(Answer::Facts(facts::gather(&self.host, &wanted).await)),
             Ask::Preview { steps, secrets, hide } => {
                 let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
                 let previewer = Previewer {

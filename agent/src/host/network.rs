@@ -249,7 +249,10 @@ mod tests {
         let late = http_get(&check(format!("http://{address}/")), Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         tcp_connect(&address.to_string(), LIMIT).await.unwrap();
-        drop(listener);
+        // Bound, so that nobody else gets the port meanwhile, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = closed.local_addr().unwrap();
         assert_eq!(tcp_connect(&address.to_string(), LIMIT).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
