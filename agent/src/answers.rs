@@ -1,5 +1,7 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
+mod databases;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,7 +39,14 @@ pub struct HostAnswers {
 impl Answers for HostAnswers {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
-            Ask::Facts(wanted) => Ok(Answer::Facts(facts::gather(&self.host, &wanted).await)),
+            Ask::Facts(wanted) => {
+                let mut all = facts::gather(&self.host, &wanted).await;
+                for (node, found) in databases::facts(&wanted.databases, &wanted.secrets, self.secrets.as_ref()).await {
+                    // `apply` may ask for a database alone.
+                    all.entry(node).or_insert_with(|| serde_json::json!({}))["databases"] = found.into();
+                }
+                Ok(Answer::Facts(all))
+            }
             Ask::Preview { steps, secrets, hide } => {
                 let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
                 let previewer = Previewer {

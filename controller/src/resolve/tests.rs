@@ -290,7 +290,7 @@ fn what_the_fleet_file_lacks_is_named() {
         refused(plan_with(FLEET, RECIPE, |id, f| if id == "tm-1" {
             *f = Value::Null
         })),
-        (1215, file.clone(), 57, 3)
+        (1215, file.clone(), 58, 3)
     );
     let small = |id: &str, f: &mut Value| {
         if id == "gw-1" {
