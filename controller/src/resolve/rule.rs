@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ServerOp};
+use cavalcade_common::action::{Action, Exchange, ServerOp};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::id::{NodeId, StepKey};
 use cavalcade_common::plan::{Need, PlanStage, PlanStep, Role};
@@ -117,6 +117,7 @@ fn own_node(input: &Input<'_>, step: &PlanStep, mark: Mark, r: &mut Readers) {
         Action::Query(q) => &q.database,
         Action::Backup(b) => &b.database,
         Action::Restore(b) => &b.database,
+        Action::Exchange(Exchange { query: Some(query), .. }) => &query.database,
         _ => return,
     };
     let Some(from) = input.fleet.databases.get(&database.name).map(|d| &d.from) else { return };
