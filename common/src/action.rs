@@ -113,6 +113,30 @@ impl Action {
         matches!(self, Self::Query(q) if q.database.name == database)
     }
 
+    /// Whether it only looks: nothing is different after it, however often it runs.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Server(s) => match s.op {
+                ServerOp::Wait | ServerOp::Down => true,
+                ServerOp::Start | ServerOp::Stop => false,
+            },
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {

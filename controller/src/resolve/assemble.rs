@@ -112,6 +112,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
+        verify: one.stage.verify,
     }
 }
 
