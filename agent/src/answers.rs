@@ -11,9 +11,11 @@ use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::Probe;
 use cavalcade_common::report::Evidence;
+use cavalcade_common::secret::SecretBook;
 
 use crate::action::ArtifactSource;
 use crate::action::job::judge_stored;
+use crate::check;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
 use crate::host::Host;
@@ -49,14 +51,14 @@ impl Answers for HostAnswers {
             }
             Ask::Preview { steps, secrets, hide } => {
                 let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
-                let previewer = Previewer {
-                    host: self.host.clone(),
-                    state_dir: self.state_dir.clone(),
-                    artifacts: self.artifacts.clone(),
-                    secrets: Arc::new(book),
-                    hide: hide.into(),
-                };
-                Ok(Answer::Previews(previewer.all(&steps).await))
+                Ok(Answer::Previews(self.previewer(book, hide).all(&steps).await))
+            }
+            Ask::Check { steps, secrets, hide } => {
+                if let Some(why) = check::refused(&steps) {
+                    return Err(why);
+                }
+                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+                Ok(Answer::Checked(check::all(&self.previewer(book, hide), &steps).await))
             }
             Ask::Rejudge { attempt, evidence } => self.rejudge(&attempt, &evidence).map(Answer::Judged),
         }
@@ -80,6 +82,16 @@ impl Answers for HostAnswers {
 }
 
 impl HostAnswers {
+    fn previewer(&self, secrets: SecretBook, hide: Vec<String>) -> Previewer {
+        Previewer {
+            host: self.host.clone(),
+            state_dir: self.state_dir.clone(),
+            artifacts: self.artifacts.clone(),
+            secrets: Arc::new(secrets),
+            hide: hide.into(),
+        }
+    }
+
     fn job(&self, attempt: &AttemptId) -> Option<Job> {
         let ledger = self.executor.ledger();
         match &ledger.state().attempts.get(attempt)?.offer.as_ref()?.step.action {

@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 use crate::duration;
 use crate::id::Digest;
 
+mod exchange;
+
+pub use exchange::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+
 /// How an interrupted effect is treated (04-guarantees, "Classes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +67,8 @@ pub enum Action {
     Tcp(TcpGate),
     /// Wait until a log file holds a line.
     Log(LogGate),
+    /// HTTP calls in order, until they hold.
+    Exchange(Exchange),
 }
 
 impl Action {
@@ -87,6 +93,7 @@ impl Action {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Log(_) => "log",
+            Self::Exchange(_) => "exchange",
         }
     }
 
@@ -106,6 +113,30 @@ impl Action {
         matches!(self, Self::Query(q) if q.database.name == database)
     }
 
+    /// Whether it only looks: nothing is different after it, however often it runs.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Server(s) => match s.op {
+                ServerOp::Wait | ServerOp::Down => true,
+                ServerOp::Start | ServerOp::Stop => false,
+            },
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -117,7 +148,7 @@ impl Action {
             | Self::Unpack(_)
             | Self::Copy(_)
             | Self::Remove(_) => Class::Redo,
-            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) => Class::Redo,
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
                 ServerOp::Stop | ServerOp::Wait | ServerOp::Down => Class::Redo,

@@ -209,6 +209,13 @@ pub struct PlanStage {
     /// Whether a way back from here on loses new data.
     #[serde(default)]
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that `cavalcade verify` may run them alone at any time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub verify: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An approval.

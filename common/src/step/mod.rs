@@ -13,6 +13,7 @@
 
 mod action;
 mod edit;
+mod exchange;
 mod list;
 mod names;
 mod work;
@@ -33,9 +34,9 @@ pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
 
 /// The words that name actions.
-pub const ACTIONS: [&str; 17] = [
+pub const ACTIONS: [&str; 18] = [
     "toml", "yaml", "text", "artifact", "unpack", "copy", "remove", "server", "job", "command", "sql", "query", "backup",
-    "restore", "http", "tcp", "log",
+    "restore", "http", "tcp", "log", "exchange",
 ];
 
 /// A step as it is written, its templates not yet filled.
@@ -394,6 +395,7 @@ fn default_timeout(action: &Action) -> Duration {
         Action::Http(g) => g.within + minutes(1),
         Action::Tcp(g) => g.within + minutes(1),
         Action::Log(g) => g.within + minutes(1),
+        Action::Exchange(e) => e.within + minutes(1),
     }
 }
 

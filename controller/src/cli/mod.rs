@@ -40,6 +40,7 @@ mod status;
 mod stop_job;
 mod token;
 mod verb;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -83,6 +84,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
     Preview(preview::PreviewArgs),
+    /// Show whether the upgraded fleet works: the steps of a plan that only look, run now. Changes nothing.
+    Verify(verify::VerifyArgs),
     /// Run a plan, or go on with its run, and watch it.
     Apply(apply::ApplyArgs),
     /// Show where the runs stand.
@@ -172,6 +175,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Preview(args) => preview::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,

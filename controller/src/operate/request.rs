@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cavalcade_common::error::Fault;
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::id::{Digest, HostId, NodeId, StepKey};
-use cavalcade_common::report::Preview;
+use cavalcade_common::report::{Checked, Preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,6 +75,44 @@ pub struct PreviewItem {
     pub step: StepKey,
     /// What it would do, or why nobody can say now.
     pub preview: Result<Preview, Fault>,
+}
+
+/// `Verify`: what the steps of a plan's stages with `verify` see now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// The plan file's text; without it the plan of the newest run.
+    pub plan: Option<String>,
+    /// Only these nodes; empty: all.
+    #[serde(default)]
+    pub nodes: Vec<NodeId>,
+    /// Longest wait of one step in seconds; without it as planned.
+    pub within_seconds: Option<u64>,
+}
+
+/// Answer of `Verify`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyAnswer {
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Name of the fleet.
+    pub fleet: String,
+    /// When it was looked.
+    pub at: jiff::Timestamp,
+    /// What each step saw, in the plan's order.
+    pub items: Vec<VerifyItem>,
+}
+
+/// What one step saw.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyItem {
+    /// The step.
+    pub step: StepKey,
+    /// Its name.
+    pub name: String,
+    /// The guide's row.
+    pub row: Option<String>,
+    /// What it saw, or why nobody looked.
+    pub checked: Result<Checked, Fault>,
 }
 
 /// `Apply`.

@@ -176,6 +176,8 @@ pub struct Stage {
     pub undo: Undo,
     /// Whether a way back from here loses new data.
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that they may run alone at any time.
+    pub verify: bool,
     /// Whether a fleet may have no node for it.
     pub may_be_empty: bool,
     /// What each of its steps that launches something or changes a database needs.

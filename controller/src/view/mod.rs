@@ -23,3 +23,4 @@ pub mod report_text;
 pub mod screen;
 pub mod table;
 pub mod text;
+pub mod verification;

@@ -128,6 +128,7 @@ impl Builder {
             batch: Batch { size, canary: 0, failure_budget: 0 },
             undo: Undo::Nothing,
             point_of_no_return: false,
+            verify: false,
         });
     }
 }
