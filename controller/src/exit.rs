@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cavalcade_common::codes::{link, operator, run};
+use cavalcade_common::codes::{artifact, link, operator, run};
 use cavalcade_common::error::Fault;
 
 /// How a command ends.
@@ -81,7 +81,7 @@ impl Exit {
             return Self::Unreachable;
         }
         match code.0 {
-            _ if code == operator::USAGE => Self::Usage,
+            _ if code == operator::USAGE || code == artifact::PACK_UNREADABLE => Self::Usage,
             // Files that people write, fleet, recipe and plan.
             1100..=1299 => Self::Usage,
             _ if code == run::AGENT_ANSWER => Self::Failed,
