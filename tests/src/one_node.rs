@@ -81,6 +81,7 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         artifacts: Vec::new(),
         hide: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         remarks: Vec::new(),
     })
 }

@@ -27,6 +27,7 @@ mod pack;
 mod painter;
 mod pause;
 mod plan;
+mod preflight;
 mod preview;
 mod progress;
 mod rejudge;

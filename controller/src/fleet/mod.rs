@@ -19,7 +19,7 @@ use cavalcade_common::written::Mark;
 use serde_json::{Map, Value};
 
 pub(crate) use artifact::digest_of;
-pub use artifact::pin;
+pub use artifact::{contents, pin};
 pub use file::read_limited;
 pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};

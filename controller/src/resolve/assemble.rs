@@ -61,6 +61,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         secrets: BTreeMap::new(),
         hide: input.recipe.hide.clone(),
         asked: input.asked.clone(),
+        findings: Vec::new(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);

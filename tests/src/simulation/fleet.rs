@@ -188,6 +188,7 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         artifacts: Vec::new(),
         hide: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)
