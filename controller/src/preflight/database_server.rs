@@ -88,7 +88,7 @@ fn read_only(seen: &Seen<'_>, looks: &mut Looks<'_>) {
 }
 
 fn galera(seen: &Seen<'_>, looks: &mut Looks<'_>) {
-    never(seen, looks, "wsrep_on", Some(Engine::Mysql), "is a member of a Galera cluster");
+    never(seen, looks, "wsrep", Some(Engine::Mysql), "is a member of a Galera cluster");
 }
 
 fn pooler(seen: &Seen<'_>, looks: &mut Looks<'_>) {
@@ -103,21 +103,10 @@ fn replicas(seen: &Seen<'_>, looks: &mut Looks<'_>) {
 }
 
 fn durable(seen: &Seen<'_>, looks: &mut Looks<'_>) {
-    each_reached(seen, looks, |name, database, node, found, looks| {
-        let good: &[Value] = &match database.target.engine {
-            Engine::Mysql => [Value::from("1"), Value::from(1), Value::from(true)],
-            Engine::Postgresql => [Value::from("on"), Value::from("local"), Value::from(true)],
-        };
-        // Without a binary log nothing of it can be lost.
-        let no_log = database.target.engine == Engine::Mysql && found.get("log_bin") == Some(&Value::Bool(false));
-        for key in ["flush", "sync"] {
-            if no_log && key == "sync" {
-                continue;
-            }
-            let Some(value) = see(looks, node, name, found, key) else { continue };
-            let fine = good.contains(value) || value.as_str().is_some_and(|v| v.starts_with("remote_"));
-            looks.expect(fine, node, || format!("the server of {name} has {key} = {}", value.to_string().replace('"', "")));
-        }
+    each_reached(seen, looks, |name, _, node, found, looks| {
+        let Some(durable) = see(looks, node, name, found, "durable").and_then(Value::as_bool) else { return };
+        let text = |key: &str| found.get(key).map_or_else(|| "?".to_owned(), |v| v.to_string().replace('"', ""));
+        looks.expect(durable, node, || format!("the server of {name} has flush = {}, sync = {}", text("flush"), text("sync")));
     });
 }
 

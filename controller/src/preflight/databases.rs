@@ -39,6 +39,15 @@ pub(super) const CHECKS: &[Check] = &[
         look: rights,
     },
     Check {
+        name: "database-sees-others",
+        area: AREA,
+        severity: Severity::Warning,
+        about: "The account sees sessions of others and may lock the servers' accounts: without that nobody can prove that \
+                a database is at rest, and a restore cannot keep the servers out.",
+        remedy: "grant PROCESS and the right to alter accounts (MySQL, MariaDB), or pg_monitor and CREATEROLE (PostgreSQL)",
+        look: sees_others,
+    },
+    Check {
         name: "database-login",
         area: AREA,
         severity: Severity::Error,
@@ -145,15 +154,28 @@ fn engine(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     });
 }
 
+/// Rights that only proofs and restores need.
+const FURTHER: [&str; 2] = ["foreign_sessions", "lock_accounts"];
+
 fn rights(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    missing(seen, looks, |right| !FURTHER.contains(&right));
+}
+
+fn sees_others(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    missing(seen, looks, |right| FURTHER.contains(&right));
+}
+
+fn missing(seen: &Seen<'_>, looks: &mut Looks<'_>, of: impl Fn(&str) -> bool) {
     each_reached(seen, looks, |name, _, node, found, looks| {
         let Some(rights) = see(looks, node, name, found, "rights").and_then(Value::as_object) else { return };
-        let mut missing: Vec<&str> = Vec::new();
-        for (right, may) in rights {
-            match may {
-                Value::Bool(true) => {}
-                Value::Bool(false) | Value::String(_) => missing.push(right),
-                _ => looks.unseen(node, format!("facts.databases.{name}.rights.{right}")),
+        let mut missing: Vec<String> = Vec::new();
+        for (right, may) in rights.iter().filter(|(right, _)| of(right)) {
+            let why = found.pointer(&format!("/refused/{right}")).and_then(Value::as_str);
+            match (may.as_bool(), why) {
+                (Some(true), _) => {}
+                (Some(false), Some(why)) => missing.push(format!("{right} ({why})")),
+                (Some(false), None) => missing.push(right.clone()),
+                (None, _) => looks.unseen(node, format!("facts.databases.{name}.rights.{right}")),
             }
         }
         looks.expect(missing.is_empty(), node, || format!("on {name} the account may not: {}", missing.join(", ")));
