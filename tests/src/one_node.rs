@@ -83,6 +83,7 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         hide: Vec::new(),
         settings: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         remarks: Vec::new(),
     })
 }

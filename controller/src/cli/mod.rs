@@ -23,9 +23,11 @@ mod logs;
 mod man;
 mod node;
 mod output;
+mod pack;
 mod painter;
 mod pause;
 mod plan;
+mod preflight;
 mod preview;
 mod progress;
 mod rejudge;
@@ -80,6 +82,9 @@ enum Command {
     /// Packs, scripts and drivers in the controller's store.
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// Packs of the vendor.
+    #[command(subcommand)]
+    Pack(pack::PackCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
@@ -152,6 +157,7 @@ fn command() -> clap::Command {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => serve::run(args, context),
+        Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -191,7 +197,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::StopJob(args) => stop_job::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
         Command::Report(args) => report::run(args, context).await,
-        Command::Serve(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
+        Command::Serve(_) | Command::Pack(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 

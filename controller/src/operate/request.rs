@@ -126,8 +126,20 @@ pub struct ApplyRequest {
     pub supersedes: Option<String>,
     /// Whether a plan older than 24 h, or changed facts, are let pass.
     pub stale_ok: bool,
+    /// Findings that a person lets pass.
+    #[serde(default)]
+    pub waive: Vec<Waiver>,
     /// The plan's digest, typed by the person, where the plan has a point of no return.
     pub confirm: Option<String>,
+}
+
+/// A check whose findings a person lets pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// Name of the check.
+    pub check: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Verbs on the open run: `Pause`, `Resume`, `Cancel`, `Approve`, `Retry`, `Skip`, `Resolve`, `Rejudge`, `StopJob`,

@@ -1,5 +1,6 @@
 //! The recipe: what is done, in which order, for any fleet. All knowledge of products and versions stands there.
 
+mod check;
 mod facts;
 mod read;
 mod settings;
@@ -17,6 +18,7 @@ use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
+pub use check::{CheckWritten, Must};
 pub use facts::FactsWritten;
 pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
@@ -60,6 +62,8 @@ pub struct Recipe {
     pub require: Vec<Requirement>,
     /// Remarks for the reader of the plan.
     pub remarks: Vec<Remark>,
+    /// What is looked at before the work.
+    pub checks: Vec<CheckWritten>,
     /// Key patterns whose values are hidden in diffs.
     pub hide: Vec<String>,
     /// Stages in the order of the file.

@@ -62,6 +62,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         hide: input.recipe.hide.clone(),
         settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
+        findings: Vec::new(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);

@@ -83,6 +83,17 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
     fleet_scope(input).with("name", Value::String(node.id.to_string())).with("node", node_value(input, node))
 }
 
+/// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
+pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value) -> Scope {
+    let mut quiet = Reader::new(&input.recipe.file);
+    let (mut facts, mut made_from) = (facts.clone(), BTreeMap::new());
+    merge(&mut facts, &Value::Object(input.fleet.answers.clone()));
+    merge(&mut facts, &Value::Object(node.answers.clone()));
+    let databases = databases_of(input, &facts, &mut made_from, &mut quiet);
+    let scope = before_facts(input, node).with("facts", facts).with("databases", databases);
+    add_values(input, scope, &mut made_from, &mut quiet)
+}
+
 /// The recipe's `values` added, as far as they have one in this scope.
 pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
     let mut quiet = Reader::new(&input.recipe.file);

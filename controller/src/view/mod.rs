@@ -1,5 +1,6 @@
 //! What operators see: documents made from the run loop's snapshot, and their forms on screens and in files.
 
+pub mod checks;
 pub mod diff;
 pub mod document;
 pub mod ending;

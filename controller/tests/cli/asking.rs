@@ -1,10 +1,12 @@
 //! Commands that change nothing: status, logs, previews, reports, explanations; tokens and artifacts.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use cavalcade_common::id::Digest;
 use cavalcade_controller::rpc::method::Method;
 use serde_json::{Value, json};
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::documents::{empty, person, plan, run};
 use super::fake::{Said, Session, cavalcade};
@@ -178,10 +180,38 @@ fn explanations_need_no_controller() {
 }
 
 #[test]
+fn a_pack_is_listed_and_its_list_is_one_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let mut zip = ZipWriter::new(std::fs::File::create(at("wso2am-3.1.0.zip")).expect("is made"));
+    for (name, text) in [
+        ("wso2am-3.1.0/repository/conf/deployment.toml", "[server]\nhostname = \"localhost\"\n"),
+        ("wso2am-3.1.0/repository/components/lib/a.jar", "jar"),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).expect("is added");
+        zip.write_all(text.as_bytes()).expect("is written");
+    }
+    zip.finish().expect("is closed");
+
+    let said = alone(&["pack", "list", &at("wso2am-3.1.0.zip"), "--out", &at("am.json")]).ends(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("", "wso2am-3.1.0: files 2, settings 1\n"));
+    let list: Value = serde_json::from_str(&std::fs::read_to_string(at("am.json")).expect("is there")).expect("JSON");
+    assert_eq!(list["schema"], "cavalcade.pack/1");
+    assert_eq!(list["settings"], json!({ "server.hostname": "localhost" }));
+    assert_eq!(list["files"]["repository/components/lib/a.jar"], json!(Digest::of(b"jar")));
+    let again = alone(&["pack", "list", &at("am.json")]).ends(0);
+    assert_eq!(serde_json::from_str::<Value>(&again.out).expect("JSON"), list);
+    std::fs::write(at("no.zip"), "PK but no zip").expect("is written");
+    alone(&["pack", "list", &at("no.zip")]).ends(2).err_has(&["no.zip", "cannot be read as a zip"]);
+    alone(&["pack", "list", &at("none.zip")]).ends(2).err_has(&["none.zip"]);
+}
+
+#[test]
 fn manual_pages_and_completions_come_from_the_program() {
     let folder = tempfile::tempdir().expect("a folder");
     alone(&["man", "--out", folder.path().to_str().expect("UTF-8")]).ends(0);
-    for page in ["cavalcade.1", "cavalcade-apply.1", "cavalcade-token-create.1", "cavalcade-stop-job.1"] {
+    for page in ["cavalcade.1", "cavalcade-apply.1", "cavalcade-token-create.1", "cavalcade-stop-job.1", "cavalcade-pack-list.1"]
+    {
         let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
         assert!(text.contains(".SH SYNOPSIS"), "{page}");
     }

@@ -190,6 +190,7 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         hide: Vec::new(),
         settings: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)
