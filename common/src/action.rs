@@ -161,6 +161,32 @@ pub struct TomlEdit {
     /// Elements to add to arrays of tables, unless an equal one is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub append: Vec<TomlAppend>,
+    /// Values that must be there already, by dotted path: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub expect: Table,
+    /// Settings of another TOML file on the node, set or added like `set` and `append`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry: Option<TomlCarry>,
+}
+
+/// Settings that come from another TOML file: values that nobody but the node has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarry {
+    /// Absolute path of the file that they come from.
+    pub from: String,
+    /// Which.
+    pub keys: Vec<TomlCarryKey>,
+}
+
+/// One setting that is carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarryKey {
+    /// Its dotted key in the file that it comes from.
+    pub from: String,
+    /// Its dotted key in the edited file.
+    pub to: String,
 }
 
 /// One element for an array of tables.

@@ -54,11 +54,52 @@ pub struct Plan {
     pub artifacts: Vec<ArtifactRef>,
     /// Regular expressions on key paths whose values are hidden in every diff.
     pub hide: Vec<String>,
+    /// What becomes of the settings of the old servers.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
     /// What the hosts were asked for the facts: `apply` asks again.
     #[serde(default)]
     pub asked: BTreeMap<HostId, FactsWanted>,
     /// Remarks for the reader (a mapping of profiles, an addition of ours).
     pub remarks: Vec<String>,
+}
+
+/// What becomes of an old setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is in the new file under the same key.
+    Carried,
+    /// It is in the new file under another key.
+    Renamed,
+    /// It is left out on purpose.
+    Dropped,
+    /// Another step sets what it meant.
+    Done,
+    /// A person looks at it.
+    Person,
+}
+
+/// A setting of an old server that differs from what its pack shipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The node.
+    pub node: NodeId,
+    /// Its dotted key.
+    pub key: String,
+    /// `added`, `changed` or `removed`, against the pack.
+    pub change: String,
+    /// Its value; `None` where it is hidden or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Its new key, where it has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, or where it is done.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// The recipe of a plan.

@@ -80,6 +80,7 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         secrets: BTreeMap::new(),
         artifacts: Vec::new(),
         hide: Vec::new(),
+        settings: Vec::new(),
         asked: BTreeMap::new(),
         remarks: Vec::new(),
     })

@@ -79,18 +79,24 @@ async fn changed_facts(operations: &Operations, plan: &Plan) -> Result<Option<St
     if deciding.is_empty() {
         return Ok(None);
     }
+    let databases = deciding.iter().any(|d| d.path.starts_with("facts.databases."));
     let mut wanted = plan.asked.clone();
     for of_host in wanted.values_mut() {
         of_host.nodes.retain(|n| deciding.iter().any(|d| d.node == n.node.id));
+        if !databases {
+            of_host.databases.clear();
+        }
     }
-    wanted.retain(|_, of_host| !of_host.nodes.is_empty());
+    wanted.retain(|_, of_host| !of_host.nodes.is_empty() || !of_host.databases.is_empty());
     let now = ask::facts(operations, FactsRequest { wanted }).await;
     if let Some(fault) = now.faults.into_iter().next() {
         return Err(fault);
     }
     let mut changes = Vec::new();
     for d in deciding {
-        let found = now.facts.get(&d.node).and_then(|facts| at_path(facts, &d.path)).unwrap_or(&Value::Null);
+        let own = now.facts.get(&d.node).and_then(|facts| at_path(facts, &d.path));
+        // What is known of a database comes from the node that works on it.
+        let found = own.or_else(|| now.facts.values().find_map(|facts| at_path(facts, &d.path))).unwrap_or(&Value::Null);
         if found != &d.value {
             changes.push(format!("{} of {} was {} when the plan was made and is {found} now", d.path, d.node, d.value));
         }

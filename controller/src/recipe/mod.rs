@@ -2,6 +2,7 @@
 
 mod facts;
 mod read;
+mod settings;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,10 @@ use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
 pub use facts::FactsWritten;
+pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
+pub use settings::SettingRule;
+pub(crate) use settings::setting;
 
 /// A recipe.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Recipe {
     pub profiles: Profiles,
     /// Where agents look on the old servers.
     pub facts: Vec<FactsWritten>,
+    /// What becomes of old settings; the first rule that matches decides.
+    pub settings: Vec<SettingRule>,
     /// Values by name, each an expression over the names of a node and the values before it.
     pub values: Vec<(String, Node)>,
     /// How new servers are seen ready; the first whose condition holds counts.

@@ -11,6 +11,7 @@ use cavalcade_common::written::{Content, Fields, FromNode, Mark, Node, Pattern, 
 use serde_json::{Map, Value};
 
 use super::facts;
+use super::settings::setting;
 use super::stage::stages;
 use super::{NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
 use crate::fleet::schema_word;
@@ -19,8 +20,20 @@ use crate::fleet::schema_word;
 pub const RECIPE_SCHEMA: &str = "cavalcade.recipe/1";
 
 /// Root names that are known only with a fleet.
-const LATER: [&str; 11] =
-    ["name", "node", "facts", "fleet", "databases", "artifacts", "secrets", "identity_servers", "api_managers", "item", "values"];
+const LATER: [&str; 12] = [
+    "name",
+    "node",
+    "facts",
+    "fleet",
+    "databases",
+    "artifacts",
+    "secrets",
+    "identity_servers",
+    "api_managers",
+    "item",
+    "values",
+    "settings",
+];
 
 /// Reads a recipe. `file` is its name for errors.
 ///
@@ -47,6 +60,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let ports = f.node("ports").map(|n| ports(n, r)).unwrap_or_default();
     let profiles = f.node("profiles").and_then(|n| profiles(n, r)).unwrap_or_default();
     let facts = items(f.node("facts"), "facts", r, facts::facts);
+    let settings = items(f.node("settings"), "settings", r, setting);
     let values = f.node("values").map(|n| values(n, r)).unwrap_or_default();
     let probes = items(f.node("probes"), "probes", r, probe);
     let needs = declared(f.node("needs"), "need", r, need);
@@ -67,6 +81,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         ports,
         profiles,
         facts,
+        settings,
         values,
         probes,
         needs,
@@ -99,7 +114,7 @@ fn declared<T>(
     found
 }
 
-fn items<T>(node: Option<&Node>, key: &str, r: &mut Reader, read: impl Fn(&Node, &mut Reader) -> Option<T>) -> Vec<T> {
+pub(crate) fn items<T>(node: Option<&Node>, key: &str, r: &mut Reader, read: impl Fn(&Node, &mut Reader) -> Option<T>) -> Vec<T> {
     match node.map(|n| (&n.content, n)) {
         None => Vec::new(),
         Some((Content::List(items), _)) => items.iter().filter_map(|n| read(n, r)).collect(),

@@ -60,6 +60,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         decided_by: growing.decided.into_values().collect(),
         secrets: BTreeMap::new(),
         hide: input.recipe.hide.clone(),
+        settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
         remarks,
     };
@@ -156,6 +157,7 @@ fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
         }
         if let Some(behind) = node.made_from.get(name) {
             open.extend(behind);
+            continue;
         }
         if let Some(path) = name.strip_prefix("facts.") {
             let mut answered = &node.answers;

@@ -4,10 +4,12 @@
 //! artifacts and the facts, which come in as values.
 
 mod assemble;
+mod custom;
 mod name;
 mod need;
 mod rule;
 mod select;
+mod settings;
 mod space;
 mod survey;
 mod wanted;

@@ -187,6 +187,7 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         secrets: BTreeMap::new(),
         artifacts: Vec::new(),
         hide: Vec::new(),
+        settings: Vec::new(),
         asked: BTreeMap::new(),
         remarks: Vec::new(),
     };
