@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ArtifactRef, ServerOp};
+use cavalcade_common::action::{Action, ArtifactRef, ServerOp, SqlScript};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
 use cavalcade_common::plan::{
@@ -299,7 +299,7 @@ fn artifacts(stages: &[PlanStage]) -> Vec<ArtifactRef> {
         let artifact = match &step.action {
             Action::Artifact(a) => &a.artifact,
             Action::Unpack(u) => &u.artifact,
-            Action::Sql(s) => &s.script,
+            Action::Sql(SqlScript { script: Some(script), .. }) => script,
             _ => continue,
         };
         used.insert(&artifact.name, artifact);
