@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 use crate::duration;
 use crate::id::Digest;
 
+mod exchange;
+
+pub use exchange::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+
 /// How an interrupted effect is treated (04-guarantees, "Classes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +67,8 @@ pub enum Action {
     Tcp(TcpGate),
     /// Wait until a log file holds a line.
     Log(LogGate),
+    /// HTTP calls in order, until they hold.
+    Exchange(Exchange),
 }
 
 impl Action {
@@ -87,6 +93,7 @@ impl Action {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Log(_) => "log",
+            Self::Exchange(_) => "exchange",
         }
     }
 
@@ -106,6 +113,30 @@ impl Action {
         matches!(self, Self::Query(q) if q.database.name == database)
     }
 
+    /// Whether it only looks: nothing is different after it, however often it runs.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Server(s) => match s.op {
+                ServerOp::Wait | ServerOp::Down => true,
+                ServerOp::Start | ServerOp::Stop => false,
+            },
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -117,7 +148,7 @@ impl Action {
             | Self::Unpack(_)
             | Self::Copy(_)
             | Self::Remove(_) => Class::Redo,
-            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) => Class::Redo,
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
                 ServerOp::Stop | ServerOp::Wait | ServerOp::Down => Class::Redo,
@@ -164,6 +195,9 @@ pub struct TomlEdit {
     /// Values that must be there already, by dotted path: else nothing is changed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub expect: Table,
+    /// Values that must not be there afterwards, by dotted path, each a list: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub refuse: Table,
     /// Settings of another TOML file on the node, set or added like `set` and `append`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry: Option<TomlCarry>,
@@ -322,6 +356,9 @@ fn unpack_limit() -> u64 {
 pub struct CopyFiles {
     /// Absolute path or glob. A folder is copied with its content.
     pub from: String,
+    /// Paths below the folder `from`: exactly these are copied, each of them must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Absolute path of the folder that receives the matches under their own names; or, with `as_name`, that holds
     /// the copy.
     pub into: String,

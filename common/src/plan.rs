@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::action::{Action, ArtifactRef, DbTarget, HttpCheck, Ready, Runtime};
 use crate::duration;
 use crate::facts::FactsWanted;
+use crate::finding::Finding;
 use crate::id::{Digest, EffectKey, HostId, NodeId, StageId, StepKey, StepName};
 use crate::secret::SecretRef;
 
@@ -60,6 +61,9 @@ pub struct Plan {
     /// What the hosts were asked for the facts: `apply` asks again.
     #[serde(default)]
     pub asked: BTreeMap<HostId, FactsWanted>,
+    /// What the checks found when it was made. Errors among them stop `apply`, unless a person lets them pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Remarks for the reader (a mapping of profiles, an addition of ours).
     pub remarks: Vec<String>,
 }
@@ -209,6 +213,13 @@ pub struct PlanStage {
     /// Whether a way back from here on loses new data.
     #[serde(default)]
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that `cavalcade verify` may run them alone at any time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub verify: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An approval.

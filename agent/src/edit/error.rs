@@ -117,6 +117,12 @@ pub enum EditError {
         /// Path in the file.
         path: String,
     },
+    /// A value that must not be there.
+    #[error("`{path}` would hold a value that the step refuses")]
+    Refused {
+        /// Path in the file.
+        path: String,
+    },
     /// The result would not be what was intended.
     #[error("the edited {format} does not hold exactly what was intended")]
     Unintended {
@@ -139,6 +145,7 @@ impl EditError {
             Self::Unsupported { .. } => codes::EDIT_UNSUPPORTED,
             Self::AnchorUsed { .. } => codes::EDIT_ANCHOR,
             Self::Expected { .. } => codes::EDIT_EXPECTED,
+            Self::Refused { .. } => codes::EDIT_REFUSED,
             Self::Unintended { .. } => codes::EDIT_UNINTENDED,
         }
     }
@@ -156,6 +163,7 @@ impl EditError {
             | Self::Count { .. }
             | Self::Kind { .. }
             | Self::Expected { .. }
+            | Self::Refused { .. }
             | Self::Unintended { .. } => None,
         }
     }

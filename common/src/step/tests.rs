@@ -282,3 +282,37 @@ fn values_that_cannot_be_meant_are_refused() {
         assert_eq!(first_fault(text).0, code, "{text}");
     }
 }
+
+#[test]
+fn an_exchange_is_read_and_its_faults_have_places() {
+    let text = "- step: verify\n  exchange:\n    within: 90s\n    calls:\n      - name: token\n        url: https://is/oauth2/token\n        \
+                method: POST\n        basic: { user: id, password: \"{{ secrets.am }}\" }\n        form: { grant_type: x }\n        \
+                capture: { token: '\"t\":\"(.+)\"', n: '(\\d+)' }\n      - name: menu\n        url: https://gw/menu\n        \
+                headers: { Authorization: Bearer $(token) }\n        status: 204\n    \
+                query: { database: am_db, select: SELECT COUNT(*) FROM AM_API, equals: n }\n";
+    let Action::Exchange(read) = read_all(text).steps.remove(0).action else { panic!("is an exchange") };
+    assert_eq!((read.calls.len(), read.within), (2, Duration::from_secs(90)));
+    assert_eq!(read.calls[0].basic.as_deref(), Some(format!("id:{}", crate::secret::marker("am")).as_str()));
+    assert_eq!((read.calls[1].status.as_slice(), read.calls[1].insecure), (&[204][..], true));
+    assert_eq!(read.query.as_ref().map(|q| (q.database.name.as_str(), q.equals.as_str())), Some(("am_db", "n")));
+    assert_eq!(Action::Exchange(read).class(), Class::Redo);
+    let broken = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        first_fault(&text.replacen(from, to, 1))
+    };
+    assert_eq!(broken("$(token)", "$(tokn)"), (1118, 11, 9));
+    assert_eq!(broken("equals: n", "equals: m").0, 1118);
+    assert_eq!(broken("method: POST", "method: SEND"), (1110, 7, 17));
+    assert_eq!(broken("        method: POST\n", "").0, 1110);
+    assert_eq!(broken("name: menu", "name: token"), (1110, 11, 9));
+    assert_eq!(broken("https://gw", "gw"), (1110, 12, 14));
+    assert_eq!(broken("status: 204", "status: [204, 1000]"), (1110, 14, 23));
+    assert_eq!(broken("'(\\d+)'", "'\\d+'").0, 1110);
+    assert_eq!(broken("Authorization:", "Content-Length:").0, 1110);
+    assert_eq!(broken("headers:", "heders:").0, 1106);
+    assert_eq!(first_fault("- { step: x, exchange: { calls: [] } }").0, 1108);
+    // The form is checked without a node too, where templates are still open.
+    let open =
+        text.replace("status: 204", "status: \"{{ options.apart }}\"").replace("https://gw/menu", "\"{{ options.apart }}\"");
+    assert!(faults(&open).iter().all(|f| f.1 > 11), "only what the templates gave is wrong");
+}

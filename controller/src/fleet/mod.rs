@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::recipe::SettingRule;
 
 pub(crate) use artifact::digest_of;
-pub use artifact::pin;
+pub use artifact::{contents, pin};
 pub use file::read_limited;
 pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};

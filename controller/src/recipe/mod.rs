@@ -1,5 +1,6 @@
 //! The recipe: what is done, in which order, for any fleet. All knowledge of products and versions stands there.
 
+mod check;
 mod facts;
 mod read;
 mod settings;
@@ -17,6 +18,7 @@ use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
+pub use check::{CheckWritten, Must};
 pub use facts::FactsWritten;
 pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
@@ -60,6 +62,8 @@ pub struct Recipe {
     pub require: Vec<Requirement>,
     /// Remarks for the reader of the plan.
     pub remarks: Vec<Remark>,
+    /// What is looked at before the work.
+    pub checks: Vec<CheckWritten>,
     /// Key patterns whose values are hidden in diffs.
     pub hide: Vec<String>,
     /// Stages in the order of the file.
@@ -176,6 +180,8 @@ pub struct Stage {
     pub undo: Undo,
     /// Whether a way back from here loses new data.
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that they may run alone at any time.
+    pub verify: bool,
     /// Whether a fleet may have no node for it.
     pub may_be_empty: bool,
     /// What each of its steps that launches something or changes a database needs.

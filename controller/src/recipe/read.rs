@@ -10,10 +10,10 @@ use cavalcade_common::plan::Role;
 use cavalcade_common::written::{Content, Fields, FromNode, Mark, Node, Pattern, Reader, read as read_yaml};
 use serde_json::{Map, Value};
 
-use super::facts;
 use super::settings::setting;
 use super::stage::stages;
 use super::{NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
+use super::{check, facts};
 use crate::fleet::schema_word;
 
 /// Schema word of a recipe.
@@ -66,6 +66,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let needs = declared(f.node("needs"), "need", r, need);
     let require = items(f.node("require"), "require", r, requirement);
     let remarks = items(f.node("remarks"), "remarks", r, remark);
+    let checks = items(f.node("checks"), "checks", r, check::check);
     let hide = f.opt::<Vec<Pattern>>("hide", r).unwrap_or_default().into_iter().map(|p| p.0).collect();
     let stages = f.req_node("stages", r).map(|n| stages(n, r));
     f.finish(r);
@@ -87,6 +88,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         needs,
         require,
         remarks,
+        checks,
         hide,
         stages: stages?,
     })
@@ -235,6 +237,7 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
             expression::note(node, &error, r);
         }
     }
+    check::check_forms(recipe, &scope, &LATER, r);
     for probe in &recipe.probes {
         let open = cavalcade_common::template::check(&probe.ready, &scope, &LATER, r);
         let _form: Option<cavalcade_common::action::Ready> = FromNode::from_node(&open, r);

@@ -62,6 +62,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         hide: input.recipe.hide.clone(),
         settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
+        findings: Vec::new(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);
@@ -112,6 +113,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
+        verify: one.stage.verify,
     }
 }
 
@@ -137,7 +139,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Query(_)
         | Action::Http(_)
         | Action::Tcp(_)
-        | Action::Log(_) => false,
+        | Action::Log(_)
+        | Action::Exchange(_) => false,
     };
     if concerned {
         let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));
