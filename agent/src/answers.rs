@@ -14,6 +14,7 @@ use cavalcade_common::report::Evidence;
 
 use crate::action::ArtifactSource;
 use crate::action::job::judge_stored;
+use crate::executor::book::preview_book;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
 use crate::host::Host;
@@ -46,8 +47,8 @@ impl Answers for HostAnswers {
                 }
                 Ok(Answer::Facts(all))
             }
-            Ask::Preview { steps, secrets, hide } => {
-                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+            Ask::Preview { steps, secrets, given, hide } => {
+                let book = preview_book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
                 let previewer = Previewer {
                     host: self.host.clone(),
                     state_dir: self.state_dir.clone(),

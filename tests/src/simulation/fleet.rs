@@ -188,6 +188,8 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         artifacts: Vec::new(),
         hide: Vec::new(),
         asked: BTreeMap::new(),
+        window: None,
+        expected: BTreeMap::new(),
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)
