@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cavalcade_common::codes;
@@ -10,6 +12,7 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::id::{Digest, HostId, Incarnation};
 use cavalcade_common::message::{FromAgent, LogRecord, ToAgent};
 use cavalcade_common::transport::Keepalive;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::artifact::{ArtifactStore, Limits};
 use crate::ca::Ca;
 use crate::ca::certificates::Certificates;
-use crate::journal::{SqliteJournal, abort_process};
+use crate::journal::{Journal, SqliteJournal, abort_process};
 use crate::logs::{LogLimits, LogStore};
 use crate::operate::handler::Operations;
 use crate::rpc::agents::SessionAcceptor;
@@ -32,6 +35,7 @@ use crate::run::view::View;
 use crate::run::{INPUT_ROOM, RunLoop, WallClock};
 use crate::session::Sessions;
 use crate::token::TokenStore;
+use crate::vault::Vault;
 
 /// How the controller is served.
 #[derive(Debug, Clone)]
@@ -98,6 +102,9 @@ impl SessionAcceptor for Sessions {
     }
 }
 
+/// Sessions and streams have this long to end after a signal, and the central log as long again.
+const GRACE: Duration = Duration::from_secs(2);
+
 fn ending(what: &str, error: impl std::fmt::Display) -> Fault {
     Fault::new(codes::run::SERVE, format!("{what}: {error}"))
 }
@@ -117,13 +124,17 @@ pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
     let connections = Connections::new(certificates.clone());
     let tokens = Arc::new(TokenStore::open(state_dir, ca.pin()).map_err(|e| e.fault())?);
     let journal = SqliteJournal::open(&state_dir.join("journal.db"), abort_process()).await;
-    let journal = Arc::new(journal.map_err(|e| ending("journal", e))?);
+    let journal = Arc::new(journal.map_err(|e| e.fault())?);
     let artifacts = ArtifactStore::open(&state_dir.join("artifacts"), Limits::default()).await.map_err(|e| e.fault())?;
     let logs = LogStore::open(&state_dir.join("logs"), LogLimits::default()).await.map_err(|e| e.fault())?;
 
+    let vault = Arc::new(Vault::open(state_dir).map_err(|e| e.fault())?);
+    // An entry that was changed, taken out or put in says that this file is not what happened.
+    journal.verify_chain().await.map_err(|e| e.fault())?;
     let (inputs, taken) = mpsc::channel(INPUT_ROOM);
     let (publish, view) = watch::channel(Arc::new(View::default()));
     let run_loop = RunLoop::open(journal, clock.clone(), taken, publish).await.map_err(|e| ending("journal", chain(&e)))?;
+    let run_loop = run_loop.with_vault(vault.clone());
 
     let agents_tls = tls::agents(&ca, &identity, certificates.clone()).map_err(|e| ending("TLS", e))?;
     let agents_listener = TlsListener::agents(config.agents, agents_tls, connections.clone()).await.map_err(|e| e.fault())?;
@@ -133,23 +144,48 @@ pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
     let desk = Arc::new(EnrolmentDesk { now: wall_clock, ca, tokens, certificates, connections: connections.clone() });
 
     let stop = CancellationToken::new();
-    let sessions = Arc::new(Sessions::new(inputs.clone()));
+    let sessions = Arc::new(Sessions::new(inputs.clone()).until(stop.clone()));
     let data = Arc::new(Data { artifacts: artifacts.clone(), logs: logs.clone(), view: view.clone() });
-    let operations = Arc::new(Operations { inputs, view, artifacts, logs, desk: desk.clone(), clock, enrol_at });
+    let operations = Operations {
+        inputs,
+        view,
+        artifacts,
+        vault,
+        clock,
+        enrol_at,
+        logs: logs.clone(),
+        desk: desk.clone(),
+        stop: stop.clone(),
+    };
     tokio::spawn({
         let stop = stop.clone();
         async move { connections.keep_sweeping(stop).await }
     });
     tracing::info!(agents = %config.agents, enrol = %config.enrol, state = %state_dir.display(), "the controller is up");
+    let mut run_loop = pin!(run_loop.run().fuse());
+    let mut agents = pin!(agents::serve(agents_listener, Keepalive::default(), sessions, data, stop.clone()).fuse());
+    let mut enrolment = pin!(enrolment::serve(enrol_listener, desk, stop.clone()).fuse());
+    let mut operators = pin!(socket.serve(Arc::new(operations), stop.clone()).fuse());
     let ended = tokio::select! {
         biased;
-        ended = run_loop.run() => ended.map_err(|e| ending("the run loop ended", chain(&e))),
-        ended = agents::serve(agents_listener, Keepalive::default(), sessions, data, stop.clone()) => ended.map_err(|e| ending("agents' listener", e)),
-        ended = enrolment::serve(enrol_listener, desk, stop.clone()) => ended.map_err(|e| ending("enrolment's listener", e)),
-        ended = socket.serve(operations, stop.clone()) => ended.map_err(|e| ending("operators' socket", e)),
+        ended = &mut run_loop => ended.map_err(|e| ending("the run loop ended", chain(&e))),
+        ended = &mut agents => ended.map_err(|e| ending("agents' listener", e)),
+        ended = &mut enrolment => ended.map_err(|e| ending("enrolment's listener", e)),
+        ended = &mut operators => ended.map_err(|e| ending("operators' socket", e)),
         signal = stopped() => signal.map_err(|e| ending("signals", e)),
     };
     stop.cancel();
+    // The loop works on while sessions and streams end. What is under way at agents goes on; the next start adopts it.
+    let closing = async { tokio::join!(&mut agents, &mut enrolment, &mut operators) };
+    tokio::select! {
+        biased;
+        _ = &mut run_loop => {}
+        _ = tokio::time::timeout(GRACE, closing) => {}
+    }
+    if tokio::time::timeout(GRACE, logs.close()).await.is_err() {
+        tracing::warn!("the central log is still being written; agents send again what was not acked");
+    }
+    tracing::info!("the controller has ended");
     ended
 }
 

@@ -96,6 +96,7 @@ async fn measure(folder: &Path, count: usize) -> anyhow::Result<Vec<Duration>> {
         stale_ok: false,
         waive: Vec::new(),
         confirm: None,
+        secrets: Default::default(),
     };
     let _: VerbAnswer = ask(&client, Method::Apply, &request).await?;
     until(&client, |status| status.runs.iter().all(|r| r.closed_at.is_some())).await?;

@@ -10,6 +10,7 @@ use crate::action::{
     Sequence, Server, ServerOp, SqlScript, TcpGate,
 };
 use crate::codes::written as codes;
+use crate::secret::markers;
 use crate::written::{AbsolutePath, Content, Fields, FromNode, Node, Pattern, Reader};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -119,7 +120,7 @@ pub(super) fn job(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Job
     let mark = f.mark();
     let effect = f.req("effect", r);
     let home = path(f, "home", r);
-    let command = words(f, "command", r);
+    let command = arguments(f, r);
     let runtime = runtime(f, cx, r);
     let databases = match f.node("databases") {
         Some(Node { content: Content::List(items), .. }) => {
@@ -138,6 +139,21 @@ pub(super) fn job(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Job
         r.fault(codes::MISSING_KEY, mark, "a job needs evidence of success: `require` or `sequence`");
     }
     Some(Job { effect: effect?, home: home?, command: command?, runtime, databases, log, ends, evidence, progress, alarm_after })
+}
+
+/// A program and its arguments. Every user of the host sees them in /proc, so that no secret may be among them.
+fn arguments(f: &mut Fields<'_>, r: &mut Reader) -> Option<Vec<String>> {
+    let node = f.node("command");
+    let words = words(f, "command", r)?;
+    for (at, word) in words.iter().enumerate() {
+        if let Some(name) = markers(word).first() {
+            let item = node.and_then(|n| if let Content::List(items) = &n.content { items.get(at) } else { None });
+            let what = format!("the secret `{name}` stands in an argument, which every user of the host can read");
+            let help = format!("give it in the environment: env: {{ NAME: \"{{{{ secrets.{name} }}}}\" }}");
+            r.fault_with(codes::SECRET_ARGUMENT, item.or(node).map_or(f.mark(), |n| n.mark), what, Some(help));
+        }
+    }
+    Some(words)
 }
 
 fn evidence(node: &Node, r: &mut Reader) -> Option<Evidence> {
@@ -177,7 +193,7 @@ fn progress(node: &Node, r: &mut Reader) -> Option<ProgressPattern> {
 
 pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<CommandLine> {
     let node = f.node("command");
-    let command = words(f, "command", r);
+    let command = arguments(f, r);
     let cwd = path(f, "cwd", r);
     let line = CommandLine {
         effect: f.opt("effect", r),
