@@ -365,8 +365,11 @@ fn in_window(end: &str, expected: &[(&str, &str)]) -> HashedPlan {
     let backup = json!({ "backup": { "database": database, "to": "/backup" } });
     let mut plan = plan(
         "emea",
-        vec![stage(1, &["is-2"], &edit("x"), json!({})), stage(2, &["is-1"], &job(), json!({ "after": [] })),
-            stage(3, &["is-2"], &backup, json!({}))],
+        vec![
+            stage(1, &["is-2"], &edit("x"), json!({})),
+            stage(2, &["is-1"], &job(), json!({ "after": [] })),
+            stage(3, &["is-2"], &backup, json!({})),
+        ],
         json!({}),
     );
     plan.window = Some(cavalcade_common::plan::Window { end: at(end) });

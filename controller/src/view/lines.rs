@@ -75,7 +75,7 @@ fn in_order(
     old: Option<&RunStatus>,
     new: &RunStatus,
     line: &impl Fn(&str, &str, String) -> RunLine,
-) -> impl Iterator<Item = RunLine> + use<> {
+) -> Vec<RunLine> {
     let before: BTreeMap<&str, &StepStatus> = old.into_iter().flat_map(steps).map(|s| (s.step.as_str(), s)).collect();
     let mut lines = Vec::new();
     for step in steps(new) {
@@ -97,7 +97,7 @@ fn in_order(
     }
     // Stable: what shares a position stays in the plan's order, stages behind steps.
     lines.sort_by_key(|(position, _)| *position);
-    lines.into_iter().map(|(_, line)| line)
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The run as it was when it was opened: what is shown first of a run that this very command opened, so that no step of it
