@@ -217,6 +217,7 @@ pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option
 pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<SqlScript> {
     let effect = f.req("effect", r);
     let database = f.req_node("database", r).and_then(|n| database_at(n, cx, r));
+    let but_from = but_from(f, r);
     let mark = f.mark();
     let given = [f.node("script"), f.node("statements")];
     let (script, statements) = match given {
@@ -227,7 +228,6 @@ pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Sql
             return None;
         }
     };
-    let but_from = but_from(f, r);
     Some(SqlScript { effect: effect?, database: database?, script, statements, but_from })
 }
 
