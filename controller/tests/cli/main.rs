@@ -8,4 +8,5 @@ mod fake;
 mod applying;
 mod asking;
 mod leaving;
+mod recipes;
 mod verbs;
