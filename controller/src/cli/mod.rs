@@ -37,6 +37,7 @@ mod resolve;
 mod restore;
 mod resume;
 mod retry;
+mod secret;
 mod serve;
 mod skip;
 mod status;
@@ -121,6 +122,9 @@ enum Command {
     Rejudge(rejudge::RejudgeArgs),
     /// End a never-interrupted job.
     StopJob(stop_job::StopJobArgs),
+    /// Secrets that a run asks of a person.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// Restore a database from the run's proved backup.
     Restore(restore::RestoreArgs),
     /// Report of a run: one file that prints whole.
@@ -201,6 +205,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Rejudge(args) => rejudge::run(args, context).await,
         Command::StopJob(args) => stop_job::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
+        Command::Secret(command) => secret::run(command, context).await,
         Command::Report(args) => report::run(args, context).await,
         Command::Serve(_)
         | Command::Pack(_)

@@ -9,4 +9,5 @@ mod applying;
 mod asking;
 mod leaving;
 mod recipes;
+mod serving;
 mod verbs;

@@ -119,6 +119,8 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         supersedes: None,
         stale_ok: false,
         confirm: None,
+        waive: Vec::new(),
+        secrets: Default::default(),
     };
     std::fs::write(&log, "WSO2 Carbon started in 9 sec\n").expect("is written");
     let _: VerbAnswer = ask(&client, Method::Apply, &confirm).await.expect("runs");
