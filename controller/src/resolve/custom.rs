@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::expression::Scope;
-use cavalcade_common::written::Reader;
 use cavalcade_common::template::Reads;
+use cavalcade_common::written::Reader;
 use serde_json::{Map, Value, json};
 
 use super::{Input, Readers};
