@@ -273,8 +273,8 @@ fn retired_nodes_are_stopped_and_nothing_more() {
         plan.stages.iter().filter(|s| s.nodes.iter().any(|n| n.as_str() == "tm-1")).map(|s| s.id.as_str()).collect();
     assert_eq!(stages, ["stop-old-am"]);
     assert!(plan.remarks.iter().any(|r| r.starts_with("Retired") && r.ends_with("(tm-1)")), "{:?}", plan.remarks);
-    let kept =
-        RECIPE.replacen("nodes: node.role == \"api-manager\" and node.new.exists\n", "nodes: node.role == \"api-manager\"\n", 1);
+    let servers = "the old servers\n    nodes: node.role == \"api-manager\"";
+    let kept = RECIPE.replacen(&format!("{servers} and node.new.exists\n"), &format!("{servers}\n"), 1);
     assert_eq!(refused(plan_with(&gone, &kept, |_, _| {})).0, 1114);
 }
 
@@ -403,7 +403,7 @@ fn a_person_sees_the_place_and_the_way_out() {
 
 #[test]
 fn all_reasons_come_at_once() {
-    let text = RECIPE.replacen("artifact: am_pack", "artifact: am_pak", 1).replacen(
+    let text = RECIPE.replacen("unpack: { artifact: am_pack", "unpack: { artifact: am_pak", 1).replacen(
         "database: am_db, script: am_script",
         "database: am_db, script: am_scrip",
         1,
