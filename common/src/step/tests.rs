@@ -251,3 +251,16 @@ fn values_that_cannot_be_meant_are_refused() {
         assert_eq!(first_fault(text).0, code, "{text}");
     }
 }
+
+#[test]
+fn a_secret_in_the_arguments_is_refused_at_its_place() {
+    let text = |env: &str, argument: &str| {
+        format!(
+            "- step: ask\n  command:\n    command: [/usr/bin/x, \"{argument}\"]\n    cwd: /opt/is\n    env: {{ P: \"{env}\" }}\n"
+        )
+    };
+    read_all(&text("{{ secrets.am }}", "plain"));
+    let found = faults(&text("x", "p={{ secrets.am }}"));
+    assert_eq!(found.iter().map(|f| (f.0, f.1, f.2)).collect::<Vec<_>>(), [(1125, 3, 27)]);
+    assert!(found[0].3.contains("env: { NAME: \"{{ secrets.am }}\" }"), "{found:?}");
+}

@@ -71,11 +71,7 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
 }
 
 /// What happened to steps and stages, in the order of the journal: a stage is done behind its last step.
-fn in_order(
-    old: Option<&RunStatus>,
-    new: &RunStatus,
-    line: &impl Fn(&str, &str, String) -> RunLine,
-) -> Vec<RunLine> {
+fn in_order(old: Option<&RunStatus>, new: &RunStatus, line: &impl Fn(&str, &str, String) -> RunLine) -> Vec<RunLine> {
     let before: BTreeMap<&str, &StepStatus> = old.into_iter().flat_map(steps).map(|s| (s.step.as_str(), s)).collect();
     let mut lines = Vec::new();
     for step in steps(new) {
