@@ -145,7 +145,7 @@ async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else(
     assert!(written.contains(&format!("asked={HEART}\n")), "the value did not come: {report:?}");
     let made = written.lines().find_map(|l| l.strip_prefix("made=")).expect("a line").to_owned();
     assert_eq!(made.len(), 64);
-    assert_eq!(holding(folder.path(), HEART), [file.clone()]);
+    assert_eq!(holding(folder.path(), HEART), std::slice::from_ref(&file));
     let mut kept = holding(folder.path(), &made);
     kept.sort();
     assert_eq!(kept, [product.controller_dir.join("secrets.json"), file]);
