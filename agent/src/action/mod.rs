@@ -9,6 +9,7 @@
 
 mod artifact;
 mod aside;
+mod autostart;
 mod command;
 mod copy;
 mod copy_plan;
@@ -62,6 +63,8 @@ pub struct Context {
     pub attempt_dir: PathBuf,
     /// Folder for kept copies of what was changed or removed, exclusive per (run, step) (10, rule 29).
     pub undo_dir: PathBuf,
+    /// Folder of the agent's state: what outlives every run.
+    pub state_dir: PathBuf,
     /// Folder of the artifact cache.
     pub cache_dir: PathBuf,
     /// Secrets, resolved on this host.
@@ -198,5 +201,6 @@ pub fn of(action: &Action) -> Box<dyn Act> {
         Action::Http(a) => Box::new(a.clone()),
         Action::Tcp(a) => Box::new(a.clone()),
         Action::Log(a) => Box::new(a.clone()),
+        Action::Autostart(a) => Box::new(a.clone()),
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn decode(kind: &str, node: &Node, cx: &Cx<'_>, r: &mut Reader) -> Op
         "http" => work::http(f, r).map(Action::Http),
         "tcp" => work::tcp(f, r).map(Action::Tcp),
         "log" => work::log(f, r).map(Action::Log),
+        "autostart" => work::autostart(f, r).map(Action::Autostart),
         _ => None,
     };
     fields.finish(r);

@@ -136,7 +136,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Query(_)
         | Action::Http(_)
         | Action::Tcp(_)
-        | Action::Log(_) => false,
+        | Action::Log(_)
+        | Action::Autostart(_) => false,
     };
     if concerned {
         let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));
