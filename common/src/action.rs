@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 use crate::duration;
 use crate::id::Digest;
 
+mod exchange;
+
+pub use exchange::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+
 /// How an interrupted effect is treated (04-guarantees, "Classes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +67,8 @@ pub enum Action {
     Tcp(TcpGate),
     /// Wait until a log file holds a line.
     Log(LogGate),
+    /// HTTP calls in order, until they hold.
+    Exchange(Exchange),
     /// Switch off what starts a home by itself, or restore it.
     Autostart(Autostart),
 }
@@ -89,6 +95,7 @@ impl Action {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Log(_) => "log",
+            Self::Exchange(_) => "exchange",
             Self::Autostart(_) => "autostart",
         }
     }
@@ -109,6 +116,31 @@ impl Action {
         matches!(self, Self::Query(q) if q.database.name == database)
     }
 
+    /// Whether it only looks: nothing is different after it, however often it runs.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Server(s) => match s.op {
+                ServerOp::Wait | ServerOp::Down => true,
+                ServerOp::Start | ServerOp::Stop => false,
+            },
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Autostart(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -121,7 +153,7 @@ impl Action {
             | Self::Copy(_)
             | Self::Remove(_)
             | Self::Autostart(_) => Class::Redo,
-            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) => Class::Redo,
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
                 ServerOp::Stop | ServerOp::Wait | ServerOp::Down => Class::Redo,
@@ -165,6 +197,35 @@ pub struct TomlEdit {
     /// Elements to add to arrays of tables, unless an equal one is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub append: Vec<TomlAppend>,
+    /// Values that must be there already, by dotted path: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub expect: Table,
+    /// Values that must not be there afterwards, by dotted path, each a list: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub refuse: Table,
+    /// Settings of another TOML file on the node, set or added like `set` and `append`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry: Option<TomlCarry>,
+}
+
+/// Settings that come from another TOML file: values that nobody but the node has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarry {
+    /// Absolute path of the file that they come from.
+    pub from: String,
+    /// Which.
+    pub keys: Vec<TomlCarryKey>,
+}
+
+/// One setting that is carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarryKey {
+    /// Its dotted key in the file that it comes from.
+    pub from: String,
+    /// Its dotted key in the edited file.
+    pub to: String,
 }
 
 /// One element for an array of tables.
@@ -300,6 +361,9 @@ fn unpack_limit() -> u64 {
 pub struct CopyFiles {
     /// Absolute path or glob. A folder is copied with its content.
     pub from: String,
+    /// Paths below the folder `from`: exactly these are copied, each of them must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Absolute path of the folder that receives the matches under their own names; or, with `as_name`, that holds
     /// the copy.
     pub into: String,

@@ -89,8 +89,14 @@ async fn measure(folder: &Path, count: usize) -> anyhow::Result<Vec<Duration>> {
     let actions = vec![Action::Text(edit); count];
     #[expect(clippy::disallowed_methods, reason = "a plan says when it was made")]
     let plan = HashedPlan::new(one_node::plan(&home, actions, Timestamp::now())?)?;
-    let request =
-        ApplyRequest { plan: plan.to_text()?, scope: Default::default(), supersedes: None, stale_ok: false, confirm: None };
+    let request = ApplyRequest {
+        plan: plan.to_text()?,
+        scope: Default::default(),
+        supersedes: None,
+        stale_ok: false,
+        waive: Vec::new(),
+        confirm: None,
+    };
     let _: VerbAnswer = ask(&client, Method::Apply, &request).await?;
     until(&client, |status| status.runs.iter().all(|r| r.closed_at.is_some())).await?;
 

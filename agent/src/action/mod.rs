@@ -17,6 +17,9 @@ pub mod database;
 #[cfg(test)]
 mod edit_tests;
 pub mod edited;
+mod exchange;
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod file_tests;
 mod fs_fault;
@@ -201,6 +204,7 @@ pub fn of(action: &Action) -> Box<dyn Act> {
         Action::Http(a) => Box::new(a.clone()),
         Action::Tcp(a) => Box::new(a.clone()),
         Action::Log(a) => Box::new(a.clone()),
+        Action::Exchange(a) => Box::new(a.clone()),
         Action::Autostart(a) => Box::new(a.clone()),
     }
 }

@@ -4,7 +4,11 @@ use cavalcade_common::action::{DbTarget, Engine};
 use serde::{Deserialize, Serialize};
 
 use super::error::DbError;
+use super::grants::Grants;
 use super::link::{Link, Purpose, TextRow, text};
+
+/// The host of a session in MySQL's list, without the port that stands behind it for TCP.
+const MYSQL_HOST: &str = "IF(HOST LIKE '%:%', LEFT(HOST, CHAR_LENGTH(HOST) - LOCATE(':', REVERSE(HOST))), HOST)";
 
 /// A session of someone else in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +17,7 @@ pub struct Session {
     pub id: u64,
     /// Account.
     pub user: String,
-    /// Where it comes from; empty for a local socket.
+    /// Where it comes from, without port; empty for a local socket (MySQL: `localhost`).
     pub host: String,
     /// What the program calls itself, where the server knows.
     pub program: String,
@@ -41,7 +45,7 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
     let database = text(target.engine, &target.database);
     let sql = match target.engine {
         Engine::Mysql => format!(
-            "SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST \
+            "SELECT ID, USER, {MYSQL_HOST}, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST \
              WHERE DB = {database} AND COMMAND NOT IN ('Daemon', 'Binlog Dump') ORDER BY ID"
         ),
         Engine::Postgresql => format!(
@@ -56,11 +60,24 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
     Ok(rows.into_iter().map(session).filter(|s| !own.contains(&s.id)).collect())
 }
 
+/// Whether the account sees the sessions of others.
+pub(crate) async fn sees_all(link: &mut Link) -> Result<bool, DbError> {
+    match link {
+        Link::Mysql(_) => Ok(Grants::of(link).await?.everywhere("PROCESS") == Some(true)),
+        Link::Postgresql(_) => {
+            let sql = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
+            Ok(link.value(sql, "asking for a role").await?.as_deref() == Some("t"))
+        }
+    }
+}
+
 /// One session by its number, whatever database it is in.
 pub(crate) async fn one(link: &mut Link, id: u64) -> Result<Option<Session>, DbError> {
     let sql = match link {
         Link::Mysql(_) => {
-            format!("SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}")
+            format!(
+                "SELECT ID, USER, {MYSQL_HOST}, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}"
+            )
         }
         Link::Postgresql(_) => format!(
             "SELECT pid, COALESCE(usename, ''), COALESCE(host(client_addr), ''), COALESCE(application_name, ''), \

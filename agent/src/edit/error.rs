@@ -105,6 +105,18 @@ pub enum EditError {
         /// The place that uses it.
         at: At,
     },
+    /// A value that the edit expects is another one.
+    #[error("`{path}` does not hold the value that is expected there")]
+    Expected {
+        /// Path in the file.
+        path: String,
+    },
+    /// A value that must not be there.
+    #[error("`{path}` would hold a value that the step refuses")]
+    Refused {
+        /// Path in the file.
+        path: String,
+    },
     /// The result would not be what was intended.
     #[error("the edited {format} does not hold exactly what was intended")]
     Unintended {
@@ -126,6 +138,8 @@ impl EditError {
             Self::Kind { .. } => codes::EDIT_KIND,
             Self::Unsupported { .. } => codes::EDIT_UNSUPPORTED,
             Self::AnchorUsed { .. } => codes::EDIT_ANCHOR,
+            Self::Expected { .. } => codes::EDIT_EXPECTED,
+            Self::Refused { .. } => codes::EDIT_REFUSED,
             Self::Unintended { .. } => codes::EDIT_UNINTENDED,
         }
     }
@@ -141,6 +155,8 @@ impl EditError {
             | Self::NotFound { .. }
             | Self::Count { .. }
             | Self::Kind { .. }
+            | Self::Expected { .. }
+            | Self::Refused { .. }
             | Self::Unintended { .. } => None,
         }
     }

@@ -37,7 +37,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cavalcade_common::action::{HttpCheck, Runtime};
+use cavalcade_common::action::{HttpCheck, HttpMethod, Runtime};
+use cavalcade_common::secret::SecretValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,13 +100,29 @@ pub enum HeldState {
     Vanished,
 }
 
-/// An answer to an HTTP check.
+/// An answer to an HTTP check or request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// Status code.
     pub status: u16,
-    /// Body, cut after 64 KiB.
+    /// Body, cut: after 64 KiB for a check.
     pub body: Vec<u8>,
+}
+
+/// An HTTP request. URL, headers and body may hold secrets: it has no `Debug`, and no error repeats it.
+pub struct HttpRequest {
+    /// `http://` or `https://` URL.
+    pub url: SecretValue,
+    /// Method.
+    pub method: HttpMethod,
+    /// Headers; one of these names replaces what the client would write itself.
+    pub headers: Vec<(String, SecretValue)>,
+    /// The body; empty for none.
+    pub body: SecretValue,
+    /// Whether any certificate is accepted.
+    pub insecure: bool,
+    /// Most bytes of the answer's body that are kept.
+    pub most: usize,
 }
 
 /// A part of a file that grows, with what tells whether it is still the same file.
@@ -258,6 +275,14 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection, and a limit that ran out.
     async fn http_get(&self, check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer>;
+    /// One HTTP request without redirects, within `limit`. No error repeats the request.
+    ///
+    /// # Errors
+    /// Those of the connection, and a limit that ran out; `Unsupported` where a host has no network of its own.
+    async fn http_request(&self, request: &HttpRequest, limit: Duration) -> io::Result<HttpAnswer> {
+        let _ = (request, limit);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// One TCP connection, within `limit`.
     ///
     /// # Errors

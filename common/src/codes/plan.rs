@@ -91,4 +91,12 @@ super::codes! {
         cause: "Each database names in `from` the node that its steps run on: there are its secret, its clients, its route.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Let the stage run `on: databases.NAME.from`, or split it.";
+    VERIFY_ACTS = 1240, "a step of a stage with `verify` would change something",
+        cause: "`cavalcade verify` runs such stages alone at any time, so their steps only look: `http`, `tcp`, `log`, `query`, `exchange`, and `server` with `wait` or `down`.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Move the step to a stage without `verify`.";
+    NOTHING_TO_VERIFY = 1241, "the plan has nothing to verify",
+        cause: "None of its stages says `verify: true`, or none of them has a step on the nodes that were named.",
+        certain: "Nothing was changed; nobody was asked.", unknown: "Nothing.",
+        remedy: "Use a recipe with such a stage and plan again, or name other nodes.";
 }

@@ -63,6 +63,12 @@ impl Condition {
         self.node.mark
     }
 
+    /// Its expression, where it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.node.text()
+    }
+
     /// Decides it. `None` means that a fault was noted.
     pub fn decide(&self, scope: &Scope, r: &mut Reader) -> Option<Verdict> {
         match &self.node.content {

@@ -13,6 +13,7 @@
 
 mod action;
 mod edit;
+mod exchange;
 mod list;
 mod names;
 mod work;
@@ -33,7 +34,7 @@ pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
 
 /// The words that name actions.
-pub const ACTIONS: [&str; 18] = [
+pub const ACTIONS: [&str; 19] = [
     "toml",
     "yaml",
     "text",
@@ -51,6 +52,7 @@ pub const ACTIONS: [&str; 18] = [
     "http",
     "tcp",
     "log",
+    "exchange",
     "autostart",
 ];
 
@@ -240,7 +242,7 @@ impl WrittenStep {
         }
         let mut steps = Vec::new();
         for item in items {
-            let label = item.as_str().map_or_else(|| item.to_string(), ToOwned::to_owned);
+            let label = label(&item);
             let name = match StepName::new(format!("{}-{label}", self.name)) {
                 Ok(name) => name,
                 Err(e) => {
@@ -332,6 +334,12 @@ fn action_of<'n>(node: &'n Node, mark: Mark, r: &mut Reader) -> Option<&'n Entry
     first
 }
 
+/// What an item adds to the step's name: itself, or the `id` of an object.
+fn label(item: &Value) -> String {
+    let named = item.get("id").unwrap_or(item);
+    named.as_str().map_or_else(|| named.to_string(), ToOwned::to_owned)
+}
+
 fn items_of(each: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> Option<Vec<Value>> {
     let value = match each.text() {
         Some(source) => match expression::evaluate(source, scope) {
@@ -347,7 +355,7 @@ fn items_of(each: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> Op
         None => each.to_value(),
     };
     match value {
-        Value::Array(items) if items.iter().all(|i| i.is_string() || i.is_number()) => Some(items),
+        Value::Array(items) if items.iter().all(|i| i.is_string() || i.is_number() || i.get("id").is_some()) => Some(items),
         _ => {
             r.fault(codes::WRONG_KIND, each.mark, "`for` needs a list of texts or numbers");
             None
@@ -404,6 +412,7 @@ fn default_timeout(action: &Action) -> Duration {
         Action::Http(g) => g.within + minutes(1),
         Action::Tcp(g) => g.within + minutes(1),
         Action::Log(g) => g.within + minutes(1),
+        Action::Exchange(e) => e.within + minutes(1),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::action::{ArtifactRef, Class, Engine, Ready, Runtime};
+use crate::action::{ArtifactRef, Autostart, AutostartOp, Class, Engine, Ready, Runtime};
 use crate::id::{Digest, HostId, NodeId};
 
 fn names() -> Names {
@@ -119,6 +119,7 @@ const ALL_ACTIONS: &str = r#"
 - { step: http, http: { url: "https://is-1:9443/health", body: '.+', within: 90s } }
 - { step: tcp, tcp: { address: "is-1:9443" } }
 - { step: log, log: { file: /opt/is/log, pattern: started } }
+- { step: asleep, row: B6, autostart: { disable: "{{ node.old.home }}" } }
 - { step: script-in-am, row: D6, skip: "done in stage 3 on {{ name }}" }
 - { step: ldap-only, row: C2, when: "facts.user_store.type == 'ldap'", remove: [/opt/is/x] }
 - { step: none, for: options.none, remove: ["/opt/is/{{ item }}"] }
@@ -129,8 +130,25 @@ fn every_action_is_read() {
     let list = read_all(ALL_ACTIONS);
     let kinds: Vec<&str> = list.steps.iter().map(|s| s.action.kind()).collect();
     let wanted = [
-        "toml", "yaml", "text", "artifact", "unpack", "copy", "remove", "server", "server", "job", "command", "sql", "query",
-        "backup", "backup", "http", "tcp", "log",
+        "toml",
+        "yaml",
+        "text",
+        "artifact",
+        "unpack",
+        "copy",
+        "remove",
+        "server",
+        "server",
+        "job",
+        "command",
+        "sql",
+        "query",
+        "backup",
+        "backup",
+        "http",
+        "tcp",
+        "log",
+        "autostart",
     ];
     assert_eq!(kinds, wanted);
     let left: Vec<(&str, &str)> = list.left_out.iter().map(|l| (l.name.as_str(), l.reason.as_str())).collect();
@@ -249,5 +267,55 @@ fn values_that_cannot_be_meant_are_refused() {
         ("[{ step: a, remove: [/a/b] }, { step: a, remove: [/a/c] }]", 1110),
     ] {
         assert_eq!(first_fault(text).0, code, "{text}");
+    }
+}
+
+#[test]
+fn an_exchange_is_read_and_its_faults_have_places() {
+    let text = "- step: verify\n  exchange:\n    within: 90s\n    calls:\n      - name: token\n        url: https://is/oauth2/token\n        \
+                method: POST\n        basic: { user: id, password: \"{{ secrets.am }}\" }\n        form: { grant_type: x }\n        \
+                capture: { token: '\"t\":\"(.+)\"', n: '(\\d+)' }\n      - name: menu\n        url: https://gw/menu\n        \
+                headers: { Authorization: Bearer $(token) }\n        status: 204\n    \
+                query: { database: am_db, select: SELECT COUNT(*) FROM AM_API, equals: n }\n";
+    let Action::Exchange(read) = read_all(text).steps.remove(0).action else { panic!("is an exchange") };
+    assert_eq!((read.calls.len(), read.within), (2, Duration::from_secs(90)));
+    assert_eq!(read.calls[0].basic.as_deref(), Some(format!("id:{}", crate::secret::marker("am")).as_str()));
+    assert_eq!((read.calls[1].status.as_slice(), read.calls[1].insecure), (&[204][..], true));
+    assert_eq!(read.query.as_ref().map(|q| (q.database.name.as_str(), q.equals.as_str())), Some(("am_db", "n")));
+    assert_eq!(Action::Exchange(read).class(), Class::Redo);
+    let broken = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        first_fault(&text.replacen(from, to, 1))
+    };
+    assert_eq!(broken("$(token)", "$(tokn)"), (1118, 11, 9));
+    assert_eq!(broken("equals: n", "equals: m").0, 1118);
+    assert_eq!(broken("method: POST", "method: SEND"), (1110, 7, 17));
+    assert_eq!(broken("        method: POST\n", "").0, 1110);
+    assert_eq!(broken("name: menu", "name: token"), (1110, 11, 9));
+    assert_eq!(broken("https://gw", "gw"), (1110, 12, 14));
+    assert_eq!(broken("status: 204", "status: [204, 1000]"), (1110, 14, 23));
+    assert_eq!(broken("'(\\d+)'", "'\\d+'").0, 1110);
+    assert_eq!(broken("Authorization:", "Content-Length:").0, 1110);
+    assert_eq!(broken("headers:", "heders:").0, 1106);
+    assert_eq!(first_fault("- { step: x, exchange: { calls: [] } }").0, 1108);
+    // The form is checked without a node too, where templates are still open.
+    let open =
+        text.replace("status: 204", "status: \"{{ options.apart }}\"").replace("https://gw/menu", "\"{{ options.apart }}\"");
+    assert!(faults(&open).iter().all(|f| f.1 > 11), "only what the templates gave is wrong");
+}
+
+#[test]
+fn autostart_is_switched_off_or_restored_and_not_both() {
+    let one = |text: &str| read_all(text).steps.remove(0).action;
+    let home = |op| Autostart { op, home: "/opt/km".to_owned(), under: "/".to_owned() };
+    let off = one("- { step: a, autostart: { disable: \"{{ node.old.home }}\" } }\n");
+    assert_eq!(off, Action::Autostart(home(AutostartOp::Disable)));
+    assert_eq!((off.class(), off.only_looks(), off.kind()), (Class::Redo, false, "autostart"));
+    let on = one("- { step: a, autostart: { enable: /opt/km, under: /srv/root } }\n");
+    assert_eq!(on, Action::Autostart(Autostart { under: "/srv/root".to_owned(), ..home(AutostartOp::Enable) }));
+    for wrong in
+        ["{}", "{ under: /srv }", "{ disable: /opt/km, enable: /opt/km }", "{ disable: km }", "{ disable: /opt/km, x: 1 }"]
+    {
+        assert!(!faults(&format!("- {{ step: a, autostart: {wrong} }}\n")).is_empty(), "{wrong}");
     }
 }

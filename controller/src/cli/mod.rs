@@ -23,9 +23,11 @@ mod logs;
 mod man;
 mod node;
 mod output;
+mod pack;
 mod painter;
 mod pause;
 mod plan;
+mod preflight;
 mod preview;
 mod progress;
 mod rejudge;
@@ -40,6 +42,7 @@ mod status;
 mod stop_job;
 mod token;
 mod verb;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -79,10 +82,15 @@ enum Command {
     /// Packs, scripts and drivers in the controller's store.
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// Packs of the vendor.
+    #[command(subcommand)]
+    Pack(pack::PackCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
     Preview(preview::PreviewArgs),
+    /// Show whether the upgraded fleet works: the steps of a plan that only look, run now. Changes nothing.
+    Verify(verify::VerifyArgs),
     /// Run a plan, or go on with its run, and watch it.
     Apply(apply::ApplyArgs),
     /// Show where the runs stand.
@@ -149,6 +157,7 @@ fn command() -> clap::Command {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => serve::run(args, context),
+        Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -172,6 +181,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Preview(args) => preview::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
@@ -187,7 +197,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::StopJob(args) => stop_job::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
         Command::Report(args) => report::run(args, context).await,
-        Command::Serve(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
+        Command::Serve(_) | Command::Pack(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 

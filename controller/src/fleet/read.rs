@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::node::{Defaults, nodes};
 use super::{Account, ArtifactFile, Database, Fleet, check};
+use crate::recipe::{items, setting};
 
 /// Schema word of a fleet file.
 pub const FLEET_SCHEMA: &str = "cavalcade.fleet/1";
@@ -55,6 +56,7 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
     let nodes = f.req_node("nodes", r).map(|n| nodes(n, &defaults, r));
     let answers = f.opt("answers", r).unwrap_or_default();
     let options = options(f.node("options"), r);
+    let settings = items(f.node("settings"), "settings", r, setting);
     f.finish(r);
     Some(Fleet {
         file: r.file.to_string(),
@@ -65,6 +67,7 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
         databases,
         nodes: nodes?,
         answers,
+        settings,
         options,
     })
 }

@@ -16,6 +16,8 @@ pub struct FactsWritten {
     pub pack: Option<(String, Mark)>,
     /// By name: globs of files whose digests are told.
     pub files: BTreeMap<String, Vec<String>>,
+    /// Names of `files` whose custom ones are copied: what the pack shipped must be known then.
+    pub custom: Vec<String>,
     /// By name: globs of which number and size are told.
     pub trees: BTreeMap<String, Vec<String>>,
     /// Globs of keystores.
@@ -35,6 +37,7 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     let written = FactsWritten {
         pack,
         files: f.or("files", BTreeMap::new(), r),
+        custom: f.or("custom", Vec::new(), r),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),

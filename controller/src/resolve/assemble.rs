@@ -60,7 +60,9 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         decided_by: growing.decided.into_values().collect(),
         secrets: BTreeMap::new(),
         hide: input.recipe.hide.clone(),
+        settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
+        findings: Vec::new(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);
@@ -111,6 +113,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
+        verify: one.stage.verify,
     }
 }
 
@@ -137,6 +140,7 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Http(_)
         | Action::Tcp(_)
         | Action::Log(_)
+        | Action::Exchange(_)
         | Action::Autostart(_) => false,
     };
     if concerned {
@@ -157,6 +161,7 @@ fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
         }
         if let Some(behind) = node.made_from.get(name) {
             open.extend(behind);
+            continue;
         }
         if let Some(path) = name.strip_prefix("facts.") {
             let mut answered = &node.answers;

@@ -1,5 +1,6 @@
 //! What operators see: documents made from the run loop's snapshot, and their forms on screens and in files.
 
+pub mod checks;
 pub mod diff;
 pub mod document;
 pub mod ending;
@@ -21,5 +22,7 @@ pub mod report_html;
 pub mod report_junit;
 pub mod report_text;
 pub mod screen;
+pub mod settings;
 pub mod table;
 pub mod text;
+pub mod verification;

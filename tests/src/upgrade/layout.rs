@@ -15,6 +15,7 @@ use crate::standin::{
     fleet::{Account, OldFleet, OldNode, Role},
     offsets::OffsetLease,
     packs,
+    variant::Variant,
 };
 
 /// Artifacts of the recipe: the names that the files are published under, `*` for what changes with each release.
@@ -180,6 +181,7 @@ impl Layout {
             user_store: "database".to_owned(),
             key_manager: (node.role == Role::Am).then(|| key_manager.clone()),
             databases: databases.clone(),
+            variant: Variant::default(),
             start: true,
         };
         Ok(OldFleet {

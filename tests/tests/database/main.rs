@@ -4,6 +4,7 @@
 
 mod backup;
 mod crash;
+mod described;
 mod facts;
 mod script;
 mod servers;
