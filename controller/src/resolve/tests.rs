@@ -288,7 +288,10 @@ fn what_the_fleet_file_lacks_is_named() {
     assert_eq!(with_fleet("  am_script:", "  am_scrpt:"), (1207, file.clone(), 0, 0));
     assert_eq!(with_fleet("  shared_db:\n", "  shard_db:\n"), (1207, file.clone(), 0, 0));
     assert_eq!(with_fleet("  is_url: https", "  is_ulr: https"), (1206, file.clone(), line("  is_url:"), 3));
-    assert_eq!(with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"), (1219, file.clone(), line("  gw-[1:2]:"), 3));
+    assert_eq!(
+        with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"),
+        (1219, file.clone(), line("  gw-[1:2]:"), 3)
+    );
     assert_eq!(with_fleet("  is_url:", "  is_user_store_type: ldap\n  is_url:"), (1110, file.clone(), line("  is_url:"), 3));
     assert_eq!(
         refused(plan_with(FLEET, RECIPE, |id, f| if id == "tm-1" {
