@@ -51,7 +51,7 @@ impl<'a> Gatherer<'a> {
         let pids: Vec<u32> = processes.iter().flatten().map(|p| p.id.pid).collect();
         let config = old.as_ref().and_then(|side| self.config(Path::new(&side.home)));
         let stores = old.as_ref().map(|side| self.stores(Path::new(&side.home))).unwrap_or_default();
-        let passwords = Passwords::of(config.as_ref());
+        let passwords = Passwords::of(config.as_ref(), &self.look.keystore_passwords);
         let user_store = config.as_ref().and_then(|c| c.text("user_store.type").map(str::to_owned));
         let java_home = java::home(self.node.runtime.java_home.as_deref(), &pids);
         let (java, unread) = java::facts(self.host, java_home.as_deref());
