@@ -63,10 +63,14 @@ const CASES: &[Case] = &[
     ("plan", "is-2", |w| w.planned = Some(Err(Faults::from(Fault::new(codes::plan::REQUIREMENT, "it is so").on("is-2"))))),
     ("is-pack", "", |w| drop(w.contents.insert("is_pack".to_owned(), BTreeSet::from(["wso2is-5.10.0/x".to_owned()])))),
     ("am-pack", "", |w| drop(w.contents.remove("am_pack"))),
-    ("is-connector", "", |w| drop(w.contents.get_mut("is_connector").map(|c| c.remove("x/keymanager-operations.war")))),
+    ("is-connector", "", |w| {
+        let _ = w.contents.get_mut("is_connector").map(|c| c.remove("x/keymanager-operations.war"));
+    }),
     ("is-migration-client", "", |w| drop(w.contents.get_mut("is_migration").map(BTreeSet::pop_first))),
     ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
-    ("jdbc-driver-class", "", |w| drop(w.contents.get_mut("jdbc_driver").map(BTreeSet::clear))),
+    ("jdbc-driver-class", "", |w| {
+        let _ = w.contents.get_mut("jdbc_driver").map(BTreeSet::clear);
+    }),
     ("java-version", "is-2", |w| w.of("is-2")["java"]["major"] = json!(17)),
     ("open-files", "is-2", |w| w.of("is-2")["limits"]["open_files"] = json!(1024)),
     ("old-product", "is-2", |w| w.of("is-2")["old"]["product"] = json!("wso2is")),
@@ -96,7 +100,9 @@ const CASES: &[Case] = &[
     ("user-stores-differ", "is-1 is-2 cp-1", |w| w.of("is-2")["user_store"]["type"] = json!(null)),
     ("api-artifacts", "is-1", |w| w.db("am_db")["asked"]["apis"] = json!("13")),
     ("api-artifacts-twice", "is-1", |w| w.db("shared_db")["asked"]["api_artifacts_twice"] = json!("1")),
-    ("gateway-environment", "cp-1", |w| w.of("cp-1")["old"]["values"]["gateway_environment"] = json!("Internal")),
+    ("gateway-environment", "cp-1", |w| {
+        w.fleet = w.fleet.replace("options: {", "options: { gateway_environment: Internal,");
+    }),
     ("further-gateway-environments", "cp-1", |w| {
         w.of("cp-1")["old"]["values"]["further_gateway_environment"] = json!("[[apim.gateway.environment]]");
     }),
