@@ -16,6 +16,7 @@ use cavalcade_common::secret::SecretBook;
 use crate::action::ArtifactSource;
 use crate::action::job::judge_stored;
 use crate::check;
+use crate::executor::book::preview_book;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
 use crate::host::Host;
@@ -49,8 +50,8 @@ impl Answers for HostAnswers {
                 }
                 Ok(Answer::Facts(all))
             }
-            Ask::Preview { steps, secrets, hide } => {
-                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+            Ask::Preview { steps, secrets, given, hide } => {
+                let book = preview_book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
                 Ok(Answer::Previews(self.previewer(book, hide).all(&steps).await))
             }
             Ask::Check { steps, secrets, hide } => {

@@ -677,8 +677,23 @@ pub struct SqlScript {
     pub effect: String,
     /// Where.
     pub database: DbTarget,
-    /// What.
-    pub script: ArtifactRef,
+    /// What: an artifact, or else `statements`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<ArtifactRef>,
+    /// What, in the recipe's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<String>,
+    /// Names or addresses that sessions may come from while it runs: without them nobody else may be in the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but_from: Vec<String>,
+}
+
+impl SqlScript {
+    /// What people read of it.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.script.as_ref().map_or("the recipe's statements", |script| &script.file)
+    }
 }
 
 /// An assertion on a database.
@@ -691,7 +706,7 @@ pub struct Query {
 }
 
 /// One assertion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assert {
     /// What it shows, in words.
@@ -708,6 +723,18 @@ pub struct Assert {
     /// Expected value of `select`, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<String>,
+    /// Nobody else is in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_sessions: Option<NoSessions>,
+}
+
+/// No session is in the database but the one that looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSessions {
+    /// Names or addresses that sessions may come from all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but_from: Vec<String>,
 }
 
 /// A backup with its proof.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::FactsWanted;
+use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
 use crate::plan::{PlanStep, Probe};
 use crate::report::{Checked, Evidence, Preview, Progress, Report};
@@ -207,6 +208,10 @@ pub struct Offer {
     pub incarnations: BTreeMap<String, String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
+    /// Values of those that only the controller has. Never written: the ledger keeps the offer without them, and after a
+    /// restart the controller's next offer brings them again.
+    #[serde(skip)]
+    pub given: GivenSecrets,
     /// Key patterns whose values are hidden.
     pub hide: Vec<String>,
     /// A journaled decision of a person that replaces an earlier start of the same effect: key and replaced attempt.
@@ -238,6 +243,9 @@ pub enum Ask {
         steps: Vec<PlanStep>,
         /// Where their secrets are found.
         secrets: BTreeMap<String, SecretRef>,
+        /// Values of those that only the controller has, as far as it has them: the rest is shown as `(secret)`.
+        #[serde(skip)]
+        given: GivenSecrets,
         /// Key patterns whose values are hidden.
         hide: Vec<String>,
     },

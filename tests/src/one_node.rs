@@ -84,6 +84,8 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         settings: Vec::new(),
         asked: BTreeMap::new(),
         findings: Vec::new(),
+        window: None,
+        expected: BTreeMap::new(),
         remarks: Vec::new(),
     })
 }
@@ -102,6 +104,7 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         home: Some(home.display().to_string()),
         incarnations: std::collections::BTreeMap::new(),
         secrets: BTreeMap::new(),
+        given: cavalcade_common::given::GivenSecrets::default(),
         hide: Vec::new(),
         approved: None,
         decision: None,

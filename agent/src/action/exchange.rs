@@ -183,8 +183,9 @@ impl Try<'_> {
             table: None,
             select: Some(select.clone()),
             equals: Some(value.expose().to_owned()),
+            no_sessions: None,
         };
-        let result = match run_query(&target, std::slice::from_ref(&assert)).await {
+        let result = match run_query(&target, std::slice::from_ref(&assert), Duration::ZERO).await {
             Ok(results) => results.into_iter().next(),
             Err(error) => return Ok(self.told(Evidence::fails(what, error.to_string()))),
         };

@@ -159,7 +159,7 @@ fn scratch(target: &DbTarget) -> Result<DbTarget, DbError> {
 async fn nobody_else(link: &mut Link, target: &DbTarget) -> Result<(), DbError> {
     let own = link.id().await?;
     for last in [false, false, false, false, true] {
-        let others = sessions::list(link, target, &[own]).await?;
+        let others = sessions::others(link, target, &[own]).await?;
         if others.is_empty() {
             break;
         }

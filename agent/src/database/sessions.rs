@@ -3,7 +3,7 @@
 use cavalcade_common::action::{DbTarget, Engine};
 use serde::{Deserialize, Serialize};
 
-use super::error::DbError;
+use super::error::{DbError, Refusal};
 use super::grants::Grants;
 use super::link::{Link, Purpose, TextRow, text};
 
@@ -27,17 +27,24 @@ pub struct Session {
     pub seconds: u64,
 }
 
-/// Sessions in the target's database, the one that asks excluded. The account needs the right to see others' sessions
-/// (PROCESS, pg_monitor), else it sees its own only: [`super::describe`] tells.
+/// Sessions in the target's database, the one that asks excluded.
 ///
 /// # Errors
-/// [`DbError`] when the database cannot be reached or asked.
+/// [`DbError`] when the database cannot be reached or asked, or does not show the sessions of others.
 pub async fn sessions(target: &DbTarget) -> Result<Vec<Session>, DbError> {
     let mut link = Link::open(target, Purpose::Own).await?;
     let own = link.id().await?;
-    let found = list(&mut link, target, &[own]).await?;
+    let found = others(&mut link, target, &[own]).await;
     link.close().await;
-    Ok(found)
+    found
+}
+
+/// Sessions of others, from an account that sees them: an empty list is a proof.
+pub(crate) async fn others(link: &mut Link, target: &DbTarget, own: &[u64]) -> Result<Vec<Session>, DbError> {
+    if !sees_all(link).await? {
+        return Err(Refusal::SessionsHidden { database: target.name.clone(), user: target.user.clone() }.into());
+    }
+    list(link, target, own).await
 }
 
 /// Sessions in the target's database without those of the numbers given.
@@ -63,7 +70,11 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
 /// Whether the account sees the sessions of others.
 pub(crate) async fn sees_all(link: &mut Link) -> Result<bool, DbError> {
     match link {
-        Link::Mysql(_) => Ok(Grants::of(link).await?.everywhere("PROCESS") == Some(true)),
+        Link::Mysql(_) => match Grants::of(link).await?.everywhere("PROCESS") {
+            Some(sees) => Ok(sees),
+            // A role may give it: the server shows this table only to those that have it.
+            None => Ok(link.rows("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1").await.is_ok()),
+        },
         Link::Postgresql(_) => {
             let sql = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
             Ok(link.value(sql, "asking for a role").await?.as_deref() == Some("t"))

@@ -14,7 +14,7 @@ use super::hide::Hide;
 use super::home::{product, running, version_in};
 use super::keystores::Passwords;
 use super::{CONFIG, VERSION, drivers, inventory, java, machine, settings, values};
-use crate::host::autostart::{self, Entry};
+use crate::host::autostart::{self, Entry, Off};
 use crate::host::new_home::{self, There};
 use crate::host::{Host, Process, disks, machine as host_machine, tree};
 
@@ -52,7 +52,7 @@ impl<'a> Gatherer<'a> {
         let pids: Vec<u32> = processes.iter().flatten().map(|p| p.id.pid).collect();
         let config = old.as_ref().and_then(|side| self.config(Path::new(&side.home)));
         let stores = old.as_ref().map(|side| self.stores(Path::new(&side.home))).unwrap_or_default();
-        let passwords = Passwords::of(config.as_ref());
+        let passwords = Passwords::of(config.as_ref(), &self.look.keystore_passwords);
         let user_store = config.as_ref().and_then(|c| c.text("user_store.type").map(str::to_owned));
         let java_home = java::home(self.node.runtime.java_home.as_deref(), &pids);
         let (java, unread) = java::facts(self.host, java_home.as_deref());
@@ -292,9 +292,15 @@ impl<'a> Gatherer<'a> {
     }
 }
 
-/// `[ { kind, file, name, enabled, text } ]`.
+/// `[ { kind, file, name, enabled, person, text } ]`.
 fn autostart_facts(entries: &[Entry], hide: &Hide) -> Value {
-    let one =
-        |e: &Entry| json!({ "kind": e.kind, "file": e.file, "name": e.name, "enabled": e.enabled, "text": hide.line(&e.text) });
+    let one = |e: &Entry| {
+        let person = match &e.off {
+            Off::Person(why) => Some(why),
+            Off::Changes(_) => None,
+        };
+        let text = hide.line(&e.text);
+        json!({ "kind": e.kind, "file": e.file, "name": e.name, "enabled": e.enabled, "person": person, "text": text })
+    };
     entries.iter().map(one).collect()
 }

@@ -6,7 +6,8 @@ super::codes! {
         certain: "The file was not changed.", unknown: "Nothing.",
         remedy: "Correct the file by hand, then retry the step.";
     EDIT_LIMIT = 3102, "the file to edit is too large or nested too deep",
-        cause: "The file is longer than 4 MiB or its values are nested deeper than a configuration needs.",
+        cause: "The file is longer than 4 MiB, its values are nested deeper than a configuration needs, or its aliases repeat \
+                each other.",
         certain: "The file was not changed.", unknown: "Whether it is the file that was meant.",
         remedy: "Look whether the step names the right file. Reduce the file, or edit it by hand and resolve the step.";
     EDIT_NOT_FOUND = 3103, "what the edit changes is not in the file",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::action::{ArtifactRef, Autostart, AutostartOp, Class, Engine, Ready, Runtime};
+use crate::action::{ArtifactRef, Autostart, AutostartOp, Class, Engine, Ready, Runtime, SqlScript};
 use crate::id::{Digest, HostId, NodeId};
 
 fn names() -> Names {
@@ -223,6 +223,37 @@ fn unknown_keys_and_names_are_found_with_the_nearest_one() {
     assert!(found.contains(&(1118, 2, 31, "`am_db` exists".to_owned())), "{found:?}");
     assert!(found.contains(&(1118, 2, 46, "`pack` exists".to_owned())), "{found:?}");
     assert_eq!(first_fault("- step: a\n  needs: [old-server-down]\n  remove: [/a/b]\n"), (1118, 2, 11));
+}
+
+#[test]
+fn sql_comes_from_an_artifact_or_from_the_recipe_and_never_from_both() {
+    let text = "- step: a\n  sql: { effect: e, database: am_db, statements: \"ALTER TABLE A ADD B INT\" }\n";
+    let Action::Sql(sql) = &read_all(text).steps[0].action else { panic!("is sql") };
+    assert_eq!((sql.statements.as_deref(), &sql.script), (Some("ALTER TABLE A ADD B INT"), &None));
+    let json = serde_json::to_value(sql).expect("is JSON");
+    assert!(json.get("script").is_none(), "{json}");
+    assert_eq!(serde_json::from_value::<SqlScript>(json).expect("reads"), *sql);
+    for keys in ["", ", script: pack, statements: SELECT 1", ", statements: \" \"", ", statements: \"SELECT '{{ secrets.am }}'\""]
+    {
+        assert_eq!(first_fault(&format!("- step: a\n  sql: {{ effect: e, database: am_db{keys} }}\n")).0, 1110, "{keys}");
+    }
+}
+
+#[test]
+fn who_may_be_in_a_database_is_read_from_names_and_servers() {
+    let read = |from: &str| {
+        let text =
+            format!("- step: a\n  query: {{ database: am_db, asserts: [{{ says: alone, no_sessions: {{ {from} }} }}] }}\n");
+        let Action::Query(query) = &read_all(&text).steps[0].action else { panic!("is a query") };
+        query.asserts[0].no_sessions.clone().expect("is there").but_from
+    };
+    assert_eq!(read(""), [""; 0]);
+    assert_eq!(read("but_from: [10.0.0.1, is-1]"), ["10.0.0.1", "is-1"]);
+    assert_eq!(read("but_from: [{ id: is-1, address: is-1.example.com, offset: 0 }, is-2]"), ["is-1.example.com", "is-2"]);
+    let text = "- step: a\n  query: { database: am_db, asserts: [{ says: x, no_sessions: { but_from: [{ id: is-1 }] } }] }\n";
+    assert_eq!(first_fault(text).0, 1110);
+    let both = "- step: a\n  query: { database: am_db, asserts: [{ says: x, table: A, no_sessions: {} }] }\n";
+    assert_eq!(first_fault(both).0, 1110);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::error::Fault;
 use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{Digest, HostId, NodeId, StepKey};
 use cavalcade_common::report::{Checked, Preview};
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,9 @@ pub struct ApplyRequest {
     pub waive: Vec<Waiver>,
     /// The plan's digest, typed by the person, where the plan has a point of no return.
     pub confirm: Option<String>,
+    /// Values of secrets that the person was asked for.
+    #[serde(default, with = "cavalcade_common::given::exposed")]
+    pub secrets: GivenSecrets,
 }
 
 /// A check whose findings a person lets pass.
@@ -146,6 +150,8 @@ pub struct Waiver {
 /// `Restore`. Each reads the fields that it needs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VerbRequest {
+    /// The run: its id, or at least eight digits of its plan's digest. Without it the only open one.
+    pub run: Option<String>,
     /// The step.
     pub step: Option<StepKey>,
     /// Number of the stage.
@@ -160,6 +166,18 @@ pub struct VerbRequest {
     pub evidence: Option<cavalcade_common::action::Evidence>,
     /// For `Restore`.
     pub database: Option<String>,
+    /// For `Resume`: past the maintenance window.
+    pub past_window: bool,
+}
+
+/// `SecretGive`: values of secrets for an open run, as a person gave them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretGiveRequest {
+    /// The run; without it the only open one.
+    pub run: Option<String>,
+    /// The value, by the secret's name; one at a time.
+    #[serde(with = "cavalcade_common::given::exposed")]
+    pub secret: GivenSecrets,
 }
 
 /// Answer of `Apply` and of the verbs.

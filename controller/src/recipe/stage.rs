@@ -105,9 +105,9 @@ fn marked<T: FromNode>(node: &Node, r: &mut Reader) -> Vec<(T, Mark)> {
 
 fn approval(node: &Node, r: &mut Reader) -> Option<Approval> {
     let mut f = Fields::of(node, "`approval`", r)?;
-    let (by, says) = (f.req("by", r), f.req("says", r));
+    let (by, says, second_person) = (f.req("by", r), f.req("says", r), f.or("second_person", false, r));
     f.finish(r);
-    Some(Approval { by: by?, says: says? })
+    Some(Approval { by: by?, says: says?, second_person })
 }
 
 fn undo(node: &Node, r: &mut Reader) -> Option<Undo> {

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ArtifactRef, ServerOp};
+use cavalcade_common::action::{Action, ArtifactRef, ServerOp, SqlScript};
 use cavalcade_common::codes::plan as codes;
+use cavalcade_common::codes::written;
 use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
 use cavalcade_common::plan::{
-    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef,
+    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef, Takes,
 };
 use cavalcade_common::secret;
 use cavalcade_common::step::{ReadStep, StepBody, WrittenStep};
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::Mark;
+use cavalcade_common::written::{Mark, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
@@ -63,9 +64,12 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
         findings: Vec::new(),
+        window: input.fleet.window.clone(),
+        expected: input.fleet.expected.iter().map(|(name, (takes, _))| (name.clone(), Takes(*takes))).collect(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);
+    known_durations(input, &plan, r);
     plan
 }
 
@@ -300,12 +304,22 @@ fn artifacts(stages: &[PlanStage]) -> Vec<ArtifactRef> {
         let artifact = match &step.action {
             Action::Artifact(a) => &a.artifact,
             Action::Unpack(u) => &u.artifact,
-            Action::Sql(s) => &s.script,
+            Action::Sql(SqlScript { script: Some(script), .. }) => script,
             _ => continue,
         };
         used.insert(&artifact.name, artifact);
     }
     used.into_values().cloned().collect()
+}
+
+/// A duration that belongs to nothing would let work start that does not end in time.
+fn known_durations(input: &Input<'_>, plan: &Plan, r: &mut Readers) {
+    let left_out = plan.omitted.iter().map(|o| format!("{}.{}", o.stage, o.step));
+    let names: BTreeSet<String> = plan.steps().flat_map(|(stage, step)| stage.names_of(step)).chain(left_out).collect();
+    for (name, (_, mark)) in input.fleet.expected.iter().filter(|(name, _)| !names.contains(*name)) {
+        let help = nearest(name, names.iter().map(String::as_str)).map(|n| format!("`{n}` exists"));
+        r.fleet.fault_with(written::UNKNOWN_REFERENCE, *mark, format!("the plan has no step and no effect `{name}`"), help);
+    }
 }
 
 /// Where the secrets are found whose markers the plan holds.

@@ -36,7 +36,8 @@ pub fn survey(input: &Input<'_>) -> Result<BTreeMap<HostId, FactsWanted>, Faults
         wanted.paths.dedup();
         let text = serde_json::to_string(&wanted.databases).unwrap_or_default();
         let used = markers(&text).into_iter().filter_map(|n| Some((n.to_owned(), input.fleet.secrets.get(n)?.clone())));
-        wanted.secrets = used.collect();
+        // What only the controller has is not needed for facts: nobody was asked yet, and nothing is made before a run.
+        wanted.secrets = used.filter(|(_, place)| !place.is_brought()).collect();
     }
     r.finish(Some(all))
 }
@@ -52,6 +53,7 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
         look.files.extend(written.files.clone());
         look.trees.extend(written.trees.clone());
         look.keystores.extend(written.keystores.clone());
+        look.keystore_passwords.extend(written.keystore_passwords.clone());
         look.values.extend(written.values.clone());
         look.conf.extend(written.conf.clone());
         look.libraries.extend(written.libraries.clone());

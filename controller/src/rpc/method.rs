@@ -77,6 +77,8 @@ methods! {
     StopJob: Call,
     /// The way back.
     Restore: Call,
+    /// Gives the value of a secret to the controller.
+    SecretGive: Call,
     /// Report of a run.
     Report: Call,
     /// Makes enrolment tokens.

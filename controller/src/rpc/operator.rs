@@ -342,6 +342,7 @@ operator_api! {
         rejudge Rejudge,
         stop_job StopJob,
         restore Restore,
+        secret_give SecretGive,
         report Report,
         token_create TokenCreate,
         node_list NodeList,

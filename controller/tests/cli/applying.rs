@@ -65,7 +65,7 @@ fn as_far_as_was_asked_is_0() {
     said.ends(0).out_has(&["As far as was asked"]);
     assert_eq!(session.script.asked(Method::Apply)[0]["scope"]["until"], json!(1));
     let one = ["succeeded", "pending", "pending", "pending"];
-    let barrier = json!([{ "step": null, "stage": 2, "why": "stage 1 set-up", "person": false }]);
+    let barrier = json!([{ "step": null, "stage": 2, "kind": "stage", "why": "stage 1 set-up", "person": false }]);
     let (_, said) = applied("going", one, barrier, &["--node", "is-1"]);
     said.ends(0);
     let (session, said) = applied("going", one, json!([]), &["--until", "nine"]);

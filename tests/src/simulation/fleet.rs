@@ -191,6 +191,8 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         settings: Vec::new(),
         asked: BTreeMap::new(),
         findings: Vec::new(),
+        window: None,
+        expected: BTreeMap::new(),
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)

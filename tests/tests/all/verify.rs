@@ -120,6 +120,7 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         stale_ok: false,
         confirm: None,
         waive: Vec::new(),
+        secrets: Default::default(),
     };
     std::fs::write(&log, "WSO2 Carbon started in 9 sec\n").expect("is written");
     let _: VerbAnswer = ask(&client, Method::Apply, &confirm).await.expect("runs");

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cavalcade_agent::database::{DbFacts, SessionCount, describe, run_query};
-use cavalcade_common::action::{Assert, DbTarget, Engine};
+use cavalcade_agent::database::{DbFacts, SessionCount, describe};
+use cavalcade_common::action::{DbTarget, Engine};
 
 use crate::servers::{Db, ENGINES};
 
 async fn facts(target: &DbTarget) -> DbFacts {
     describe(target, &BTreeMap::new()).await
-}
-
-fn over_tcp(db: &Db) -> DbTarget {
-    DbTarget { socket: None, host: "127.0.0.1".to_owned(), ..db.target().clone() }
 }
 
 fn ours_left(db: &Db) -> String {
@@ -60,7 +56,7 @@ async fn a_database_is_described_and_nothing_is_left_in_it() {
         }
         // Over TCP the connection is proved direct; over a socket nothing is said.
         assert_eq!(found.pooler, None);
-        assert_eq!(facts(&over_tcp(&db)).await.pooler, Some(false), "{engine:?}");
+        assert_eq!(facts(&db.over_tcp()).await.pooler, Some(false), "{engine:?}");
     }
 }
 
@@ -138,18 +134,9 @@ async fn questions_are_answered_without_a_write() {
 async fn foreign_sessions_are_counted_by_account_and_host() {
     for engine in ENGINES {
         let db = Db::new(engine);
-        let (tcp, user) = (over_tcp(&db), db.target().user.clone());
-        let sleeping = tokio::spawn(async move {
-            let sql = if engine == Engine::Mysql { "SELECT SLEEP(20)" } else { "SELECT pg_sleep(20)" };
-            let select = Some(sql.to_owned());
-            run_query(&tcp, &[Assert { says: String::new(), column: None, table: None, select, equals: None }]).await
-        });
-        let found = loop {
-            let found = facts(db.target()).await;
-            if found.sessions.as_ref().is_some_and(|s| !s.is_empty()) {
-                break found;
-            }
-        };
+        let user = db.target().user.clone();
+        let sleeping = db.occupied(&user, 20).await;
+        let found = facts(db.target()).await;
         assert_eq!(found.sessions, Some(vec![SessionCount { user, host: "127.0.0.1".to_owned(), count: 1 }]), "{engine:?}");
         sleeping.abort();
     }
@@ -159,7 +146,7 @@ async fn foreign_sessions_are_counted_by_account_and_host() {
 async fn what_cannot_be_reached_is_a_fact() {
     for engine in ENGINES {
         let db = Db::new(engine);
-        let mut target = over_tcp(&db);
+        let mut target = db.over_tcp();
         // A port that was free a moment ago.
         target.port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
         let asks = [("apis".to_owned(), "SELECT 1".to_owned())].into();

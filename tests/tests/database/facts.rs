@@ -1,5 +1,7 @@
 //! Assertions, sessions, refusals of a connection.
 
+use std::time::Duration;
+
 use cavalcade_agent::database::{DbError, incarnation, run_query, sessions};
 use cavalcade_common::action::{Assert, Engine};
 use cavalcade_common::codes::database as codes;
@@ -8,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::servers::{Db, ENGINES};
 
 fn assert_on(says: &str) -> Assert {
-    Assert { says: says.to_owned(), column: None, table: None, select: None, equals: None }
+    Assert { says: says.to_owned(), ..Assert::default() }
 }
 
 #[tokio::test]
@@ -28,12 +30,12 @@ async fn assertions_hold_or_say_what_was_found() {
             },
             assert_on("nothing to look at"),
         ];
-        let got = run_query(db.target(), &asserts).await.expect("asks");
+        let got = run_query(db.target(), &asserts, Duration::ZERO).await.expect("asks");
         assert_eq!(got.iter().map(|r| r.holds).collect::<Vec<_>>(), [true, false, false, true, false, false], "{engine:?}");
         assert_eq!(got[4].found.as_deref(), Some("expected 0, found 1"));
         // An assertion changes nothing.
         let writes = [Assert { select: Some("DELETE FROM AM_API".to_owned()), ..assert_on("a write") }];
-        assert!(matches!(run_query(db.target(), &writes).await, Err(DbError::Query { .. })));
+        assert!(matches!(run_query(db.target(), &writes, Duration::ZERO).await, Err(DbError::Query { .. })));
         assert_eq!(db.sql("SELECT COUNT(*) FROM AM_API"), "1");
     }
 }
@@ -49,7 +51,7 @@ async fn foreign_sessions_are_seen_and_ours_is_not() {
         (tcp.socket, tcp.host) = (None, "127.0.0.1".to_owned());
         let sleeping = tokio::spawn(async move {
             let sql = if engine == Engine::Mysql { "SELECT SLEEP(20)" } else { "SELECT pg_sleep(20)" };
-            run_query(&tcp, &[Assert { select: Some(sql.to_owned()), ..assert_on("sleeps") }]).await
+            run_query(&tcp, &[Assert { select: Some(sql.to_owned()), ..assert_on("sleeps") }], Duration::ZERO).await
         });
         let seen = loop {
             let seen = sessions(db.target()).await.expect("asks");
