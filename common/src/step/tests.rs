@@ -336,6 +336,19 @@ fn an_exchange_is_read_and_its_faults_have_places() {
 }
 
 #[test]
+fn a_secret_in_the_arguments_is_refused_at_its_place() {
+    let text = |env: &str, argument: &str| {
+        format!(
+            "- step: ask\n  command:\n    command: [/usr/bin/x, \"{argument}\"]\n    cwd: /opt/is\n    env: {{ P: \"{env}\" }}\n"
+        )
+    };
+    read_all(&text("{{ secrets.am }}", "plain"));
+    let found = faults(&text("x", "p={{ secrets.am }}"));
+    assert_eq!(found.iter().map(|f| (f.0, f.1, f.2)).collect::<Vec<_>>(), [(1125, 3, 27)]);
+    assert!(found[0].3.contains("env: { NAME: \"{{ secrets.am }}\" }"), "{found:?}");
+}
+
+#[test]
 fn autostart_is_switched_off_or_restored_and_not_both() {
     let one = |text: &str| read_all(text).steps.remove(0).action;
     let home = |op| Autostart { op, home: "/opt/km".to_owned(), under: "/".to_owned() };
