@@ -14,7 +14,7 @@ use super::hide::Hide;
 use super::home::{product, running, version_in};
 use super::keystores::Passwords;
 use super::{CONFIG, VERSION, drivers, inventory, java, machine, settings, values};
-use crate::host::autostart::{self, Entry};
+use crate::host::autostart::{self, Entry, Off};
 use crate::host::new_home::{self, There};
 use crate::host::{Host, Process, disks, machine as host_machine, tree};
 
@@ -292,9 +292,15 @@ impl<'a> Gatherer<'a> {
     }
 }
 
-/// `[ { kind, file, name, enabled, text } ]`.
+/// `[ { kind, file, name, enabled, person, text } ]`.
 fn autostart_facts(entries: &[Entry], hide: &Hide) -> Value {
-    let one =
-        |e: &Entry| json!({ "kind": e.kind, "file": e.file, "name": e.name, "enabled": e.enabled, "text": hide.line(&e.text) });
+    let one = |e: &Entry| {
+        let person = match &e.off {
+            Off::Person(why) => Some(why),
+            Off::Changes(_) => None,
+        };
+        let text = hide.line(&e.text);
+        json!({ "kind": e.kind, "file": e.file, "name": e.name, "enabled": e.enabled, "person": person, "text": text })
+    };
     entries.iter().map(one).collect()
 }

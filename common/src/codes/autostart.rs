@@ -6,11 +6,11 @@ super::codes! {
                 system refused the change (a read-only file, missing rights).",
         certain: "Each file is old or new, never a mix. What was changed before is in the record, and `enable` restores it.",
         unknown: "Nothing.",
-        remedy: "Switch off what the message names, as it says, then retry the step: it finds nothing there any more.";
+        remedy: "Switch off what the message names, as it says, then `cavalcade retry STEP`: it finds nothing there any more.";
     AUTOSTART_NOT_RESTORED = 3402, "something that was switched off cannot be restored",
         cause: "It was changed by somebody else since then, it is gone, or the system refused the change.",
         certain: "Everything else in the record is restored; the record stays.", unknown: "Who changed it.",
-        remedy: "The message names it. Restore it by hand as the record says, then retry the step.";
+        remedy: "The message names it. Restore it by hand as the record says, then `cavalcade retry STEP`.";
     AUTOSTART_RECORD = 3403, "the record of what was switched off cannot be read",
         cause: "The file in the agent's state folder is damaged, or belongs to another home.",
         certain: "Nothing was changed.", unknown: "What had been switched off.",

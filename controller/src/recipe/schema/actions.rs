@@ -132,6 +132,7 @@ fn gates() -> Map<String, Value> {
         "exchange": object(&["calls"], json!({
             "calls": list(reference("call")), "query": reference("exchange_query"), "within": reference("duration"),
         })),
+        "autostart": object(&[], json!({ "disable": text(), "enable": text(), "under": text() })),
         "call": object(&["name", "url"], json!({
             "name": text(), "url": text(), "method": filled(json!({ "enum": methods })), "headers": map(text()),
             "basic": { "anyOf": [text(), reference("basic")] }, "form": map(text()), "body": text(),
