@@ -109,7 +109,7 @@ impl Previewer {
         action::of(&step.action).inspect(&self.context(step)?).await.map_err(fault_of)
     }
 
-    fn context(&self, step: &PlanStep) -> Result<Context, Fault> {
+    pub(crate) fn context(&self, step: &PlanStep) -> Result<Context, Fault> {
         let run = RunId::new("preview").map_err(|e| Fault::new(cavalcade_common::codes::operator::USAGE, e.to_string()))?;
         let silent = Arc::new(Silent);
         Ok(Context {

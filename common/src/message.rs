@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::FactsWanted;
+use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
 use crate::plan::{PlanStep, Probe};
-use crate::report::{Evidence, Preview, Progress, Report};
+use crate::report::{Checked, Evidence, Preview, Progress, Report};
 use crate::secret::SecretRef;
 
 /// Version of the link's protocol; a peer with another major number is refused by name.
@@ -207,6 +208,10 @@ pub struct Offer {
     pub incarnations: BTreeMap<String, String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
+    /// Values of those that only the controller has. Never written: the ledger keeps the offer without them, and after a
+    /// restart the controller's next offer brings them again.
+    #[serde(skip)]
+    pub given: GivenSecrets,
     /// Key patterns whose values are hidden.
     pub hide: Vec<String>,
     /// A journaled decision of a person that replaces an earlier start of the same effect: key and replaced attempt.
@@ -238,6 +243,18 @@ pub enum Ask {
         steps: Vec<PlanStep>,
         /// Where their secrets are found.
         secrets: BTreeMap<String, SecretRef>,
+        /// Values of those that only the controller has, as far as it has them: the rest is shown as `(secret)`.
+        #[serde(skip)]
+        given: GivenSecrets,
+        /// Key patterns whose values are hidden.
+        hide: Vec<String>,
+    },
+    /// What these steps see, which only look. One that would change something is refused by its name.
+    Check {
+        /// The steps; those of one node run in this order, nodes at once.
+        steps: Vec<PlanStep>,
+        /// Where their secrets are found.
+        secrets: BTreeMap<String, SecretRef>,
         /// Key patterns whose values are hidden.
         hide: Vec<String>,
     },
@@ -258,6 +275,8 @@ pub enum Answer {
     Facts(BTreeMap<NodeId, Value>),
     /// One preview for each step asked.
     Previews(Vec<Preview>),
+    /// One for each step asked.
+    Checked(Vec<Checked>),
     /// The judgement.
     Judged(Vec<Evidence>),
 }

@@ -64,6 +64,12 @@ pub struct Plan {
     /// What the checks found when it was made. Errors among them stop `apply`, unless a person lets them pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// The maintenance window that the work must end in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// How long steps took in a rehearsal: by `STAGE.STEP`, or by the name of an effect.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expected: BTreeMap<String, Takes>,
     /// Remarks for the reader (a mapping of profiles, an addition of ours).
     pub remarks: Vec<String>,
 }
@@ -105,6 +111,17 @@ pub struct Setting {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
+/// A maintenance window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// When it ends: what nothing of ours interrupts does not start when it would not end before, with its way back.
+    pub end: Timestamp,
+}
+
+/// A duration in its text form (`1h30min`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Takes(#[serde(with = "duration::text")] pub Duration);
 
 /// The recipe of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +230,26 @@ pub struct PlanStage {
     /// Whether a way back from here on loses new data.
     #[serde(default)]
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that `cavalcade verify` may run them alone at any time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub verify: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl PlanStage {
+    /// The names under which `expected` may give a step's duration: `STAGE.STEP`, and its effect's name.
+    pub fn names_of(&self, step: &PlanStep) -> impl Iterator<Item = String> {
+        let effect = match &step.action {
+            Action::Job(job) => Some(job.effect.clone()),
+            Action::Sql(sql) => Some(sql.effect.clone()),
+            Action::Restore(restore) => Some(restore.effect.clone()),
+            _ => None,
+        };
+        [Some(format!("{}.{}", self.id, step.name)), effect].into_iter().flatten()
+    }
 }
 
 /// An approval.
@@ -222,6 +259,9 @@ pub struct Approval {
     pub by: String,
     /// What is approved, in a sentence.
     pub says: String,
+    /// Whether somebody else must approve it than who opened the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second_person: bool,
 }
 
 /// Batches of nodes.

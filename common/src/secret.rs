@@ -24,6 +24,22 @@ pub enum SecretRef {
     Exec(Vec<String>),
     /// Asked of a person; kept in the controller's memory only.
     Prompt(String),
+    /// Made by the controller, once for each fleet and name; kept in a private file of its state folder.
+    Generate {
+        /// Random bytes; the value is their hex text.
+        bytes: u32,
+    },
+}
+
+impl SecretRef {
+    /// Whether the controller brings the value; else it is found on the host that uses it.
+    #[must_use]
+    pub fn is_brought(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Env(_) | Self::Exec(_) => false,
+            Self::Prompt(_) | Self::Generate { .. } => true,
+        }
+    }
 }
 
 /// A secret's value. Debug and Display hide it; the memory is wiped when it is dropped.

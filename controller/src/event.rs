@@ -251,6 +251,26 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A secret that only the controller has was given for a run: another value of it is refused from here on.
+    SecretPinned {
+        /// The run.
+        run: RunId,
+        /// The secret.
+        name: String,
+        /// Digest of its value under a key that is in no journal.
+        digest: Digest,
+        /// Who gave it; the policy for one that was generated.
+        by: Who,
+    },
+    /// A person lets the run go on past its maintenance window.
+    PastWindow {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
     /// The run is over.
     RunClosed {
         /// The run.
@@ -307,6 +327,8 @@ impl Event {
             Self::DatabaseRestored { .. } => 18,
             Self::RunClosed { .. } => 19,
             Self::StepAdded { .. } => 20,
+            Self::SecretPinned { .. } => 21,
+            Self::PastWindow { .. } => 22,
         }
     }
 
@@ -330,6 +352,8 @@ impl Event {
             | Self::JobStopped { run, .. }
             | Self::DatabaseRestored { run, .. }
             | Self::StepAdded { run, .. }
+            | Self::SecretPinned { run, .. }
+            | Self::PastWindow { run, .. }
             | Self::RunClosed { run, .. } => Some(run),
         }
     }

@@ -24,4 +24,5 @@ pub mod schedule;
 pub mod session;
 pub mod state;
 pub mod token;
+pub mod vault;
 pub mod view;

@@ -11,3 +11,9 @@ pub mod v1 {
     tonic::include_proto!("cavalcade.v1");
     include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 }
+
+impl std::fmt::Debug for v1::GivenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenSecret").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -53,6 +53,7 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         batch: Batch { size: 1, canary: 0, failure_budget: 0 },
         undo: Undo::Nothing,
         point_of_no_return: false,
+        verify: false,
     };
     let side = Side { home: home.display().to_string(), profile: None, service: None };
     Ok(Plan {
@@ -83,6 +84,8 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         settings: Vec::new(),
         asked: BTreeMap::new(),
         findings: Vec::new(),
+        window: None,
+        expected: BTreeMap::new(),
         remarks: Vec::new(),
     })
 }
@@ -101,6 +104,7 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         home: Some(home.display().to_string()),
         incarnations: std::collections::BTreeMap::new(),
         secrets: BTreeMap::new(),
+        given: cavalcade_common::given::GivenSecrets::default(),
         hide: Vec::new(),
         approved: None,
         decision: None,

@@ -22,6 +22,7 @@ pub fn toml(source: &[u8], edit: &TomlEdit) -> Result<Vec<u8>, EditError> {
     let mut document = Document::read(text.to_owned(), span::newline(source))?;
     expected(&document.tree, edit)?;
     let wanted = intended(&document.tree, edit)?;
+    refused(&wanted, edit)?;
     if document.tree == wanted {
         return Ok(source.to_vec());
     }
@@ -43,6 +44,18 @@ fn expected(tree: &Tree, edit: &TomlEdit) -> Result<(), EditError> {
         let holds = !steps.is_empty() && tree.get(&steps) == Some(&Tree::of_json(value, &steps)?);
         if !holds {
             return Err(EditError::Expected { path: shown.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn refused(tree: &Tree, edit: &TomlEdit) -> Result<(), EditError> {
+    for (shown, values) in &edit.refuse {
+        let Some(steps) = present(tree, shown)? else { continue };
+        for value in values.as_array().into_iter().flatten() {
+            if tree.get(&steps) == Some(&Tree::of_json(value, &steps)?) {
+                return Err(EditError::Refused { path: shown.clone() });
+            }
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cavalcade_common::action::{TomlAppend, TomlCarry, TomlEdit};
+use cavalcade_common::action::{TomlAppend, TomlCarry, TomlCarryKey, TomlEdit};
 use cavalcade_common::settings::{SettingsError, settings};
 use serde_json::Value as Json;
 
@@ -21,7 +21,8 @@ pub fn carried(from: &[u8], carry: &TomlCarry, mut edit: TomlEdit) -> Result<Tom
         what: "it cannot be read".to_owned(),
         at: Some(At { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 }),
     })?;
-    for key in &carry.keys {
+    let keys = carry.keys.iter().flat_map(|key| matching(&found, key));
+    for key in keys {
         let value = found.get(&key.from).ok_or_else(|| EditError::NotFound { path: key.from.clone() })?;
         match elements(value) {
             Some(elements) => {
@@ -37,6 +38,13 @@ pub fn carried(from: &[u8], carry: &TomlCarry, mut edit: TomlEdit) -> Result<Tom
     Ok(edit)
 }
 
+/// The keys that one stands for: `secrets.*` is every key below `secrets`, and none if there is no such table.
+fn matching(found: &BTreeMap<String, Json>, key: &TomlCarryKey) -> Vec<TomlCarryKey> {
+    let (Some(from), Some(to)) = (key.from.strip_suffix('*'), key.to.strip_suffix('*')) else { return vec![key.clone()] };
+    let below = found.keys().filter_map(|full| Some((full, full.strip_prefix(from)?)));
+    below.map(|(full, rest)| TomlCarryKey { from: full.clone(), to: format!("{to}{rest}") }).collect()
+}
+
 /// The elements of an array of tables.
 fn elements(value: &Json) -> Option<Vec<serde_json::Map<String, Json>>> {
     let items = value.as_array().filter(|items| !items.is_empty())?;
@@ -45,8 +53,6 @@ fn elements(value: &Json) -> Option<Vec<serde_json::Map<String, Json>>> {
 
 #[cfg(test)]
 mod tests {
-    use cavalcade_common::action::TomlCarryKey;
-
     use super::*;
 
     fn edit(keys: &[(&str, &str)]) -> (TomlCarry, TomlEdit) {
@@ -75,6 +81,26 @@ mod tests {
              [[event_handler]]\nname = \"a\"\nsubscriptions = [\"X\"]\n"
         );
         assert_eq!(super::super::toml(&once, &edit).expect("is edited"), once);
+    }
+
+    #[test]
+    fn a_star_stands_for_every_key_below() {
+        let (carry, edit) = edit(&[("server.*", "old_server.*"), ("none.*", "none.*")]);
+        let edit = carried(OLD.as_bytes(), &carry, edit).expect("is filled");
+        let text = String::from_utf8(super::super::toml(b"", &edit).expect("is edited")).expect("is text");
+        assert_eq!(text, "[old_server]\nhostname = \"is.example\"\noffset = 3\n");
+    }
+
+    #[test]
+    fn a_published_key_is_refused() {
+        let refuse = serde_json::Map::from_iter([("encryption.key".to_owned(), serde_json::json!(["", "canary"]))]);
+        let with = |key: &str| {
+            let set = serde_json::Map::from_iter([("encryption.key".to_owned(), Json::from(key))]);
+            TomlEdit { file: "/new.toml".to_owned(), set, refuse: refuse.clone(), ..TomlEdit::default() }
+        };
+        assert!(super::super::toml(b"", &with("own")).is_ok());
+        let error = super::super::toml(b"", &with("canary")).expect_err("is refused");
+        assert_eq!(error, EditError::Refused { path: "encryption.key".to_owned() });
     }
 
     #[test]

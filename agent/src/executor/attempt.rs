@@ -11,6 +11,7 @@ use cavalcade_common::report::{Ending, Evidence, FileDiff, Outcome};
 use cavalcade_common::secret::SecretBook;
 use jiff::Timestamp;
 
+use super::book::book;
 use super::output::AttemptOutput;
 use super::{Executor, LineOrigin};
 use crate::action::{self, Applied, Context, Failure};
@@ -62,8 +63,14 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
             }
         },
     };
-    let secrets = match executor.secrets.resolve(&offer.secrets).await {
+    let secrets = match book(executor.secrets.as_ref(), &offer.secrets, &offer.given).await {
         Ok(book) => Arc::new(book),
+        // What began before the restart may be under way or done: that its secret is gone now says nothing of it.
+        Err(fault) if resumed => {
+            let known = vec!["it began before the agent's restart".to_owned()];
+            let unknown = vec!["how far it came: it cannot be looked at without its secrets".to_owned()];
+            return Ok(ended(executor, began, Err(Failure::Indeterminate { fault, known, unknown })));
+        }
         Err(fault) => return Ok(ended(executor, began, Err(fault.into()))),
     };
     if !resumed {

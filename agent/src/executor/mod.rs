@@ -5,6 +5,7 @@
 //! session; an effect key that was started is refused unless a person replaced that start.
 
 pub mod attempt;
+pub mod book;
 pub mod bugs;
 pub mod output;
 pub mod permit;
@@ -158,6 +159,10 @@ impl Executor {
             attempts.filter(|a| a.phase == Phase::Intended).filter_map(|a| a.offer.as_deref().cloned()).collect()
         };
         for offer in intended {
+            if let Some(name) = offer.given.lacks(&offer.secrets) {
+                tracing::info!(attempt = %offer.attempt, secret = name, "adopted when the controller brings the secret again");
+                continue;
+            }
             match self.host.held(&self.attempt_dir(&offer.attempt), false) {
                 Ok(Some(HeldState::Alive { .. } | HeldState::Ended { .. } | HeldState::Vanished)) => self.start(offer, true),
                 Ok(Some(HeldState::NeverBegan) | None) => {}
@@ -196,6 +201,10 @@ impl Executor {
                 Ok(Admitted::Started)
             }
             Some(Phase::Accepted | Phase::Intended) if self.is_running(&offer.attempt) => Ok(Admitted::Known),
+            Some(Phase::Intended) if offer.given.lacks(&offer.secrets).is_some() => {
+                tracing::warn!(attempt = %offer.attempt, "the offer lacks a secret; the attempt waits for one that brings it");
+                Ok(Admitted::Known)
+            }
             Some(phase @ (Phase::Accepted | Phase::Intended)) => {
                 self.ledger().renew(offer.clone())?;
                 self.start(offer, phase == Phase::Intended && !self.bugs.begins_again());

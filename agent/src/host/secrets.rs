@@ -42,6 +42,7 @@ async fn find(place: &SecretRef) -> Result<SecretValue, String> {
         }
         SecretRef::Exec(command) => run(command).await,
         SecretRef::Prompt(what) => Err(format!("nobody was asked for it ({what})")),
+        SecretRef::Generate { .. } => Err("it is made and brought by the controller".to_owned()),
     }
 }
 

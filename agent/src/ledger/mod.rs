@@ -11,6 +11,7 @@ use std::path::Path;
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Outcome, Report};
@@ -165,7 +166,7 @@ impl Ledger {
     /// Those of writing.
     pub fn accept(&mut self, offer: Offer) -> Result<(), LedgerError> {
         let attempt = offer.attempt.clone();
-        self.write(Record::Offer(Box::new(offer)))?;
+        self.renew(offer)?;
         self.report(Report::Accepted { attempt })
     }
 
@@ -174,7 +175,8 @@ impl Ledger {
     /// # Errors
     /// Those of writing.
     pub fn renew(&mut self, offer: Offer) -> Result<(), LedgerError> {
-        self.write(Record::Offer(Box::new(offer)))
+        // The record has no form for the values that the controller brought; they do not stay in memory with it either.
+        self.write(Record::Offer(Box::new(Offer { given: GivenSecrets::default(), ..offer })))
     }
 
     /// INTENT: two records, each synced; the effect begins after the second (10, rule 7). Refused where there is no room

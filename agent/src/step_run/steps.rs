@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cavalcade_common::action::Class;
 use cavalcade_common::codes::agent as codes;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{AttemptId, RunId};
 use cavalcade_common::message::{ApprovedRepeat, Offer};
 use cavalcade_common::plan::PlanStep;
@@ -203,6 +204,7 @@ impl<'a> Runner<'a> {
             home: self.input.home().map(str::to_owned),
             incarnations: BTreeMap::new(),
             secrets: self.input.secrets_of(step),
+            given: GivenSecrets::default(),
             hide: self.input.hide.clone(),
             approved: approved.or_else(|| stored?.approved.clone()),
             decision: decision.or_else(|| stored?.decision.clone()),

@@ -33,10 +33,10 @@ super::codes! {
         cause: "The program was built with a SQLite before 3.51.3, which can lose committed writes.",
         certain: "Nothing was written.", unknown: "Nothing.",
         remedy: "Use a build of cavalcade with SQLite 3.51.3 or newer; the published ones have it.";
-    NO_RUN = 5020, "no run is open",
-        cause: "No plan was applied, its run is over, or several fleets have open runs.",
+    NO_RUN = 5020, "no such run is open",
+        cause: "No plan was applied, its run is over, or several fleets have open runs and the command names none.",
         certain: "Nothing was changed.", unknown: "Nothing.",
-        remedy: "Look at `cavalcade status`; open a run with `cavalcade apply PLAN`.";
+        remedy: "Look at `cavalcade status`; name one of several with --run; open one with `cavalcade apply PLAN`.";
     RUN_OPEN = 5021, "another run is open",
         cause: "The fleet, one of its homes or one of its databases belongs to a run that is not over.",
         certain: "Nothing was changed.", unknown: "Nothing.",
@@ -45,10 +45,10 @@ super::codes! {
         cause: "The step's number or node is not in the plan of the open run.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Steps are named STAGE.STEP@NODE, as `cavalcade status --steps` lists them.";
-    STEP_CHANGED = 5023, "the step changed since you looked",
-        cause: "Somebody or its agent acted on the step after the journal position given with --at.",
+    STEP_CHANGED = 5023, "the step or the run changed since you looked",
+        cause: "Somebody acted on the run, or somebody or its agent on the step, after the journal position given with --at.",
         certain: "Your command was not carried out.", unknown: "Nothing.",
-        remedy: "Look at the step again with `cavalcade status`, then decide.";
+        remedy: "Look again with `cavalcade status`, then decide.";
     REFUSED = 5024, "this cannot follow on the present state",
         cause: "The step or the run is in a phase that does not allow the verb.",
         certain: "Nothing was changed.", unknown: "Nothing.",
@@ -62,7 +62,7 @@ super::codes! {
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Replace it by evidence of the same fact: `cavalcade resolve STEP --done --evidence FILE`, by a second person.";
     SECOND_PERSON = 5027, "this needs a second person",
-        cause: "Evidence in place of a proof is accepted from somebody who did not open the run.",
+        cause: "Evidence in place of a proof, and approvals whose recipe says so, are accepted from somebody who did not open the run.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Ask a colleague to give the command under their own account.";
     NO_JOB = 5028, "the step is no running job",
@@ -98,6 +98,18 @@ super::codes! {
         cause: "The plan has a point of no return.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Read the plan, then `cavalcade apply PLAN --confirm DIGEST` with at least eight digits.";
+    SECRET_STORE = 5043, "the controller's secrets cannot be read or written",
+        cause: "The file `secrets.json` of the state folder has wrong rights, is damaged, the disk is full, or the fleet file wants another length for a generated secret than it was made with.",
+        certain: "No secret was made, changed or shown.", unknown: "Nothing.",
+        remedy: "Correct what the message names. The file is part of the controller's backup: a generated secret that is lost cannot be made again.";
+    OTHER_SECRET = 5044, "this is another value of the secret",
+        cause: "The run was begun with another value: what was done with that one would not fit.",
+        certain: "The value was not taken. Steps wait for the one that the run was begun with.", unknown: "Which of the two is right.",
+        remedy: "Give the first value again with `cavalcade secret give NAME`. For another one, cancel the run and begin a new one.";
+    NO_SECRET = 5045, "the run asks for no such secret",
+        cause: "The plan of the open run has no secret of this name that is asked of a person.",
+        certain: "The value was not taken.", unknown: "Nothing.",
+        remedy: "`cavalcade status` names what each step waits for.";
     LOG_STORE = 5010, "the central log cannot be written or read",
         cause: "The file system reported an error, or another process has the log open.",
         certain: "Runs go on. Lines that were acked are stored; agents keep and send again what was not.",

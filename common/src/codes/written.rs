@@ -75,9 +75,13 @@ super::codes! {
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Correct the name or add the definition to the fleet file.";
     LITERAL_SECRET = 1119, "a secret's value stands in the file",
-        cause: "Secrets are given as references: file, env, exec or prompt.",
+        cause: "Secrets are given as references: file, env, exec, prompt or generate.",
         certain: "Nothing was changed. The value was not copied anywhere.", unknown: "Who has read the file.",
         remedy: "Put the value into a file that only its user can read, refer to that, and change the secret.";
+    SECRET_ARGUMENT = 1125, "a secret stands in the arguments of a command",
+        cause: "A `command` or `job` has a `{{ secrets.NAME }}` among its arguments.",
+        certain: "Nothing was changed and nothing was started.", unknown: "Nothing.",
+        remedy: "Arguments of a process can be read by every user of its host: give the secret in `env`, or in a file that a step writes.";
     UNREADABLE = 1120, "the file cannot be read",
         cause: "The file is missing, is no regular file, or this user may not read it.",
         certain: "Nothing was changed.", unknown: "Nothing.",

@@ -25,6 +25,7 @@ pub(super) fn toml(f: &mut Fields<'_>, r: &mut Reader) -> Option<TomlEdit> {
         set: f.node("set").and_then(|n| table(n, r)).unwrap_or_default(),
         append: list(f, "append", r, toml_append),
         expect: f.node("expect").and_then(|n| table(n, r)).unwrap_or_default(),
+        refuse: f.node("refuse").and_then(|n| table(n, r)).unwrap_or_default(),
         carry: carry_node.and_then(|n| toml_carry(n, r)),
         file: file?,
     };
@@ -150,6 +151,7 @@ pub(super) fn unpack(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<
 pub(super) fn copy(f: &mut Fields<'_>, r: &mut Reader) -> Option<CopyFiles> {
     let (from, into) = (path(f, "from", r), path(f, "into", r));
     let copy = CopyFiles {
+        paths: f.or("paths", Vec::new(), r),
         as_name: f.opt("as_name", r),
         count: f.opt("count", r),
         exclude: f.or("exclude", Vec::new(), r),

@@ -6,10 +6,11 @@ use super::Cx;
 use super::action::{artifact_ref, database_at, path, patterns, runtime, within, words};
 use super::edit::list;
 use crate::action::{
-    Assert, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, ProgressPattern, Query, Ready, Restore, Sequence,
-    Server, ServerOp, SqlScript, TcpGate,
+    Assert, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, NoSessions, ProgressPattern, Query, Ready, Restore,
+    Sequence, Server, ServerOp, SqlScript, TcpGate,
 };
 use crate::codes::written as codes;
+use crate::secret::markers;
 use crate::written::{AbsolutePath, Content, Fields, FromNode, Node, Pattern, Reader};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -119,7 +120,7 @@ pub(super) fn job(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Job
     let mark = f.mark();
     let effect = f.req("effect", r);
     let home = path(f, "home", r);
-    let command = words(f, "command", r);
+    let command = arguments(f, r);
     let runtime = runtime(f, cx, r);
     let databases = match f.node("databases") {
         Some(Node { content: Content::List(items), .. }) => {
@@ -138,6 +139,21 @@ pub(super) fn job(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Job
         r.fault(codes::MISSING_KEY, mark, "a job needs evidence of success: `require` or `sequence`");
     }
     Some(Job { effect: effect?, home: home?, command: command?, runtime, databases, log, ends, evidence, progress, alarm_after })
+}
+
+/// A program and its arguments. Every user of the host sees them in /proc, so that no secret may be among them.
+fn arguments(f: &mut Fields<'_>, r: &mut Reader) -> Option<Vec<String>> {
+    let node = f.node("command");
+    let words = words(f, "command", r)?;
+    for (at, word) in words.iter().enumerate() {
+        if let Some(name) = markers(word).first() {
+            let item = node.and_then(|n| if let Content::List(items) = &n.content { items.get(at) } else { None });
+            let what = format!("the secret `{name}` stands in an argument, which every user of the host can read");
+            let help = format!("give it in the environment: env: {{ NAME: \"{{{{ secrets.{name} }}}}\" }}");
+            r.fault_with(codes::SECRET_ARGUMENT, item.or(node).map_or(f.mark(), |n| n.mark), what, Some(help));
+        }
+    }
+    Some(words)
 }
 
 fn evidence(node: &Node, r: &mut Reader) -> Option<Evidence> {
@@ -177,7 +193,7 @@ fn progress(node: &Node, r: &mut Reader) -> Option<ProgressPattern> {
 
 pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<CommandLine> {
     let node = f.node("command");
-    let command = words(f, "command", r);
+    let command = arguments(f, r);
     let cwd = path(f, "cwd", r);
     let line = CommandLine {
         effect: f.opt("effect", r),
@@ -201,8 +217,32 @@ pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option
 pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<SqlScript> {
     let effect = f.req("effect", r);
     let database = f.req_node("database", r).and_then(|n| database_at(n, cx, r));
-    let script = artifact_ref(f, "script", cx, r);
-    Some(SqlScript { effect: effect?, database: database?, script: script? })
+    let but_from = but_from(f, r);
+    let mark = f.mark();
+    let given = [f.node("script"), f.node("statements")];
+    let (script, statements) = match given {
+        [Some(_), None] => (Some(artifact_ref(f, "script", cx, r)?), None),
+        [None, Some(node)] => (None, Some(statements(node, r)?)),
+        [_, _] => {
+            r.fault(codes::BAD_VALUE, mark, "`sql` needs one of `script` (an artifact) and `statements` (a text)");
+            return None;
+        }
+    };
+    Some(SqlScript { effect: effect?, database: database?, script, statements, but_from })
+}
+
+/// SQL in the recipe itself. The script ledger keeps its digest in the database, so no secret may stand in it.
+fn statements(node: &Node, r: &mut Reader) -> Option<String> {
+    let text = String::from_node(node, r)?;
+    if text.trim().is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "`statements` holds no statement");
+        return None;
+    }
+    if !crate::secret::markers(&text).is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "a secret cannot stand in `statements`");
+        return None;
+    }
+    Some(text)
 }
 
 pub(super) fn query(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Query> {
@@ -223,15 +263,39 @@ fn assertion(node: &Node, r: &mut Reader) -> Option<Assert> {
     let table: Option<String> = f.opt("table", r);
     let select: Option<String> = f.opt("select", r);
     let equals: Option<String> = f.opt("equals", r);
+    let no_sessions = f.node("no_sessions").and_then(|n| no_sessions(n, r));
     f.finish(r);
-    let forms = [column.is_some(), table.is_some(), select.is_some()];
+    let forms = [column.is_some(), table.is_some(), select.is_some(), no_sessions.is_some()];
     if forms.iter().filter(|b| **b).count() != 1 || select.is_some() != equals.is_some() {
-        r.fault(codes::BAD_VALUE, node.mark, "an assertion has one of `column`, `table`, or `select` with `equals`");
+        let message = "an assertion has one of `column`, `table`, `no_sessions`, or `select` with `equals`";
+        r.fault(codes::BAD_VALUE, node.mark, message);
     }
     if column.as_ref().is_some_and(|c| c != "open" && c.split('.').count() != 2) {
         r.fault(codes::BAD_VALUE, node.mark, "`column` is TABLE.COLUMN");
     }
-    Some(Assert { says: says?, column, table, select, equals })
+    Some(Assert { says: says?, column, table, select, equals, no_sessions })
+}
+
+/// `{}`, or `{ but_from: [...] }`.
+fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
+    let mut f = Fields::of(node, "`no_sessions`", r)?;
+    let but_from = but_from(&mut f, r);
+    f.finish(r);
+    Some(NoSessions { but_from })
+}
+
+/// Names, addresses, or servers as `identity_servers` lists them.
+fn but_from(f: &mut Fields<'_>, r: &mut Reader) -> Vec<String> {
+    list(f, "but_from", r, |item, r| match &item.content {
+        Content::Map(_) => {
+            let address = item.entries()?.iter().find(|e| e.key == "address");
+            if address.is_none() {
+                r.fault(codes::BAD_VALUE, item.mark, "a server with an `address`, or a name or address, is needed here");
+            }
+            address.and_then(|e| String::from_node(&e.value, r))
+        }
+        _ => String::from_node(item, r),
+    })
 }
 
 pub(super) fn backup(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Backup> {

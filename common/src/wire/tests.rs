@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::{Code, Place};
 use crate::facts::{FactsWanted, Look, NodeWanted};
+use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
 use crate::plan::{PlanNode, PlanStep, Probe};
-use crate::report::{Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
-use crate::secret::SecretRef;
+use crate::report::{Checked, Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
+use crate::secret::{SecretRef, SecretValue};
 
 fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = T> {
     "[A-Za-z0-9][A-Za-z0-9_-]{0,12}(\\.[a-z]{1,3})?".prop_map(|text| text.parse::<T>().expect("obeys the grammar"))
@@ -123,11 +124,16 @@ fn preview() -> impl Strategy<Value = Preview> {
     (verdict, text(), diffs()).prop_map(|(verdict, says, diffs)| Preview { verdict, says, diffs })
 }
 
+fn checked() -> impl Strategy<Value = Checked> {
+    (any::<bool>(), evidence(), option::of(fault())).prop_map(|(holds, evidence, fault)| Checked { holds, evidence, fault })
+}
+
 fn answer() -> impl Strategy<Value = Result<Answer, String>> {
     prop_oneof![
         btree_map(name::<NodeId>(), facts(), 0..3).prop_map(|facts| Ok(Answer::Facts(facts))),
         vec(preview(), 0..3).prop_map(|previews| Ok(Answer::Previews(previews))),
         evidence().prop_map(|evidence| Ok(Answer::Judged(evidence))),
+        vec(checked(), 0..3).prop_map(|all| Ok(Answer::Checked(all))),
         text().prop_map(Err),
     ]
 }
@@ -178,8 +184,17 @@ fn probe() -> Probe {
 }
 
 fn secrets() -> impl Strategy<Value = BTreeMap<String, SecretRef>> {
-    let secret = prop_oneof![text().prop_map(SecretRef::File), vec(text(), 0..3).prop_map(SecretRef::Exec)];
+    let secret = prop_oneof![
+        text().prop_map(SecretRef::File),
+        vec(text(), 0..3).prop_map(SecretRef::Exec),
+        any::<u32>().prop_map(|bytes| SecretRef::Generate { bytes })
+    ];
     btree_map(text(), secret, 0..3)
+}
+
+fn given() -> impl Strategy<Value = GivenSecrets> {
+    let values = btree_map(text(), text(), 0..3);
+    values.prop_map(|values| values.into_iter().map(|(name, value)| (name, SecretValue::new(value))).collect())
 }
 
 /// By way of JSON, which the plan's own types take as well.
@@ -190,13 +205,13 @@ fn offer() -> impl Strategy<Value = Offer> {
         says,
     });
     let texts = (vec(text(), 0..3), option::of(text()), option::of(text()));
-    (attempt(), any::<[u64; 2]>(), secrets(), option::of(approved), texts).prop_map(
-        |(attempt, [epoch, generation], secrets, approved, (hide, decision, home))| {
+    (attempt(), any::<[u64; 2]>(), (secrets(), given()), option::of(approved), texts).prop_map(
+        |(attempt, [epoch, generation], (secrets, given), approved, (hide, decision, home))| {
             let offer = json!({
                 "attempt": attempt, "epoch": epoch, "generation": generation, "step": step(), "home": home,
                 "secrets": secrets, "hide": hide, "approved": approved, "decision": decision,
             });
-            serde_json::from_value(offer).expect("is an offer")
+            Offer { given, ..serde_json::from_value(offer).expect("is an offer") }
         },
     )
 }
@@ -209,7 +224,13 @@ fn ask() -> impl Strategy<Value = Ask> {
             let nodes = vec![NodeWanted { node: node(), look: Look { ports: vec![9443], ..Look::default() } }];
             Ask::Facts(FactsWanted { nodes, paths, ..FactsWanted::default() })
         }),
-        (secrets(), vec(text(), 0..3)).prop_map(|(secrets, hide)| Ask::Preview { steps: vec![step()], secrets, hide }),
+        (secrets(), given(), vec(text(), 0..3)).prop_map(|(secrets, given, hide)| Ask::Preview {
+            steps: vec![step()],
+            secrets,
+            given,
+            hide
+        }),
+        (secrets(), vec(text(), 0..3)).prop_map(|(secrets, hide)| Ask::Check { steps: vec![step()], secrets, hide }),
         attempt().prop_map(move |attempt| Ask::Rejudge { attempt, evidence: judged.clone() }),
     ]
 }
@@ -482,4 +503,21 @@ fn faults_survive_a_status_and_stay_short_enough_for_a_header() {
     assert!(status.details().len() < 8 << 10);
     assert!(status_fault(&status).expect("a fault").message.contains("[cut: "));
     assert_eq!(status_fault(&tonic::Status::internal("x")), None);
+}
+
+#[test]
+fn a_value_that_the_controller_brings_shows_in_no_debug_and_in_no_json() {
+    let text = "canary-value-of-a-secret";
+    let attempt = AttemptId { run: "r".parse().expect("a name"), step: "1.1@n".parse().expect("a step"), number: 1 };
+    let offer = json!({
+        "attempt": attempt, "epoch": 1, "generation": 0, "step": step(), "home": null,
+        "secrets": {}, "hide": [], "approved": null, "decision": null,
+    });
+    let mut offer: Offer = serde_json::from_value(offer).expect("is an offer");
+    offer.given.insert("key", SecretValue::new(text.to_owned()));
+    assert!(!format!("{offer:?}").contains(text));
+    assert!(!serde_json::to_string(&offer).expect("is written").contains(text));
+    let wire = ToAgent::Offer(Box::new(offer)).to_wire().expect("is carried");
+    let shown = format!("{wire:?}");
+    assert!(shown.contains("key") && !shown.contains(text), "{shown}");
 }

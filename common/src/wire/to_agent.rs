@@ -7,9 +7,11 @@ use super::WireError;
 use super::field::{attempt_to_wire, json, json_to_wire, name, required, required_attempt};
 use super::parts::{Carried, Wired};
 use super::report::{evidence_from_wire, evidence_to_wire};
+use crate::given::GivenSecrets;
 use crate::id::{EffectKey, Epoch, Generation};
 use crate::message::{ApprovedRepeat, Ask, Offer, ToAgent};
 use crate::report::Evidence;
+use crate::secret::SecretValue;
 
 impl Carried for v1::ToAgent {
     fn of_part(part: v1::Part) -> Self {
@@ -84,13 +86,14 @@ impl Wired for ToAgent {
 }
 
 fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
-    let Offer { attempt, epoch, generation, step, home, incarnations, secrets, hide, approved, decision } = offer;
+    let Offer { attempt, epoch, generation, step, home, incarnations, secrets, given, hide, approved, decision } = offer;
     Ok(v1::Offer {
         attempt: Some(attempt_to_wire(attempt)),
         epoch: epoch.0,
         generation: generation.0,
         step_json: json_to_wire(&step, "offer.step_json")?,
         secrets_json: json_to_wire(&secrets, "offer.secrets_json")?,
+        given: given_to_wire(&given),
         hide,
         approved: approved.map(|ApprovedRepeat { effect, replaces, says }| v1::ApprovedRepeat {
             effect: effect.0,
@@ -104,19 +107,29 @@ fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
 }
 
 fn offer(wire: v1::Offer) -> Result<Offer, WireError> {
-    let v1::Offer { attempt, epoch, generation, step_json, secrets_json, hide, approved, decision, home, incarnations } = wire;
+    let v1::Offer { attempt, epoch, generation, step_json, secrets_json, given, hide, approved, decision, home, incarnations } =
+        wire;
     Ok(Offer {
         attempt: required_attempt(attempt, "offer.attempt")?,
         epoch: Epoch(epoch),
         generation: Generation(generation),
         step: json(&step_json, "offer.step_json")?,
         secrets: json(&secrets_json, "offer.secrets_json")?,
+        given: given_from_wire(given),
         hide,
         approved: approved.map(approved_repeat).transpose()?,
         decision,
         home,
         incarnations: incarnations.into_iter().collect(),
     })
+}
+
+fn given_to_wire(given: &GivenSecrets) -> Vec<v1::GivenSecret> {
+    given.iter().map(|(name, value)| v1::GivenSecret { name: name.clone(), value: value.expose().to_owned() }).collect()
+}
+
+fn given_from_wire(wire: Vec<v1::GivenSecret>) -> GivenSecrets {
+    wire.into_iter().map(|v1::GivenSecret { name, value }| (name, SecretValue::new(value))).collect()
 }
 
 fn approved_repeat(wire: v1::ApprovedRepeat) -> Result<ApprovedRepeat, WireError> {
@@ -142,9 +155,15 @@ fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
     use v1::ask::Ask as Wire;
     Ok(match ask {
         Ask::Facts(wanted) => Wire::Facts(v1::AskFacts { wanted_json: json_to_wire(&wanted, "ask.facts.wanted_json")? }),
-        Ask::Preview { steps, secrets, hide } => Wire::Preview(v1::AskPreview {
+        Ask::Preview { steps, secrets, given, hide } => Wire::Preview(v1::AskPreview {
             steps_json: json_to_wire(&steps, "ask.preview.steps_json")?,
             secrets_json: json_to_wire(&secrets, "ask.preview.secrets_json")?,
+            given: given_to_wire(&given),
+            hide,
+        }),
+        Ask::Check { steps, secrets, hide } => Wire::Check(v1::AskCheck {
+            steps_json: json_to_wire(&steps, "ask.check.steps_json")?,
+            secrets_json: json_to_wire(&secrets, "ask.check.secrets_json")?,
             hide,
         }),
         Ask::Rejudge { attempt, evidence } => Wire::Rejudge(v1::AskRejudge {
@@ -158,9 +177,15 @@ fn ask(wire: v1::ask::Ask) -> Result<Ask, WireError> {
     use v1::ask::Ask as Wire;
     Ok(match wire {
         Wire::Facts(v1::AskFacts { wanted_json }) => Ask::Facts(json(&wanted_json, "ask.facts.wanted_json")?),
-        Wire::Preview(v1::AskPreview { steps_json, secrets_json, hide }) => Ask::Preview {
+        Wire::Preview(v1::AskPreview { steps_json, secrets_json, given, hide }) => Ask::Preview {
             steps: json(&steps_json, "ask.preview.steps_json")?,
             secrets: json(&secrets_json, "ask.preview.secrets_json")?,
+            given: given_from_wire(given),
+            hide,
+        },
+        Wire::Check(v1::AskCheck { steps_json, secrets_json, hide }) => Ask::Check {
+            steps: json(&steps_json, "ask.check.steps_json")?,
+            secrets: json(&secrets_json, "ask.check.secrets_json")?,
             hide,
         },
         Wire::Rejudge(v1::AskRejudge { attempt, evidence_json }) => Ask::Rejudge {

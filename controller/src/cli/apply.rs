@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::NodeId;
 use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::secret::SecretRef;
 use clap::Args;
 use serde_json::json;
 
@@ -14,7 +16,7 @@ use super::failure::Failure;
 use super::follow::{Course, Followed, Following, follow, of_closed};
 use super::output::{Format, OutputArgs, emit, print, say};
 use super::painter::Stream;
-use super::{ask, find, plan};
+use super::{ask, find, plan, secret};
 use crate::event::Scope;
 use crate::exit::Exit;
 use crate::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, VerbAnswer, Waiver};
@@ -110,6 +112,7 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         return finish(&args, context, Followed { exit: of_closed(run), run: Some(run.clone()) });
     }
     let confirm = if known.is_none() { confirmed(&args, context, &wanted)? } else { None };
+    let secrets = if known.is_none() { asked(context, &wanted)? } else { GivenSecrets::default() };
     say("The controller looks at plan, artifacts and facts ...");
     let request = ApplyRequest {
         plan: wanted.text,
@@ -118,6 +121,7 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         stale_ok: args.stale_ok,
         waive: wanted.waive,
         confirm,
+        secrets,
     };
     let answer: VerbAnswer = controller.order(Method::Apply, &request).await?;
     say(&format!("{} ({})", answer.says, answer.run));
@@ -132,13 +136,28 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         Format::Json | Format::Yaml => Course::On(Stream::Err),
         Format::Jsonl => Course::Jsonl,
     };
-    let following = Following { run: Some(answer.run.clone()), goal: Some(wanted.goal), course };
+    let following = Following { run: Some(answer.run.clone()), goal: Some(wanted.goal), course, opened: known.is_none() };
     match follow(context, following).await {
         Ok(followed) => finish(&args, context, followed),
         // The run goes on whoever reads this.
         Err(Failure::Pipe) => Ok(Exit::Left),
         Err(failure) => Err(failure.changed(format!("The run {} is open and goes on.", answer.run))),
     }
+}
+
+/// Asks for the secrets that only a person has. Where nobody can be asked, the steps that need them wait for
+/// `secret give`.
+fn asked(context: &Context, wanted: &Wanted) -> Result<GivenSecrets, Failure> {
+    let mut given = GivenSecrets::default();
+    for (name, place) in &wanted.plan.plan.secrets {
+        let SecretRef::Prompt(question) = place else { continue };
+        if context.asks {
+            given.insert(name.clone(), secret::asked(&format!("Secret {name} ({question}):"))?);
+        } else {
+            say(&format!("The secret {name} is asked of a person: {} secret give {name}", context.program()));
+        }
+    }
+    Ok(given)
 }
 
 /// The run that this plan has, open or closed.

@@ -8,7 +8,7 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::find;
 use super::output::{OutputArgs, say};
-use super::verb;
+use super::verb::{self, RunArgs};
 use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
@@ -25,12 +25,14 @@ pub(super) struct ApproveArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    on: RunArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
-    let (_, run) = controller.open_run().await?;
+    let run = controller.open_run(args.on.run.as_deref()).await?;
     let stage = find::stage(&run, &args.stage)?;
     let steps = stage.steps.len();
     say(&format!("plan {}", run.plan));
@@ -41,5 +43,5 @@ pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Fa
     }
     ask::yes(context, &format!("Approve stage {}?", stage.number), args.yes, "--yes")?;
     let request = VerbRequest { stage: Some(stage.number), why: verb::why(args.why), ..VerbRequest::default() };
-    verb::send(&controller, Method::Approve, &request, args.output.output).await
+    verb::send(&controller, Method::Approve, &verb::of_run(&run, &args.on, request), args.output.output).await
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
-use super::verb;
+use super::verb::{self, RunArgs};
 use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
@@ -16,9 +16,11 @@ pub(super) struct CancelArgs {
     #[arg(long, value_name = "TEXT")]
     why: String,
     #[command(flatten)]
+    on: RunArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: CancelArgs, context: &Context) -> Result<Exit, Failure> {
-    verb::on_run(context, &args.output, Method::Cancel, VerbRequest { why: args.why, ..VerbRequest::default() }).await
+    verb::on_run(context, &args.on, &args.output, Method::Cancel, VerbRequest { why: args.why, ..VerbRequest::default() }).await
 }

@@ -74,19 +74,21 @@ impl Controller {
         self.ask(Method::Status, &StatusRequest { run: run.map(str::to_owned) }).await
     }
 
-    /// The one open run, with the document that shows it.
-    pub(super) async fn open_run(&self) -> Result<(Status, RunStatus), Failure> {
-        let status = self.status(None).await?;
-        let mut open = status.runs.iter().filter(|r| r.closed_at.is_none());
-        let run = match (open.next(), open.next()) {
-            (Some(run), None) => run.clone(),
-            (None, _) => return Err(Fault::new(cavalcade_common::codes::run::NO_RUN, "no run is open").into()),
-            (Some(a), Some(b)) => {
-                let message = format!("several runs are open ({}, {})", a.run, b.run);
-                return Err(Fault::new(cavalcade_common::codes::run::NO_RUN, message).into());
+    /// The open run of this name, or the only one.
+    pub(super) async fn open_run(&self, name: Option<&str>) -> Result<RunStatus, Failure> {
+        let runs = self.status(name).await?.runs;
+        let mut open = runs.into_iter().filter(|r| r.closed_at.is_none());
+        let none = |what: String| Failure::from(Fault::new(cavalcade_common::codes::run::NO_RUN, what));
+        match (open.next(), open.next()) {
+            (Some(run), None) => Ok(run),
+            (None, _) => {
+                Err(none(name.map_or_else(|| "no run is open".to_owned(), |name| format!("no open run is called {name}"))))
             }
-        };
-        Ok((status, run))
+            (Some(a), Some(b)) => {
+                let what = format!("several runs are open ({} of fleet {}, {} of fleet {})", a.run, a.fleet, b.run, b.fleet);
+                Err(Fault::new(cavalcade_common::codes::run::NO_RUN, what).help("say which: --run RUN").into())
+            }
+        }
     }
 }
 

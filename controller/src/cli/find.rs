@@ -55,6 +55,12 @@ pub(super) fn shown(step: &StepStatus) -> String {
     crate::view::text::clean(&text)
 }
 
+/// A run in a line, as verbs show it before they send what was read.
+pub(super) fn shown_run(run: &RunStatus) -> String {
+    let text = format!("{} of fleet {} is {} (position {})", run.run, run.fleet, run.mode, run.position);
+    crate::view::text::clean(&text)
+}
+
 /// Names in one text.
 pub(super) fn names(nodes: &[String]) -> String {
     ranges(nodes.iter().map(String::as_str))

@@ -23,7 +23,7 @@ use crate::operate::request::StatusRequest;
 use crate::rpc::method::Method;
 use crate::view::document::{RunStatus, Status};
 use crate::view::ending::{Goal, Standing, standing};
-use crate::view::lines::{RunLine, between, heartbeat};
+use crate::view::lines::{RunLine, as_opened, between, heartbeat};
 use crate::view::screen::{Look, screen};
 
 /// Between two pictures without news: ages move on.
@@ -57,6 +57,8 @@ pub(super) struct Following {
     pub(super) goal: Option<Goal>,
     /// How to show it.
     pub(super) course: Course,
+    /// Whether this command opened the run just now: then all of it is news.
+    pub(super) opened: bool,
 }
 
 /// How it ended.
@@ -235,7 +237,10 @@ impl Follower<'_> {
         for run in &status.runs {
             let old = self.seen.get(&run.run);
             if self.painter.is_none() {
-                for line in between(old, run, status.at) {
+                let first = (old.is_none() && self.following.opened).then(|| as_opened(run));
+                let opening = first.iter().flat_map(|first| between(None, first, status.at));
+                let lines: Vec<RunLine> = opening.chain(between(first.as_ref().or(old), run, status.at)).collect();
+                for line in lines {
                     self.line(&line)?;
                 }
             }

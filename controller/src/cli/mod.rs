@@ -30,18 +30,21 @@ mod plan;
 mod preflight;
 mod preview;
 mod progress;
+mod recipe;
 mod rejudge;
 mod report;
 mod resolve;
 mod restore;
 mod resume;
 mod retry;
+mod secret;
 mod serve;
 mod skip;
 mod status;
 mod stop_job;
 mod token;
 mod verb;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -84,10 +87,15 @@ enum Command {
     /// Packs of the vendor.
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Recipes, for people who write their own.
+    #[command(subcommand)]
+    Recipe(recipe::RecipeCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
     Preview(preview::PreviewArgs),
+    /// Show whether the upgraded fleet works: the steps of a plan that only look, run now. Changes nothing.
+    Verify(verify::VerifyArgs),
     /// Run a plan, or go on with its run, and watch it.
     Apply(apply::ApplyArgs),
     /// Show where the runs stand.
@@ -114,6 +122,9 @@ enum Command {
     Rejudge(rejudge::RejudgeArgs),
     /// End a never-interrupted job.
     StopJob(stop_job::StopJobArgs),
+    /// Secrets that a run asks of a person.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// Restore a database from the run's proved backup.
     Restore(restore::RestoreArgs),
     /// Report of a run: one file that prints whole.
@@ -156,6 +167,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(args, context),
         Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
+        Command::Recipe(command) => recipe::run(command, context),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
         asking => {
@@ -178,6 +190,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Preview(args) => preview::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
@@ -192,8 +205,14 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Rejudge(args) => rejudge::run(args, context).await,
         Command::StopJob(args) => stop_job::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
+        Command::Secret(command) => secret::run(command, context).await,
         Command::Report(args) => report::run(args, context).await,
-        Command::Serve(_) | Command::Pack(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
+        Command::Serve(_)
+        | Command::Pack(_)
+        | Command::Recipe(_)
+        | Command::Explain(_)
+        | Command::Man(_)
+        | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
-use super::verb;
+use super::verb::{self, RunArgs};
 use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
@@ -13,9 +13,11 @@ use crate::rpc::method::Method;
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {
     #[command(flatten)]
+    on: RunArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: PauseArgs, context: &Context) -> Result<Exit, Failure> {
-    verb::on_run(context, &args.output, Method::Pause, VerbRequest::default()).await
+    verb::on_run(context, &args.on, &args.output, Method::Pause, VerbRequest::default()).await
 }

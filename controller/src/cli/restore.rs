@@ -7,7 +7,7 @@ use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::OutputArgs;
-use super::verb;
+use super::verb::{self, RunArgs};
 use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
@@ -24,17 +24,19 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    on: RunArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
-    controller.open_run().await?;
+    let run = verb::shown_run(&controller, &args.on).await?;
     let question = format!(
         "Restore {} from the run's backup? What was written since is lost, and every step that changed it is open again.",
         args.database
     );
     ask::yes(context, &question, args.yes, "--yes")?;
     let request = VerbRequest { database: Some(args.database), why: verb::why(args.why), ..VerbRequest::default() };
-    verb::send(&controller, Method::Restore, &request, args.output.output).await
+    verb::send(&controller, Method::Restore, &verb::of_run(&run, &args.on, request), args.output.output).await
 }

@@ -5,17 +5,26 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
-use super::verb;
+use super::verb::{self, RunArgs};
 use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
+    /// Go on past the end of the maintenance window.
+    #[arg(long, requires = "why")]
+    past_window: bool,
+    /// Why; it stands in the journal and the report.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    #[command(flatten)]
+    on: RunArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: ResumeArgs, context: &Context) -> Result<Exit, Failure> {
-    verb::on_run(context, &args.output, Method::Resume, VerbRequest::default()).await
+    let request = VerbRequest { past_window: args.past_window, why: verb::why(args.why), ..VerbRequest::default() };
+    verb::on_run(context, &args.on, &args.output, Method::Resume, request).await
 }

@@ -11,7 +11,19 @@ use super::output::{Format, OutputArgs, emit, say};
 use crate::exit::Exit;
 use crate::operate::request::{VerbAnswer, VerbRequest};
 use crate::rpc::method::Method;
-use crate::view::document::StepStatus;
+use crate::view::document::{RunStatus, StepStatus};
+
+/// Which run, where several fleets have one.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The run: its name, or at least 8 digits of its plan's sha256. Without it the only open one.
+    #[arg(long = "run", value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// The journal position that you saw: what somebody changed since refuses the command. Without it the present state is
+    /// shown and the position just read is sent.
+    #[arg(long, value_name = "SEQ")]
+    pub(super) at: Option<u64>,
+}
 
 /// A verb on a step.
 #[derive(Debug, Args)]
@@ -19,10 +31,8 @@ pub(super) struct StepArgs {
     /// The step: 3.2@is-1, or 3.2 or its name where only one node has it.
     #[arg(value_name = "STEP")]
     pub(super) step: String,
-    /// The journal position that you saw: a step that changed since refuses the command. Without it the step is shown and
-    /// the position just read is sent.
-    #[arg(long, value_name = "SEQ")]
-    pub(super) at: Option<u64>,
+    #[command(flatten)]
+    pub(super) on: RunArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
@@ -31,6 +41,7 @@ pub(super) struct StepArgs {
 pub(super) struct Found {
     pub(super) controller: Controller,
     pub(super) step: StepStatus,
+    run: String,
     at: Option<u64>,
     format: Format,
 }
@@ -38,19 +49,20 @@ pub(super) struct Found {
 /// Finds the step and shows it where its position is taken from what was just read.
 pub(super) async fn find(args: &StepArgs, context: &Context) -> Result<Found, Failure> {
     let controller = Controller::connect(context).await?;
-    let (_, run) = controller.open_run().await?;
+    let run = controller.open_run(args.on.run.as_deref()).await?;
     let step = find::step(&run, &args.step)?.clone();
-    if args.at.is_none() {
+    if args.on.at.is_none() {
         say(&find::shown(&step));
     }
-    Ok(Found { controller, step, at: args.at, format: args.output.output })
+    Ok(Found { controller, step, run: run.run, at: args.on.at, format: args.output.output })
 }
 
 impl Found {
     /// Sends the verb on the step; the rest of the request is the verb's own.
     pub(super) async fn send(self, method: Method, rest: VerbRequest) -> Result<Exit, Failure> {
         let key = self.step.step.parse().map_err(|error| Failure::usage(format!("{error}")))?;
-        let request = VerbRequest { step: Some(key), at: self.at.or(Some(self.step.position)), ..rest };
+        let at = self.at.or(Some(self.step.position));
+        let request = VerbRequest { run: Some(self.run), step: Some(key), at, ..rest };
         send(&self.controller, method, &request, self.format).await
     }
 }
@@ -104,13 +116,29 @@ pub(super) fn why(text: Option<String>) -> String {
     text.unwrap_or_default()
 }
 
-/// A verb on the open run as a whole: shows where it stands, then sends.
+/// A verb on a run as a whole: shows where it stands, then sends.
 pub(super) async fn on_run(
     context: &Context,
+    on: &RunArgs,
     output: &OutputArgs,
     method: Method,
-    request: VerbRequest,
+    rest: VerbRequest,
 ) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
-    send(&controller, method, &request, output.output).await
+    let run = shown_run(&controller, on).await?;
+    send(&controller, method, &of_run(&run, on, rest), output.output).await
+}
+
+/// The run, shown where its position is taken from what was just read.
+pub(super) async fn shown_run(controller: &Controller, on: &RunArgs) -> Result<RunStatus, Failure> {
+    let run = controller.open_run(on.run.as_deref()).await?;
+    if on.at.is_none() {
+        say(&find::shown_run(&run));
+    }
+    Ok(run)
+}
+
+/// The request with the run and what was seen of it.
+pub(super) fn of_run(run: &RunStatus, on: &RunArgs, rest: VerbRequest) -> VerbRequest {
+    VerbRequest { run: Some(run.run.clone()), at: on.at.or(Some(run.position)), ..rest }
 }

@@ -24,5 +24,5 @@ pub(super) async fn run(args: WatchArgs, context: &Context) -> Result<Exit, Fail
         Format::Json | Format::Jsonl => Course::Jsonl,
         Format::Yaml => return Err(Failure::usage("a run is watched as table or jsonl")),
     };
-    Ok(follow(context, Following { run: args.run, goal: None, course }).await?.exit)
+    Ok(follow(context, Following { run: args.run, goal: None, course, opened: false }).await?.exit)
 }

@@ -8,12 +8,14 @@ mod file;
 mod node;
 mod range;
 mod read;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cavalcade_common::action::{DbTarget, Runtime};
 use cavalcade_common::id::{Digest, HostId, NodeId};
-use cavalcade_common::plan::{PlanNode, Role, Side};
+use cavalcade_common::plan::{PlanNode, Role, Side, Window};
 use cavalcade_common::secret::SecretRef;
 use cavalcade_common::written::Mark;
 use serde_json::{Map, Value};
@@ -47,6 +49,10 @@ pub struct Fleet {
     pub answers: Map<String, Value>,
     /// The fleet's own words on old settings, before those of the recipe.
     pub settings: Vec<SettingRule>,
+    /// The maintenance window.
+    pub window: Option<Window>,
+    /// How long steps take, by `STAGE.STEP` or by the name of an effect, with the places of the names.
+    pub expected: BTreeMap<String, (Duration, Mark)>,
     /// Options of the recipe, with the places of their keys.
     pub options: BTreeMap<String, (Value, Mark)>,
 }

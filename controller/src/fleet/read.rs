@@ -14,7 +14,7 @@ use cavalcade_common::written::{AbsolutePath, Content, Fields, FromNode, Mark, N
 use serde_json::Value;
 
 use super::node::{Defaults, nodes};
-use super::{Account, ArtifactFile, Database, Fleet, check};
+use super::{Account, ArtifactFile, Database, Fleet, check, window};
 use crate::recipe::{items, setting};
 
 /// Schema word of a fleet file.
@@ -55,6 +55,8 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
     let databases = named(databases, "database", r, |name, node, mark, r| database(name, node, mark, &secrets, &defaults, r));
     let nodes = f.req_node("nodes", r).map(|n| nodes(n, &defaults, r));
     let answers = f.opt("answers", r).unwrap_or_default();
+    let window = f.node("window").and_then(|n| window::window(n, r));
+    let expected = window::expected(f.node("expected"), r);
     let options = options(f.node("options"), r);
     let settings = items(f.node("settings"), "settings", r, setting);
     f.finish(r);
@@ -68,6 +70,8 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
         nodes: nodes?,
         answers,
         settings,
+        window,
+        expected,
         options,
     })
 }
@@ -115,7 +119,7 @@ fn artifact(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<Artif
 fn secret(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<SecretRef> {
     let hidden = Mark { line: mark.line, column: 0, length: 0 };
     let Some(entries) = node.entries() else {
-        let help = Some(format!("write: {name}: {{ file: /run/secrets/{name} }}, or env, exec, prompt"));
+        let help = Some(format!("write: {name}: {{ file: /run/secrets/{name} }}, or env, exec, prompt, generate"));
         r.fault_with(codes::LITERAL_SECRET, hidden, format!("the secret `{name}` is no reference; its value stands here"), help);
         return None;
     };
@@ -124,13 +128,14 @@ fn secret(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<SecretR
     let env = f.opt("env", r).map(SecretRef::Env);
     let exec = f.opt::<Vec<String>>("exec", r).map(SecretRef::Exec);
     let prompt = f.opt("prompt", r).map(SecretRef::Prompt);
+    let generate = generated(&mut f, r);
     if let Some(entry) = entries.iter().find(|e| matches!(e.key.as_str(), "value" | "password" | "secret" | "plain")) {
         let hidden = Mark { line: entry.mark.line, column: 0, length: 0 };
         r.fault(codes::LITERAL_SECRET, hidden, format!("the secret `{name}` has its value in this file"));
         return None;
     }
     f.finish(r);
-    let mut given: Vec<SecretRef> = [file, env, exec, prompt].into_iter().flatten().collect();
+    let mut given: Vec<SecretRef> = [file, env, exec, prompt, generate].into_iter().flatten().collect();
     match given.pop() {
         Some(one) if given.is_empty() => {
             let empty = matches!(&one, SecretRef::Exec(words) if !words.first().is_some_and(|w| w.starts_with('/')));
@@ -140,10 +145,27 @@ fn secret(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<SecretR
             Some(one)
         }
         _ => {
-            r.fault(codes::BAD_VALUE, mark, format!("the secret `{name}` needs one of `file`, `env`, `exec`, `prompt`"));
+            r.fault(
+                codes::BAD_VALUE,
+                mark,
+                format!("the secret `{name}` needs one of `file`, `env`, `exec`, `prompt`, `generate`"),
+            );
             None
         }
     }
+}
+
+/// Bytes that a generated secret may have: fewer could be guessed, more are no better.
+const GENERATED: std::ops::RangeInclusive<u32> = 16..=256;
+
+fn generated(f: &mut Fields<'_>, r: &mut Reader) -> Option<SecretRef> {
+    let mark = f.node("generate")?.mark;
+    let bytes: u32 = f.opt("generate", r)?;
+    if !GENERATED.contains(&bytes) {
+        let what = format!("`generate` is the number of random bytes, {} to {}", GENERATED.start(), GENERATED.end());
+        r.fault(codes::BAD_VALUE, mark, what);
+    }
+    Some(SecretRef::Generate { bytes })
 }
 
 fn database(

@@ -120,6 +120,17 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
 }
 
 #[test]
+fn a_secret_may_be_asked_or_generated() {
+    let with = |place: &str| GOOD.replacen("am_db: { file: /run/secrets/am_db }", &format!("am_db: {place}"), 1);
+    let place = |text: &str| read(with(text).as_bytes(), "fleet.yaml").expect("is valid").secrets["am_db"].clone();
+    assert_eq!(place("{ generate: 32 }"), SecretRef::Generate { bytes: 32 });
+    assert_eq!(place("{ prompt: the DBA }"), SecretRef::Prompt("the DBA".to_owned()));
+    for bad in ["{ generate: 8 }", "{ generate: 257 }", "{ generate: 32, env: X }", "{ generate: many }"] {
+        assert!(!faults(&with(bad)).is_empty(), "{bad}");
+    }
+}
+
+#[test]
 fn a_jdbc_url_may_hold_secrets() {
     let text = GOOD.replacen("name: am\n", "name: am\n    jdbc_url: \"jdbc:x?p={{ secrets.am_db }}\"\n", 1);
     let fleet = read(text.as_bytes(), "fleet.yaml").unwrap_or_else(|f| panic!("{f}"));

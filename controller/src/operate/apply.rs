@@ -12,7 +12,7 @@ use super::ask;
 use super::handler::Operations;
 use super::request::{ApplyRequest, FactsRequest, VerbAnswer, Waiver};
 use crate::rpc::operator::Operator;
-use crate::run::input::Verb;
+use crate::run::input::{Order, Verb};
 
 /// A plan older than this needs `--stale-ok`.
 const PLAN_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -45,9 +45,19 @@ pub(super) async fn apply(operations: &Operations, who: &Operator, request: Appl
     }
     let supersedes =
         request.supersedes.map(RunId::new).transpose().map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
-    let verb = Verb::Apply { plan: Box::new(plan), scope: request.scope, waived, supersedes };
-    let done = operations.verb(who, verb).await?;
+    if !known {
+        make_secrets(operations, &plan.plan).await?;
+    }
+    let verb = Verb::Apply { plan: Box::new(plan), scope: request.scope, waived, supersedes, given: request.secrets };
+    let done = operations.order(who, Order { run: None, at: None, verb }).await?;
     Ok(VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })
+}
+
+/// Makes the generated secrets that the fleet does not have yet. They are on disk before the run is open.
+async fn make_secrets(operations: &Operations, plan: &Plan) -> Result<(), Fault> {
+    let (vault, fleet, refs) = (operations.vault.clone(), plan.fleet.clone(), plan.secrets.clone());
+    let made = tokio::task::spawn_blocking(move || vault.make(&fleet, &refs)).await;
+    made.map_err(|e| Fault::new(codes::run::SECRET_STORE, e.to_string()))?.map_err(|e| e.fault())
 }
 
 /// A plan with a point of no return is confirmed by its digest.

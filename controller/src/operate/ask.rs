@@ -19,6 +19,7 @@ use super::handler::Operations;
 use super::request::{FactsAnswer, FactsRequest, PreviewItem, PreviewRequest};
 use crate::rpc::operator::AnswerStream;
 use crate::run::input::Input;
+use crate::state::RunState;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Digests of all libraries and a look at every database take their time.
@@ -26,7 +27,7 @@ const FACTS_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// A preview may have to fetch packs first.
 const PREVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Duration) -> Result<Answer, Fault> {
+pub(super) async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Duration) -> Result<Answer, Fault> {
     let (reply, answer) = oneshot::channel();
     let gone = || Fault::new(codes::operator::NO_CONTROLLER, "the controller is ending");
     inputs.send(Input::Ask { host: host.clone(), ask, reply }).await.map_err(|_| gone())?;
@@ -65,13 +66,14 @@ pub(super) fn preview(operations: &Operations, request: PreviewRequest) -> Resul
         by_host.entry(step.host.clone()).or_default().push(step.clone());
     }
     let (inputs, hide) = (operations.inputs.clone(), plan.hide.clone());
-    let secrets = plan.secrets.clone();
+    let (secrets, fleet, vault) = (plan.secrets.clone(), plan.fleet.clone(), operations.vault.clone());
     let answers = stream::iter(by_host).map(move |(host, steps)| {
         let (inputs, hide) = (inputs.clone(), hide.clone());
         let secrets = used(&secrets, &steps);
+        let given = secrets.iter().filter_map(|(name, place)| Some((name.clone(), vault.value(&fleet, name, place)?))).collect();
         async move {
             let keys: Vec<StepKey> = steps.iter().map(|s| s.key.clone()).collect();
-            let answer = ask(&inputs, host, Ask::Preview { steps, secrets, hide }, PREVIEW_LIMIT).await;
+            let answer = ask(&inputs, host, Ask::Preview { steps, secrets, given, hide }, PREVIEW_LIMIT).await;
             let items: Vec<PreviewItem> = match answer {
                 Ok(Answer::Previews(previews)) => {
                     keys.into_iter().zip(previews).map(|(step, p)| PreviewItem { step, preview: Ok(p) }).collect()
@@ -89,7 +91,8 @@ pub(super) fn preview(operations: &Operations, request: PreviewRequest) -> Resul
     Ok(answers.buffered(16).flatten().boxed())
 }
 
-fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<String, SecretRef> {
+/// The secrets whose markers these steps hold.
+pub(super) fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<String, SecretRef> {
     let text = serde_json::to_string(steps).unwrap_or_default();
     markers(&text).into_iter().filter_map(|n| secrets.get(n).map(|r| (n.to_owned(), r.clone()))).collect()
 }
@@ -97,12 +100,14 @@ fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<S
 /// The judgement of a job's stored output by new patterns.
 pub(super) async fn rejudge(
     operations: &Operations,
+    run: Option<&str>,
     step: &StepKey,
     evidence: Option<cavalcade_common::action::Evidence>,
 ) -> Result<Vec<Evidence>, Fault> {
     let view = operations.now();
     let none = || Fault::new(codes::run::NO_STEP, format!("no open run has the step {step}")).in_step(step);
-    let run = view.state.open_runs().find(|r| r.plan_step(step).is_some()).ok_or_else(none)?;
+    let named = |r: &&RunState| run.is_none_or(|name| r.is_called(name)) && r.plan_step(step).is_some();
+    let run = view.state.open_runs().find(named).ok_or_else(none)?;
     let (planned, state) = (run.plan_step(step).ok_or_else(none)?, run.step(step).ok_or_else(none)?);
     let Action::Job(job) = &planned.action else {
         return Err(
@@ -113,6 +118,8 @@ pub(super) async fn rejudge(
     let evidence = evidence.unwrap_or_else(|| job.evidence.clone());
     match ask(&operations.inputs, planned.host.clone(), Ask::Rejudge { attempt, evidence }, LIMIT).await? {
         Answer::Judged(evidence) => Ok(evidence),
-        Answer::Facts(_) | Answer::Previews(_) => Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered")),
+        Answer::Facts(_) | Answer::Previews(_) | Answer::Checked(_) => {
+            Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered"))
+        }
     }
 }

@@ -13,12 +13,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::request::{
     ArtifactHasAnswer, ArtifactHasRequest, ArtifactPutAnswer, ArtifactPutRequest, FactsRequest, LogsRequest, PreviewRequest,
-    ReportRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer, VerbRequest,
+    ReportRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer, VerbRequest,
 };
-use super::{apply, ask, logs, report};
+use super::{apply, ask, logs, report, verify};
 use crate::artifact::ArtifactStore;
 use crate::event::Who;
 use crate::logs::LogStore;
@@ -26,8 +27,9 @@ use crate::rpc::enrolment::EnrolmentDesk;
 use crate::rpc::method::Method;
 use crate::rpc::operator::{AnswerStream, Operator, OperatorHandler, UploadStream};
 use crate::run::WallClock;
-use crate::run::input::{Done, Input, Verb};
+use crate::run::input::{Done, Input, Order, Verb};
 use crate::run::view::View;
+use crate::vault::Vault;
 use crate::view::document::{self, Status};
 
 /// Between two answers of `Watch`.
@@ -47,10 +49,14 @@ pub struct Operations {
     pub logs: LogStore,
     /// Tokens and certificates.
     pub desk: Arc<EnrolmentDesk>,
+    /// Secrets that only the controller has.
+    pub vault: Arc<Vault>,
     /// The wall clock.
     pub clock: Arc<dyn WallClock>,
     /// Address of the enrolment listener, as agents reach it.
     pub enrol_at: String,
+    /// Ends all streams: the controller goes down.
+    pub stop: CancellationToken,
 }
 
 fn read<T: DeserializeOwned>(request: Value) -> Result<T, Fault> {
@@ -71,12 +77,12 @@ impl Operations {
         self.view.borrow().clone()
     }
 
-    /// Gives a verb to the run loop and waits until it is durable.
-    pub(super) async fn verb(&self, who: &Operator, verb: Verb) -> Result<Done, Fault> {
+    /// Gives an order to the run loop and waits until it is durable.
+    pub(super) async fn order(&self, who: &Operator, order: Order) -> Result<Done, Fault> {
         let (reply, answer) = oneshot::channel();
         let gone = || Fault::new(codes::operator::NO_CONTROLLER, "the controller is ending");
         let who = Who(who.name.clone());
-        self.inputs.send(Input::Verb { who, verb, reply }).await.map_err(|_| gone())?;
+        self.inputs.send(Input::Verb { who, order: Box::new(order), reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -106,21 +112,31 @@ impl Operations {
         let why = r.why.clone();
         let verb = match method {
             Method::Pause => Verb::Pause,
-            Method::Resume => Verb::Resume,
+            Method::Resume => Verb::Resume { past_window: r.past_window.then_some(why) },
             Method::Cancel => Verb::Cancel { why },
             Method::Approve => Verb::Approve { stage: r.stage.ok_or_else(|| missing("stage"))?, says: why },
-            Method::Retry => Verb::Retry { step: step()?, why, at: r.at },
-            Method::Skip => Verb::Skip { step: step()?, why, at: r.at },
+            Method::Retry => Verb::Retry { step: step()?, why },
+            Method::Skip => Verb::Skip { step: step()?, why },
             Method::Resolve => {
-                Verb::Resolve { step: step()?, resolution: r.resolution.ok_or_else(|| missing("resolution"))?, why, at: r.at }
+                Verb::Resolve { step: step()?, resolution: r.resolution.ok_or_else(|| missing("resolution"))?, why }
             }
-            Method::StopJob => Verb::StopJob { step: step()?, why, at: r.at },
+            Method::StopJob => Verb::StopJob { step: step()?, why },
             Method::Restore => Verb::Restore { database: r.database.clone().ok_or_else(|| missing("database"))?, why },
-            Method::Rejudge => Verb::Rejudge { step: step()?, evidence: ask::rejudge(self, &step()?, r.evidence.clone()).await? },
+            Method::Rejudge => {
+                let evidence = ask::rejudge(self, r.run.as_deref(), &step()?, r.evidence.clone()).await?;
+                Verb::Rejudge { step: step()?, evidence }
+            }
             other => return Err(Fault::new(codes::operator::USAGE, format!("{other:?} is no verb"))),
         };
-        let done = self.verb(who, verb).await?;
+        let done = self.order(who, Order { run: r.run, at: r.at, verb }).await?;
         write(&VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })
+    }
+
+    async fn secret_give(&self, who: &Operator, request: SecretGiveRequest) -> Result<VerbAnswer, Fault> {
+        let (name, value) = request.secret.into_iter().next().ok_or_else(|| missing("secret"))?;
+        let order = Order { run: request.run, at: None, verb: Verb::Give { name, value } };
+        let done = self.order(who, order).await?;
+        Ok(VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })
     }
 
     async fn artifact_has(&self, request: ArtifactHasRequest) -> Result<ArtifactHasAnswer, Fault> {
@@ -146,6 +162,21 @@ impl Operations {
     }
 }
 
+/// The answers, cut with an error when the controller goes down: a command tries again then, or says that they are not all.
+fn until(answers: AnswerStream, stop: CancellationToken) -> AnswerStream {
+    let cut = stream::unfold(Some((answers, stop)), |open| async move {
+        let (mut answers, stop) = open?;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                Some((Err(Fault::new(codes::operator::NO_CONTROLLER, "the controller is ending")), None))
+            }
+            answer = answers.next() => Some((answer?, Some((answers, stop)))),
+        }
+    });
+    cut.boxed()
+}
+
 fn filtered(mut status: Status, request: &StatusRequest) -> Status {
     if let Some(run) = &request.run {
         status.runs.retain(|r| &r.run == run || r.plan.starts_with(run.as_str()));
@@ -160,6 +191,8 @@ impl OperatorHandler for Operations {
             Method::Status | Method::NodeList => write(&self.status(&read(request)?)),
             Method::Apply => write(&apply::apply(self, who, read(request)?).await?),
             Method::Facts => write(&ask::facts(self, read::<FactsRequest>(request)?).await),
+            Method::Verify => write(&verify::verify(self, read(request)?).await?),
+            Method::SecretGive => write(&self.secret_give(who, read(request)?).await?),
             Method::Report => write(&report::report(self, &read::<ReportRequest>(request)?).await?),
             Method::TokenCreate => write(&self.token(who, &read(request)?)?),
             Method::ArtifactHas => write(&self.artifact_has(read(request)?).await?),
@@ -185,12 +218,13 @@ impl OperatorHandler for Operations {
     }
 
     async fn stream(&self, _who: &Operator, method: Method, request: Value) -> Result<AnswerStream, Fault> {
-        match method {
-            Method::Watch => Ok(self.watch(read(request)?)),
-            Method::Logs => logs::lines(&self.logs, read::<LogsRequest>(request)?).await,
-            Method::Preview => ask::preview(self, read::<PreviewRequest>(request)?),
-            other => Err(Fault::new(codes::operator::USAGE, format!("{other:?} gives no stream"))),
-        }
+        let answers = match method {
+            Method::Watch => self.watch(read(request)?),
+            Method::Logs => logs::lines(&self.logs, read::<LogsRequest>(request)?).await?,
+            Method::Preview => ask::preview(self, read::<PreviewRequest>(request)?)?,
+            other => return Err(Fault::new(codes::operator::USAGE, format!("{other:?} gives no stream"))),
+        };
+        Ok(until(answers, self.stop.clone()))
     }
 
     async fn put_artifact(&self, _who: &Operator, request: Value, bytes: UploadStream) -> Result<Value, Fault> {

@@ -13,9 +13,7 @@ use crate::view::document;
 
 pub(super) async fn report(operations: &Operations, request: &ReportRequest) -> Result<ReportAnswer, Fault> {
     let view = operations.now();
-    let wanted = |r: &&RunState| {
-        request.run.as_deref().is_none_or(|w| r.id.as_str() == w || (w.len() >= 8 && r.plan.sha256.as_str().starts_with(w)))
-    };
+    let wanted = |r: &&RunState| request.run.as_deref().is_none_or(|w| r.is_called(w));
     let run = view.state.runs.values().filter(wanted).max_by_key(|r| r.opened_at);
     let run = run.ok_or_else(|| Fault::new(codes::run::NO_RUN, "there is no such run"))?;
     let outcomes = run.steps.iter().filter_map(|(k, s)| Some((k.to_string(), (**s.outcome.as_ref()?).clone()))).collect();

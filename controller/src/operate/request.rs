@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::error::Fault;
 use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{Digest, HostId, NodeId, StepKey};
-use cavalcade_common::report::Preview;
+use cavalcade_common::report::{Checked, Preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -77,6 +78,44 @@ pub struct PreviewItem {
     pub preview: Result<Preview, Fault>,
 }
 
+/// `Verify`: what the steps of a plan's stages with `verify` see now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// The plan file's text; without it the plan of the newest run.
+    pub plan: Option<String>,
+    /// Only these nodes; empty: all.
+    #[serde(default)]
+    pub nodes: Vec<NodeId>,
+    /// Longest wait of one step in seconds; without it as planned.
+    pub within_seconds: Option<u64>,
+}
+
+/// Answer of `Verify`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyAnswer {
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Name of the fleet.
+    pub fleet: String,
+    /// When it was looked.
+    pub at: jiff::Timestamp,
+    /// What each step saw, in the plan's order.
+    pub items: Vec<VerifyItem>,
+}
+
+/// What one step saw.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyItem {
+    /// The step.
+    pub step: StepKey,
+    /// Its name.
+    pub name: String,
+    /// The guide's row.
+    pub row: Option<String>,
+    /// What it saw, or why nobody looked.
+    pub checked: Result<Checked, Fault>,
+}
+
 /// `Apply`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApplyRequest {
@@ -93,6 +132,9 @@ pub struct ApplyRequest {
     pub waive: Vec<Waiver>,
     /// The plan's digest, typed by the person, where the plan has a point of no return.
     pub confirm: Option<String>,
+    /// Values of secrets that the person was asked for.
+    #[serde(default, with = "cavalcade_common::given::exposed")]
+    pub secrets: GivenSecrets,
 }
 
 /// A check whose findings a person lets pass.
@@ -108,6 +150,8 @@ pub struct Waiver {
 /// `Restore`. Each reads the fields that it needs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VerbRequest {
+    /// The run: its id, or at least eight digits of its plan's digest. Without it the only open one.
+    pub run: Option<String>,
     /// The step.
     pub step: Option<StepKey>,
     /// Number of the stage.
@@ -122,6 +166,18 @@ pub struct VerbRequest {
     pub evidence: Option<cavalcade_common::action::Evidence>,
     /// For `Restore`.
     pub database: Option<String>,
+    /// For `Resume`: past the maintenance window.
+    pub past_window: bool,
+}
+
+/// `SecretGive`: values of secrets for an open run, as a person gave them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretGiveRequest {
+    /// The run; without it the only open one.
+    pub run: Option<String>,
+    /// The value, by the secret's name; one at a time.
+    #[serde(with = "cavalcade_common::given::exposed")]
+    pub secret: GivenSecrets,
 }
 
 /// Answer of `Apply` and of the verbs.

@@ -2,9 +2,14 @@
 
 mod check;
 mod facts;
+pub mod known_facts;
+pub mod lint;
+mod order;
 mod read;
+pub mod schema;
 mod settings;
 mod stage;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +25,7 @@ use serde_json::Value;
 
 pub use check::{CheckWritten, Must, Which};
 pub use facts::FactsWritten;
+pub use order::order;
 pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
 pub use settings::SettingRule;
@@ -180,6 +186,8 @@ pub struct Stage {
     pub undo: Undo,
     /// Whether a way back from here loses new data.
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that they may run alone at any time.
+    pub verify: bool,
     /// Whether a fleet may have no node for it.
     pub may_be_empty: bool,
     /// What each of its steps that launches something or changes a database needs.

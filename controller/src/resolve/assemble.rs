@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ArtifactRef, ServerOp};
+use cavalcade_common::action::{Action, ArtifactRef, ServerOp, SqlScript};
 use cavalcade_common::codes::plan as codes;
+use cavalcade_common::codes::written;
 use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
 use cavalcade_common::plan::{
-    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef,
+    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef, Takes,
 };
 use cavalcade_common::secret;
 use cavalcade_common::step::{ReadStep, StepBody, WrittenStep};
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::Mark;
+use cavalcade_common::written::{Mark, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
@@ -63,9 +64,12 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
         findings: Vec::new(),
+        window: input.fleet.window.clone(),
+        expected: input.fleet.expected.iter().map(|(name, (takes, _))| (name.clone(), Takes(*takes))).collect(),
         remarks,
     };
     plan.secrets = secrets(input, &plan);
+    known_durations(input, &plan, r);
     plan
 }
 
@@ -113,6 +117,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
+        verify: one.stage.verify,
     }
 }
 
@@ -138,7 +143,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Query(_)
         | Action::Http(_)
         | Action::Tcp(_)
-        | Action::Log(_) => false,
+        | Action::Log(_)
+        | Action::Exchange(_) => false,
     };
     if concerned {
         let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));
@@ -297,12 +303,22 @@ fn artifacts(stages: &[PlanStage]) -> Vec<ArtifactRef> {
         let artifact = match &step.action {
             Action::Artifact(a) => &a.artifact,
             Action::Unpack(u) => &u.artifact,
-            Action::Sql(s) => &s.script,
+            Action::Sql(SqlScript { script: Some(script), .. }) => script,
             _ => continue,
         };
         used.insert(&artifact.name, artifact);
     }
     used.into_values().cloned().collect()
+}
+
+/// A duration that belongs to nothing would let work start that does not end in time.
+fn known_durations(input: &Input<'_>, plan: &Plan, r: &mut Readers) {
+    let left_out = plan.omitted.iter().map(|o| format!("{}.{}", o.stage, o.step));
+    let names: BTreeSet<String> = plan.steps().flat_map(|(stage, step)| stage.names_of(step)).chain(left_out).collect();
+    for (name, (_, mark)) in input.fleet.expected.iter().filter(|(name, _)| !names.contains(*name)) {
+        let help = nearest(name, names.iter().map(String::as_str)).map(|n| format!("`{n}` exists"));
+        r.fleet.fault_with(written::UNKNOWN_REFERENCE, *mark, format!("the plan has no step and no effect `{name}`"), help);
+    }
 }
 
 /// Where the secrets are found whose markers the plan holds.

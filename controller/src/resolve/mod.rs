@@ -3,6 +3,7 @@
 //! Every condition is decided here and every template filled: execution has no choices left. Pure but for the digests of
 //! artifacts and the facts, which come in as values.
 
+mod absent;
 mod assemble;
 mod custom;
 mod name;

@@ -12,7 +12,7 @@ use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
-use super::{Input, Readers, custom, need, settings, wanted};
+use super::{Input, Readers, absent, custom, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
 /// What agents write where a JDBC URL holds a password.
@@ -57,9 +57,12 @@ pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>
 /// The names without a node: for `on`.
 pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
     let databases = input.fleet.databases.iter();
-    let databases = databases.map(|(name, d)| (name.clone(), database_value(d))).collect::<Map<_, _>>();
+    let mut databases = databases.map(|(name, d)| (name.clone(), database_value(d))).collect::<Map<_, _>>();
+    absent::named(&mut databases, input.recipe.databases.keys(), &DATABASE_KEYS);
     let artifacts = input.artifacts.iter();
     let artifacts = artifacts.map(|(n, a)| (n.clone(), json!({ "file": a.file, "sha256": a.sha256, "size": a.size })));
+    let mut artifacts = artifacts.collect::<Map<_, _>>();
+    absent::named(&mut artifacts, input.recipe.artifacts.keys(), &["file", "sha256", "size"]);
     let new = || input.fleet.nodes.iter().filter(|n| n.new.is_some());
     let of_role = |role: Role| new().filter(|n| n.role == role).map(|n| brief(input, n)).collect::<Vec<_>>();
     let mut profiles: Vec<&str> = new().filter_map(|n| profile(n, n.new.as_ref())).collect();
@@ -69,7 +72,7 @@ pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
         .with("options", Value::Object(wanted::option_values(input)))
         .with("fleet", json!({ "name": input.fleet.name, "nodes": input.fleet.nodes.len(), "profiles": profiles }))
         .with("databases", Value::Object(databases))
-        .with("artifacts", Value::Object(artifacts.collect()))
+        .with("artifacts", Value::Object(artifacts))
         .with("secrets", secret_values(input.fleet.secrets.keys().map(String::as_str)))
         .with("identity_servers", Value::Array(of_role(Role::IdentityServer)))
         .with("api_managers", Value::Array(of_role(Role::ApiManager)))
@@ -125,7 +128,9 @@ fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers)
     let mut facts = facts.clone();
     custom::lay_under(&mut facts, "databases", databases_seen(input));
     merge(&mut facts, &answers);
-    custom::add(input, node, &before_facts(input, node), &mut facts, r);
+    let known = before_facts(input, node);
+    absent::facts(input, node, &known, &mut facts, &mut r.recipe);
+    custom::add(input, node, &known, &mut facts, r);
     (answers, facts)
 }
 
@@ -221,8 +226,12 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
         }
         all.insert(name.clone(), value);
     }
+    absent::named(&mut all, input.recipe.databases.keys(), &DATABASE_KEYS);
     Value::Object(all)
 }
+
+/// What steps may read of a database.
+const DATABASE_KEYS: [&str; 10] = ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver"];
 
 fn database_value(database: &Database) -> Value {
     let target = &database.target;

@@ -36,7 +36,8 @@ pub fn survey(input: &Input<'_>) -> Result<BTreeMap<HostId, FactsWanted>, Faults
         wanted.paths.dedup();
         let text = serde_json::to_string(&wanted.databases).unwrap_or_default();
         let used = markers(&text).into_iter().filter_map(|n| Some((n.to_owned(), input.fleet.secrets.get(n)?.clone())));
-        wanted.secrets = used.collect();
+        // What only the controller has is not needed for facts: nobody was asked yet, and nothing is made before a run.
+        wanted.secrets = used.filter(|(_, place)| !place.is_brought()).collect();
     }
     r.finish(Some(all))
 }

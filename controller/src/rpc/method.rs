@@ -55,6 +55,8 @@ methods! {
     Facts: Call,
     /// What a plan would do.
     Preview: Stream,
+    /// What the looking steps of a plan see now.
+    Verify: Call,
     /// Stops what comes after the steps under way.
     Pause: Call,
     /// Goes on.
@@ -75,6 +77,8 @@ methods! {
     StopJob: Call,
     /// The way back.
     Restore: Call,
+    /// Gives the value of a secret to the controller.
+    SecretGive: Call,
     /// Report of a run.
     Report: Call,
     /// Makes enrolment tokens.

@@ -330,6 +330,7 @@ operator_api! {
     calls: [
         status Status,
         apply Apply,
+        verify Verify,
         facts Facts,
         pause Pause,
         resume Resume,
@@ -341,6 +342,7 @@ operator_api! {
         rejudge Rejudge,
         stop_job StopJob,
         restore Restore,
+        secret_give SecretGive,
         report Report,
         token_create TokenCreate,
         node_list NodeList,

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::error::Fault;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{HostId, RunId, StepKey};
 use cavalcade_common::message::{Answer, Ask, FromAgent, Hello, ToAgent};
 use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::report::Evidence;
+use cavalcade_common::secret::SecretValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::{Resolution, Scope, Who};
@@ -50,7 +52,7 @@ pub enum Input {
         /// Who.
         who: Who,
         /// What.
-        verb: Verb,
+        order: Box<Order>,
         /// Where the answer goes, once it is durable.
         reply: oneshot::Sender<Result<Done, Fault>>,
     },
@@ -65,7 +67,18 @@ pub enum Input {
     },
 }
 
-/// An operator's verb. Those on a step carry the journal position that the operator saw (10, rule 19).
+/// A verb, with the run that it is about and what the operator saw of it (10, rule 19).
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The run: its id, or the beginning of its plan's digest. `None`: the only open one.
+    pub run: Option<String>,
+    /// The journal position that the operator saw; what somebody changed since refuses the verb.
+    pub at: Option<u64>,
+    /// What.
+    pub verb: Verb,
+}
+
+/// An operator's verb.
 #[derive(Debug, Clone)]
 pub enum Verb {
     /// Open a run for a plan, or go on with the one that it has.
@@ -78,11 +91,23 @@ pub enum Verb {
         waived: Vec<String>,
         /// The run that it takes over.
         supersedes: Option<RunId>,
+        /// Values of secrets that a person was asked for.
+        given: GivenSecrets,
+    },
+    /// Give the value of a secret.
+    Give {
+        /// The secret.
+        name: String,
+        /// Its value.
+        value: SecretValue,
     },
     /// Pause.
     Pause,
     /// Resume.
-    Resume,
+    Resume {
+        /// Why it may go on past its maintenance window; without it the window holds.
+        past_window: Option<String>,
+    },
     /// Cancel.
     Cancel {
         /// Why.
@@ -101,8 +126,6 @@ pub enum Verb {
         step: StepKey,
         /// Why.
         why: String,
-        /// What the operator saw.
-        at: Option<u64>,
     },
     /// Leave a step out.
     Skip {
@@ -110,8 +133,6 @@ pub enum Verb {
         step: StepKey,
         /// Why.
         why: String,
-        /// What the operator saw.
-        at: Option<u64>,
     },
     /// Decide what became of a step.
     Resolve {
@@ -121,8 +142,6 @@ pub enum Verb {
         resolution: Resolution,
         /// Why, or which evidence.
         why: String,
-        /// What the operator saw.
-        at: Option<u64>,
     },
     /// Take a new judgement of a job's stored output.
     Rejudge {
@@ -137,8 +156,6 @@ pub enum Verb {
         step: StepKey,
         /// Why.
         why: String,
-        /// What the operator saw.
-        at: Option<u64>,
     },
     /// Restore a database from its backup.
     Restore {

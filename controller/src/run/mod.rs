@@ -4,8 +4,12 @@
 //! Inputs that wait are taken together, so that one sync of the journal serves them all.
 
 pub mod input;
+mod opening;
 mod permit;
+mod secrets;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod verbs;
 pub mod view;
 
@@ -18,7 +22,6 @@ use cavalcade_common::id::{AttemptId, EffectKey, Epoch, HostId, Incarnation, Nod
 use cavalcade_common::message::{Answer, ApprovedRepeat, Offer, ToAgent};
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Progress;
-use cavalcade_common::secret::{SecretRef, markers};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -28,6 +31,7 @@ use crate::journal::{Journal, JournalError, NewEntry};
 use crate::schedule::{Decision, Schedule, World, schedule};
 use crate::state::State;
 use crate::state::transition::{Illegal, Moment};
+use crate::vault::Vault;
 use input::{Connected, Done, Input, SessionId};
 use permit::PermitQuery;
 use view::View;
@@ -91,6 +95,7 @@ pub struct RunLoop {
     asks: BTreeMap<u64, (HostId, AnswerTo)>,
     next_id: u64,
     schedules: BTreeMap<RunId, Schedule>,
+    vault: Arc<Vault>,
     // What a batch has produced, in order; it leaves behind the journal.
     events: Vec<NewEntry>,
     outbox: Vec<(HostId, ToAgent)>,
@@ -139,6 +144,7 @@ impl RunLoop {
             asks: BTreeMap::new(),
             next_id: 1,
             schedules: BTreeMap::new(),
+            vault: Arc::new(Vault::in_memory()),
             events: Vec::new(),
             outbox: Vec::new(),
             replies: Vec::new(),
@@ -148,6 +154,14 @@ impl RunLoop {
         this.happen_or_log(Event::EpochTaken { epoch });
         this.flush(epoch).await?;
         Ok(this)
+    }
+
+    /// Takes the values of secrets from here.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Arc<Vault>) -> Self {
+        self.vault = vault;
+        self.look_for_secrets();
+        self
     }
 
     /// Runs until all senders of inputs are gone.
@@ -167,6 +181,7 @@ impl RunLoop {
                 _ = tick.tick() => {}
             }
             self.world.now = self.start.elapsed();
+            self.world.wall = self.clock.now();
             for input in batch.drain(..) {
                 self.take(input);
             }
@@ -186,8 +201,8 @@ impl RunLoop {
                 }
             }
             Input::SessionDown { host, session } => self.session_down(&host, session),
-            Input::Verb { who, verb, reply } => {
-                let result = self.verb(&who, verb);
+            Input::Verb { who, order, reply } => {
+                let result = self.verb(&who, *order);
                 self.replies.push((reply, result));
             }
             Input::Ask { host, ask, reply } => self.ask(host, ask, reply),
@@ -230,6 +245,7 @@ impl RunLoop {
     /// Asks the scheduler for every open run and carries out what it says.
     fn decide(&mut self) {
         self.schedules.clear();
+        self.look_for_secrets();
         let runs: Vec<RunId> = self.state.open_runs().map(|r| r.id.clone()).collect();
         for id in runs {
             // A decision may open the way for the next one (a retry, then its offer): ask again until nothing new comes.
@@ -272,7 +288,12 @@ impl RunLoop {
                 let why = "the step's retry policy".to_owned();
                 self.happen_or_log(Event::Retried { run, step, by: Who::policy(), why })
             }
-            Decision::Close { run, result } => self.happen_or_log(Event::RunClosed { run, result }),
+            Decision::Close { run, result } => {
+                if let Some(state) = self.state.runs.get(&run) {
+                    self.vault.forget(&state.plan.plan.fleet);
+                }
+                self.happen_or_log(Event::RunClosed { run, result })
+            }
         }
     }
 
@@ -319,9 +340,8 @@ impl RunLoop {
         let (Some(step), Some(state)) = (run.plan_step(&attempt.step), run.step(&attempt.step)) else { return };
         let plan = &run.plan.plan;
         let home = plan.node(&attempt.step.node).and_then(|n| n.new.as_ref().or(n.old.as_ref())).map(|s| s.home.clone());
-        let text = serde_json::to_string(&step.action).unwrap_or_default();
-        let secrets: BTreeMap<String, SecretRef> =
-            markers(&text).into_iter().filter_map(|n| plan.secrets.get(n).map(|r| (n.to_owned(), r.clone()))).collect();
+        // Without its secrets an offer would fail the step, or confirm it to an agent that could not go on.
+        let Some((secrets, given)) = self.secrets_of(run, step) else { return };
         // The key of an effect is the plan's and the incarnations of what it changes (10, rule 1): a restored database is
         // another one.
         let incarnations: BTreeMap<String, String> =
@@ -337,6 +357,7 @@ impl RunLoop {
             home,
             incarnations: incarnations.clone(),
             secrets,
+            given,
             hide: plan.hide.clone(),
             approved,
             decision: state.decision.clone(),

@@ -1,136 +1,119 @@
 //! The operator's verbs: each checks, then says its event. What it refuses, it refuses with who acted or what is missing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cavalcade_common::action::{Action, Class, Restore};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, Generation, NodeId, RunId, StepKey, StepName};
+use cavalcade_common::id::{AttemptId, NodeId, RunId, StepKey, StepName};
 use cavalcade_common::message::ToAgent;
-use cavalcade_common::plan::{HashedPlan, Need, PlanStep, Retry};
+use cavalcade_common::plan::{Need, PlanStep, Retry};
 use cavalcade_common::report::{Ending, Evidence, Report};
 
 use super::RunLoop;
-use super::input::{Done, Verb};
-use crate::event::{Event, Resolution, RunResult, Scope, Who};
-use crate::state::RunState;
+use super::input::{Done, Order, Verb};
+use crate::event::{Event, Resolution, Who};
 use crate::state::step::{Phase, StepState};
 use crate::state::transition::Illegal;
+use crate::state::{Mode, RunState};
 
 impl RunLoop {
-    pub(super) fn verb(&mut self, who: &Who, verb: Verb) -> Result<Done, Fault> {
-        if let Verb::Apply { plan, scope, waived, supersedes } = verb {
-            return self.apply(who, *plan, scope, waived, supersedes);
-        }
-        let run = self.the_open_run()?.id.clone();
+    pub(super) fn verb(&mut self, who: &Who, order: Order) -> Result<Done, Fault> {
+        let Order { run, at, verb } = order;
+        let verb = match verb {
+            Verb::Apply { plan, scope, waived, supersedes, given } => {
+                return self.apply(who, *plan, scope, waived, supersedes, given);
+            }
+            other => other,
+        };
+        let run = self.named_run(run.as_deref())?.id.clone();
+        self.seen(&run, &verb, at)?;
         let by = who.clone();
         match verb {
             Verb::Apply { .. } => Err(Fault::new(codes::run::REFUSED, "apply is handled before")),
+            Verb::Give { name, value } => self.give(run, &name, value, by),
             Verb::Pause => {
                 self.say(&run, Event::Paused { run: run.clone(), by }, "Paused: nothing new is offered; what is under way ends.")
             }
-            Verb::Resume => self.say(&run, Event::Resumed { run: run.clone(), by }, "The run goes on."),
+            Verb::Resume { past_window } => self.resume(run, by, past_window),
             Verb::Cancel { why } => self.cancel(run, by, why),
-            Verb::Approve { stage, says } => {
-                self.say(&run, Event::Approved { run: run.clone(), stage, by, says }, &format!("Stage {stage} is approved."))
-            }
-            Verb::Retry { step, why, at } => self.retry(run, step, by, why, at),
-            Verb::Skip { step, why, at } => self.skip(run, step, by, why, at),
-            Verb::Resolve { step, resolution, why, at } => self.resolve(run, step, by, resolution, why, at),
+            Verb::Approve { stage, says } => self.approve(run, stage, by, says),
+            Verb::Retry { step, why } => self.retry(run, step, by, why),
+            Verb::Skip { step, why } => self.skip(run, step, by, why),
+            Verb::Resolve { step, resolution, why } => self.resolve(run, step, by, resolution, why),
             Verb::Rejudge { step, evidence } => self.rejudge(run, step, by, evidence),
-            Verb::StopJob { step, why, at } => self.stop_job(run, step, by, why, at),
+            Verb::StopJob { step, why } => self.stop_job(run, step, by, why),
             Verb::Restore { database, why } => self.restore(run, &database, by, why),
         }
     }
 
-    /// The one open run. Several fleets may have one each: then the operator names it by its plan (a later verb does).
-    fn the_open_run(&self) -> Result<&RunState, Fault> {
-        let mut open = self.state.open_runs();
-        match (open.next(), open.next()) {
-            (Some(run), None) => Ok(run),
-            (None, _) => Err(Fault::new(codes::run::NO_RUN, "no run is open")),
-            (Some(a), Some(b)) => Err(Fault::new(codes::run::NO_RUN, format!("several runs are open ({}, {}, ...)", a.id, b.id))),
+    /// The open run that a verb names, or the only one.
+    fn named_run(&self, name: Option<&str>) -> Result<&RunState, Fault> {
+        let fits = |r: &&RunState| name.is_none_or(|name| r.is_called(name));
+        let found: Vec<&RunState> = self.state.open_runs().filter(fits).collect();
+        match (&found[..], name) {
+            ([run], _) => Ok(run),
+            ([], None) => Err(Fault::new(codes::run::NO_RUN, "no run is open")),
+            ([], Some(name)) => Err(Fault::new(codes::run::NO_RUN, format!("no open run is called {name}"))),
+            (several, _) => {
+                let names: Vec<String> = several.iter().map(|r| format!("{} of fleet {}", r.id, r.plan.plan.fleet)).collect();
+                Err(Fault::new(codes::run::NO_RUN, format!("several runs are open: {}", names.join(", ")))
+                    .help("say which: --run RUN"))
+            }
         }
     }
 
-    fn say(&mut self, run: &RunId, event: Event, says: &str) -> Result<Done, Fault> {
+    /// Refuses a verb on what changed since the operator looked (10, rule 19): a step by anybody, a run by a person.
+    fn seen(&self, run: &RunId, verb: &Verb, at: Option<u64>) -> Result<(), Fault> {
+        match verb {
+            Verb::Retry { step, .. }
+            | Verb::Skip { step, .. }
+            | Verb::Resolve { step, .. }
+            | Verb::Rejudge { step, .. }
+            | Verb::StopJob { step, .. } => self.seen_step(run, step, at).map(drop),
+            // A value that was given twice is the same value or is refused by its pin.
+            Verb::Apply { .. } | Verb::Give { .. } => Ok(()),
+            Verb::Pause | Verb::Resume { .. } | Verb::Cancel { .. } | Verb::Approve { .. } | Verb::Restore { .. } => {
+                let state = self.state.runs.get(run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
+                let Some((last, at)) = state.last_decision().zip(at).filter(|(last, at)| last.position > *at) else {
+                    return Ok(());
+                };
+                Err(Fault::new(
+                    codes::run::STEP_CHANGED,
+                    format!("run {run} changed at {} (you saw {at}): {} {} by {}", last.position, last.verb, last.on, last.by),
+                ))
+            }
+        }
+    }
+
+    fn resume(&mut self, run: RunId, by: Who, past_window: Option<String>) -> Result<Done, Fault> {
+        let Some(why) = past_window else {
+            return self.say(&run, Event::Resumed { run: run.clone(), by }, "The run goes on.");
+        };
+        let paused = self.state.runs.get(&run).is_some_and(|r| matches!(r.mode, Mode::Paused { .. }));
+        if paused {
+            self.happen(Event::Resumed { run: run.clone(), by: by.clone() }).map_err(|why| illegal(&why))?;
+        }
+        self.say(&run, Event::PastWindow { run: run.clone(), by, why }, "The run goes on past its window.")
+    }
+
+    fn approve(&mut self, run: RunId, stage: u32, by: Who, says: String) -> Result<Done, Fault> {
+        let state = self.state.runs.get(&run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
+        let approval = state.plan.plan.stages.iter().find(|g| g.number == stage).and_then(|g| g.approval.as_ref());
+        if approval.is_some_and(|a| a.second_person) && state.by == by {
+            let what = format!("stage {stage} needs the approval of a second person, and {by} opened this run");
+            return Err(Fault::new(codes::run::SECOND_PERSON, what));
+        }
+        self.say(&run, Event::Approved { run: run.clone(), stage, by, says }, &format!("Stage {stage} is approved."))
+    }
+
+    pub(super) fn say(&mut self, run: &RunId, event: Event, says: &str) -> Result<Done, Fault> {
         self.happen(event).map_err(|why| illegal(&why))?;
         Ok(self.done(run, says))
     }
 
-    fn done(&self, run: &RunId, says: &str) -> Done {
+    pub(super) fn done(&self, run: &RunId, says: &str) -> Done {
         Done { run: run.clone(), position: self.head + self.events.len() as u64, says: says.to_owned() }
-    }
-
-    fn apply(
-        &mut self,
-        who: &Who,
-        plan: HashedPlan,
-        scope: Scope,
-        waived: Vec<String>,
-        supersedes: Option<RunId>,
-    ) -> Result<Done, Fault> {
-        if let Some(run) = self.state.runs.values().find(|r| r.plan.sha256 == plan.sha256) {
-            let id = run.id.clone();
-            if run.is_closed() || run.scope == scope {
-                return Ok(self.done(&id, "This plan has a run already."));
-            }
-            let event = Event::ScopeChanged { run: id.clone(), by: who.clone(), scope };
-            return self.say(&id, event, "The run of this plan goes on.");
-        }
-        let open = self.state.open_run(&plan.plan.fleet).or_else(|| self.busy_with(&plan));
-        let (generation, carried) = match (open, &supersedes) {
-            (Some(open), Some(old)) if &open.id == old => {
-                if open.any_under_way() {
-                    return Err(Fault::new(
-                        codes::run::STILL_DRAINING,
-                        format!("run {old} still has steps under way; pause it and wait for their end"),
-                    )
-                    .help("cavalcade pause, then this command again when `cavalcade status` shows none running"));
-                }
-                (Generation(open.generation.0 + 1), carried_over(open, &plan))
-            }
-            (Some(open), _) => {
-                return Err(Fault::new(
-                    codes::run::RUN_OPEN,
-                    format!(
-                        "fleet {} has the open run {}, started by {} at {}",
-                        open.plan.plan.fleet, open.id, open.by, open.opened_at
-                    ),
-                ));
-            }
-            (None, Some(old)) => return Err(Fault::new(codes::run::NO_RUN, format!("there is no open run {old} to supersede"))),
-            (None, None) => (Generation(0), Vec::new()),
-        };
-        let run =
-            RunId::new(format!("run-{}", plan.sha256.short())).map_err(|e| Fault::new(codes::run::REFUSED, e.to_string()))?;
-        if let Some(old) = supersedes {
-            self.happen(Event::RunClosed { run: old, result: RunResult::Superseded }).map_err(|why| illegal(&why))?;
-        }
-        let event = Event::RunOpened {
-            run: run.clone(),
-            sha256: plan.sha256,
-            plan: Box::new(plan.plan),
-            generation,
-            by: who.clone(),
-            scope,
-            waived,
-            carried,
-        };
-        self.say(&run, event, "The run is open.")
-    }
-
-    /// Another fleet's open run that uses one of the plan's homes or databases (10, rule 19).
-    fn busy_with(&self, plan: &HashedPlan) -> Option<&RunState> {
-        let homes = |p: &HashedPlan| -> Vec<(String, String)> {
-            let sides =
-                p.plan.nodes.iter().flat_map(|n| n.new.iter().chain(&n.old).map(move |s| (n.host.to_string(), s.home.clone())));
-            let databases = p.plan.databases.values().map(|d| (format!("{}:{}", d.host, d.port), d.database.clone()));
-            sides.chain(databases).collect()
-        };
-        let wanted = homes(plan);
-        self.state.open_runs().find(|r| homes(&r.plan).iter().any(|h| wanted.contains(h)))
     }
 
     fn cancel(&mut self, run: RunId, by: Who, why: String) -> Result<Done, Fault> {
@@ -176,8 +159,8 @@ impl RunLoop {
         Ok((step, state))
     }
 
-    fn retry(&mut self, run: RunId, step: StepKey, by: Who, why: String, at: Option<u64>) -> Result<Done, Fault> {
-        let (planned, state) = self.seen_step(&run, &step, at)?;
+    fn retry(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
+        let (planned, state) = self.seen_step(&run, &step, None)?;
         if let Action::Job(job) = &planned.action
             && !job.databases.is_empty()
             && state.attempt > 0
@@ -194,8 +177,8 @@ impl RunLoop {
         self.say(&run, Event::Retried { run: run.clone(), step, by, why }, &says)
     }
 
-    fn skip(&mut self, run: RunId, step: StepKey, by: Who, why: String, at: Option<u64>) -> Result<Done, Fault> {
-        let (planned, _) = self.seen_step(&run, &step, at)?;
+    fn skip(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
+        let (planned, _) = self.seen_step(&run, &step, None)?;
         if let Some(what) = never_skipped(planned) {
             return Err(Fault::new(codes::run::NOT_SKIPPED, format!("{step} is {what}: it cannot be skipped"))
                 .in_step(&step)
@@ -205,16 +188,8 @@ impl RunLoop {
         self.say(&run, Event::Skipped { run: run.clone(), step, by, why }, &says)
     }
 
-    fn resolve(
-        &mut self,
-        run: RunId,
-        step: StepKey,
-        by: Who,
-        resolution: Resolution,
-        why: String,
-        at: Option<u64>,
-    ) -> Result<Done, Fault> {
-        let (planned, state) = self.seen_step(&run, &step, at)?;
+    fn resolve(&mut self, run: RunId, step: StepKey, by: Who, resolution: Resolution, why: String) -> Result<Done, Fault> {
+        let (planned, state) = self.seen_step(&run, &step, None)?;
         if resolution == Resolution::Done
             && never_skipped(planned).is_some()
             && self.state.runs.get(&run).is_some_and(|r| r.by == by)
@@ -239,8 +214,8 @@ impl RunLoop {
         self.say(&run, Event::Rejudged { run: run.clone(), step, by, holds, evidence }, &says)
     }
 
-    fn stop_job(&mut self, run: RunId, step: StepKey, by: Who, why: String, at: Option<u64>) -> Result<Done, Fault> {
-        let (planned, state) = self.seen_step(&run, &step, at)?;
+    fn stop_job(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
+        let (planned, state) = self.seen_step(&run, &step, None)?;
         if !matches!(planned.action, Action::Job(_)) || state.phase != Phase::Running {
             return Err(Fault::new(codes::run::NO_JOB, format!("{step} is no running job")).in_step(&step));
         }
@@ -330,26 +305,11 @@ fn never_skipped(step: &PlanStep) -> Option<&'static str> {
     }
 }
 
-/// Finished steps of the old run whose id, node and digest are equal in the new plan (10, rule 5).
-fn carried_over(old: &RunState, plan: &HashedPlan) -> Vec<StepKey> {
-    let finished: BTreeMap<(String, NodeId), cavalcade_common::id::Digest> = old
-        .plan
-        .plan
-        .steps()
-        .filter(|(_, s)| old.finished(s))
-        .map(|(stage, s)| ((format!("{}/{}", stage.id, s.name), s.key.node.clone()), s.digest()))
-        .collect();
-    plan.plan
-        .steps()
-        .filter(|(stage, s)| finished.get(&(format!("{}/{}", stage.id, s.name), s.key.node.clone())) == Some(&s.digest()))
-        .map(|(_, s)| s.key.clone())
-        .collect()
-}
-
-fn illegal(why: &Illegal) -> Fault {
+pub(super) fn illegal(why: &Illegal) -> Fault {
     let code = match why {
         Illegal::NoRun(_) => codes::run::NO_RUN,
         Illegal::NoStep(_) => codes::run::NO_STEP,
+        Illegal::OtherSecret(_) => codes::run::OTHER_SECRET,
         Illegal::RunExists(_)
         | Illegal::StepExists(_)
         | Illegal::Phase { .. }

@@ -7,7 +7,7 @@ pub mod transition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::id::{Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStage, PlanStep};
 use jiff::Timestamp;
 
@@ -120,6 +120,10 @@ pub struct RunState {
     pub waived: Vec<String>,
     /// Outcomes that came too late and were not applied, as text.
     pub superseded: Vec<String>,
+    /// Keyed digests of the values that secrets of the controller have in this run.
+    pub pins: BTreeMap<String, Digest>,
+    /// Whether a person lets it go on past its maintenance window.
+    pub past_window: bool,
 }
 
 impl RunState {
@@ -127,6 +131,12 @@ impl RunState {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.mode, Mode::Closed(_))
+    }
+
+    /// Whether an operator means this run: by its id, or by at least eight digits of its plan's digest.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id.as_str() == name || (name.len() >= 8 && self.plan.sha256.as_str().starts_with(name))
     }
 
     /// One step's state.
@@ -156,6 +166,13 @@ impl RunState {
     #[must_use]
     pub fn finished(&self, step: &PlanStep) -> bool {
         self.steps.get(&step.key).is_some_and(|s| s.phase.is_finished())
+    }
+
+    /// The last decision of a person about it: what `--at` of a verb on the run is compared with (10, rule 19).
+    #[must_use]
+    pub fn last_decision(&self) -> Option<&DecisionTaken> {
+        let policy = Who::policy();
+        self.decisions.iter().rev().find(|d| d.by != policy)
     }
 
     /// Whether any step is under way at an agent.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, HostId, Incarnation, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Digest, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::report::{Ending, INCARNATION_OF, Outcome, Report};
@@ -46,6 +46,9 @@ pub enum Illegal {
     /// The stage is not in the plan or needs no approval.
     #[error("stage {0} needs no approval")]
     NoApproval(u32),
+    /// The run has another value of this secret.
+    #[error("this run was begun with another value of the secret `{0}`")]
+    OtherSecret(String),
     /// A report out of order.
     #[error("report {got} of {host} does not follow {last}")]
     Sequence {
@@ -93,7 +96,11 @@ impl State {
             Event::Permitted { attempt, .. } => {
                 self.run_mut(&attempt.run)?;
             }
-            Event::ScopeChanged { run, scope, .. } => self.run_mut(run)?.scope = scope.clone(),
+            Event::ScopeChanged { run, by, scope } => {
+                let state = self.run_mut(run)?;
+                state.scope = scope.clone();
+                state.note(moment, by, "apply", "run", "with another scope");
+            }
             Event::Approved { run, stage, by, says } => self.run_mut(run)?.approved(moment, *stage, by, says)?,
             Event::Paused { run, by } => self.run_mut(run)?.mode(moment, by, "pause", "", Mode::Paused { by: by.clone() })?,
             Event::Resumed { run, by } => self.run_mut(run)?.mode(moment, by, "resume", "", Mode::Going)?,
@@ -124,6 +131,13 @@ impl State {
                 state.steps.insert(step.key.clone(), StepState::new(moment.position, moment.at));
                 state.extra.insert(step.key.clone(), (**step).clone());
                 state.note(moment, by, "order", &step.name, why);
+            }
+            Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
+            Event::PastWindow { run, by, why } => {
+                let state = self.run_mut(run)?;
+                state.open()?;
+                state.past_window = true;
+                state.note(moment, by, "resume --past-window", "run", why);
             }
             Event::RunClosed { run, result } => {
                 let state = self.run_mut(run)?;
@@ -167,6 +181,8 @@ impl State {
             decisions: Vec::new(),
             waived: waived.clone(),
             superseded: Vec::new(),
+            pins: BTreeMap::new(),
+            past_window: false,
         };
         self.runs.insert(run.clone(), state);
         Ok(())
@@ -234,6 +250,10 @@ impl RunState {
         self.steps.get_mut(key).ok_or_else(|| Illegal::NoStep(key.clone()))
     }
 
+    fn open(&self) -> Result<(), Illegal> {
+        if self.is_closed() { Err(Illegal::Mode("over")) } else { Ok(()) }
+    }
+
     fn note(&mut self, moment: Moment, by: &Who, verb: &'static str, on: impl ToString, why: &str) {
         let (at, position) = (moment.at, moment.position);
         self.decisions.push(DecisionTaken { at, position, by: by.clone(), verb, on: on.to_string(), why: why.to_owned() });
@@ -257,6 +277,17 @@ impl RunState {
         }
         self.approvals.insert(stage, ApprovalGiven { by: by.clone(), says: says.to_owned(), at: moment.at });
         self.note(moment, by, "approve", format!("stage {stage}"), says);
+        Ok(())
+    }
+
+    fn secret_pinned(&mut self, moment: Moment, name: &str, digest: &Digest, by: &Who) -> Result<(), Illegal> {
+        self.open()?;
+        if self.pins.get(name).is_some_and(|pinned| pinned != digest) {
+            return Err(Illegal::OtherSecret(name.to_owned()));
+        }
+        if self.pins.insert(name.to_owned(), digest.clone()).is_none() && *by != Who::policy() {
+            self.note(moment, by, "give", format!("secret {name}"), "");
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::run::view::View;
-use crate::schedule::Wait;
+use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
 use crate::state::{Counts, Mode, RunState};
 
@@ -59,6 +59,8 @@ pub struct HostStatus {
 pub struct RunStatus {
     /// Its id.
     pub run: String,
+    /// Journal position that this shows, for `--at` of verbs on the run.
+    pub position: u64,
     /// The fleet.
     pub fleet: String,
     /// The recipe.
@@ -108,6 +110,8 @@ pub struct StageStatus {
     pub began: Option<Timestamp>,
     /// When its last step ended.
     pub ended: Option<Timestamp>,
+    /// Whether its approval must come from somebody else than who opened the run.
+    pub second_person: bool,
     /// Whether a way back from here on loses new data.
     pub point_of_no_return: bool,
 }
@@ -201,6 +205,7 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         .collect();
     RunStatus {
         run: run.id.to_string(),
+        position: view.state.position,
         fleet: plan.fleet.clone(),
         recipe: plan.recipe.name.clone(),
         plan: run.plan.sha256.to_string(),
@@ -208,7 +213,7 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         opened_at: run.opened_at,
         closed_at: run.closed_at,
         mode: mode_word(&run.mode).to_owned(),
-        needs_person: !run.is_closed() && !under_way && !waits.is_empty() && waits.iter().any(|w| w.person),
+        needs_person: !run.is_closed() && !under_way && needs_person(&waits),
         counts: run.counts(),
         omitted: u32::try_from(plan.omitted.iter().map(|o| o.nodes.len().max(1)).sum::<usize>()).unwrap_or(u32::MAX),
         stages: plan.stages.iter().map(|g| stage_status(view, run, g, at)).collect(),
@@ -259,6 +264,7 @@ fn stage_status(view: &View, run: &RunState, stage: &PlanStage, at: Timestamp) -
         steps,
         began,
         ended,
+        second_person: stage.approval.as_ref().is_some_and(|a| a.second_person),
         point_of_no_return: stage.point_of_no_return,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::document::RunStatus;
 use crate::exit::Exit;
+use crate::schedule::wait::needs_person;
 
 /// How far the operator wants to see the run come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn standing(run: &RunStatus, goal: &Goal) -> Standing {
     if reached(run, goal) {
         return Standing::Settled(Exit::Done);
     }
-    if run.waits.is_empty() || !run.waits.iter().any(|w| w.person) {
+    if !needs_person(&run.waits) {
         return Standing::Moves;
     }
     let exit = if run.counts.indeterminate > 0 || steps().any(|s| s.state == "indeterminate") {
@@ -53,8 +54,7 @@ pub fn standing(run: &RunStatus, goal: &Goal) -> Standing {
     } else {
         Exit::Person
     };
-    // A step that waits for no person may begin by itself; a stage behind another one does not before that one.
-    let by_itself = run.waits.iter().any(|w| !w.person && w.step.is_some());
+    let by_itself = run.waits.iter().any(|w| w.kind.may_end_by_itself());
     if by_itself { Standing::Stuck(exit) } else { Standing::Settled(exit) }
 }
 
@@ -76,6 +76,7 @@ fn reached(run: &RunStatus, goal: &Goal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::wait::WaitKind;
     use crate::view::example::{night, opened, wait};
 
     /// A run with nothing under way.
@@ -88,7 +89,7 @@ mod tests {
             }
         }
         (run.counts.failed, run.counts.indeterminate) = (0, 0);
-        run.waits = vec![wait(None, 7, "approval of dba", true)];
+        run.waits = vec![wait(None, 7, WaitKind::Approval, "approval of dba")];
         run
     }
 
@@ -101,7 +102,7 @@ mod tests {
     fn what_stops_a_run_gives_the_code() {
         let mut run = still();
         assert_eq!(standing(&run, &Goal::default()), Standing::Settled(Exit::Person));
-        run.waits.push(wait(Some("5.1@is-1"), 5, "is-2 to be up", false));
+        run.waits.push(wait(Some("5.1@is-1"), 5, WaitKind::Permit, "is-2 to be up"));
         assert_eq!(standing(&run, &Goal::default()), Standing::Stuck(Exit::Person));
         run.waits.pop();
         run.mode = "paused".to_owned();
@@ -123,7 +124,7 @@ mod tests {
             step.state = "succeeded".to_owned();
         }
         assert_eq!(standing(&run, &until(3)), Standing::Settled(Exit::Done));
-        run.waits = vec![wait(None, 5, "stage 4 x", false), wait(None, 6, "stage 5 x", false)];
+        run.waits = vec![wait(None, 5, WaitKind::Stage, "stage 4 x"), wait(None, 6, WaitKind::Stage, "stage 5 x")];
         let node = |n: &str| Goal { until: None, nodes: Some(BTreeSet::from([n.to_owned()])) };
         assert_eq!(standing(&run, &node("is-1")), Standing::Moves, "4.3@is-1 can begin");
         assert_eq!(standing(&run, &node("is-2")), Standing::Settled(Exit::Done), "5 waits for 4 on another node");

@@ -6,7 +6,7 @@ use cavalcade_common::report::Progress;
 use jiff::{SignedDuration, Timestamp};
 
 use super::document::{HostStatus, RunStatus, STATUS_SCHEMA, StageStatus, Status, StepStatus};
-use crate::schedule::Wait;
+use crate::schedule::wait::{Wait, WaitKind};
 use crate::state::Counts;
 
 /// When the run was opened.
@@ -50,6 +50,7 @@ fn stage(number: u32, id: &str, title: &str, state: &str, steps: Vec<StepStatus>
         steps,
         began: None,
         ended: None,
+        second_person: false,
         point_of_no_return: id == "start-gateways",
     }
 }
@@ -65,8 +66,8 @@ fn host(name: &str, connected: bool) -> HostStatus {
     }
 }
 
-pub(crate) fn wait(step: Option<&str>, stage: u32, why: &str, person: bool) -> Wait {
-    Wait { step: step.and_then(|s| s.parse().ok()), stage, why: why.to_owned(), person }
+pub(crate) fn wait(step: Option<&str>, stage: u32, kind: WaitKind, why: &str) -> Wait {
+    Wait::new(step.and_then(|s| s.parse().ok()).as_ref(), stage, kind, why)
 }
 
 /// A migration runs, an API Manager waits, a gateway is out of reach, one step failed and one is indeterminate.
@@ -114,6 +115,7 @@ pub(crate) fn night(at: Timestamp) -> Status {
     };
     let run = RunStatus {
         run: "run-7f3a91c2".to_owned(),
+        position: 8841,
         fleet: "emea-production".to_owned(),
         recipe: "wso2-is-km-5.10.0-to-5.11.0".to_owned(),
         plan: "7f3a91c2".repeat(8),
@@ -126,13 +128,13 @@ pub(crate) fn night(at: Timestamp) -> Status {
         omitted: 4,
         stages,
         waits: vec![
-            wait(Some("3.2@is-1"), 3, "a person: cavalcade resolve 3.2@is-1", true),
-            wait(Some("5.1@is-1"), 5, "stage 4 migrate-is", false),
-            wait(Some("5.1@is-2"), 5, "stage 4 migrate-is", false),
-            wait(Some("6.1@gw-3"), 6, "gw-3.example.com is unreachable; its work there may still go on", false),
-            wait(Some("6.2@gw-1"), 6, "a person: it failed; cavalcade retry 6.2@gw-1", true),
-            wait(None, 7, "approval of dba: cavalcade approve 7", true),
-            wait(None, 8, "stage 7 start-gateways", false),
+            wait(Some("3.2@is-1"), 3, WaitKind::Person, "a person: cavalcade resolve 3.2@is-1"),
+            wait(Some("5.1@is-1"), 5, WaitKind::Permit, "stage 4 migrate-is"),
+            wait(Some("5.1@is-2"), 5, WaitKind::Permit, "stage 4 migrate-is"),
+            wait(Some("6.1@gw-3"), 6, WaitKind::Link, "gw-3.example.com is unreachable; its work there may still go on"),
+            wait(Some("6.2@gw-1"), 6, WaitKind::Person, "a person: it failed; cavalcade retry 6.2@gw-1"),
+            wait(None, 7, WaitKind::Approval, "approval of dba: cavalcade approve 7"),
+            wait(None, 8, WaitKind::Stage, "stage 7 start-gateways"),
         ],
         extra: Vec::new(),
         unreachable: vec!["gw-3".to_owned()],

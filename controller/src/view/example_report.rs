@@ -42,6 +42,7 @@ fn run() -> RunStatus {
             steps: stage.steps.iter().map(|s| example::step(&s.key.to_string(), s.name.as_str(), "succeeded")).collect(),
             began: Some(example::opened()),
             ended: Some(example::opened() + SignedDuration::from_secs(61)),
+            second_person: false,
             point_of_no_return: stage.point_of_no_return,
         })
         .collect();

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::document::{RunStatus, Status, StepStatus, age};
 use super::screen::{counts, finished, shown, standing};
 use super::text::clean;
+use crate::state::Counts;
 
 /// One event between two documents.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -46,23 +47,7 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
     if old.is_none() {
         lines.push(line("run", &new.run, opened(new)));
     }
-    let before: BTreeMap<&str, &StepStatus> = old.into_iter().flat_map(steps).map(|s| (s.step.as_str(), s)).collect();
-    for step in steps(new) {
-        let same = match before.get(step.step.as_str()) {
-            Some(before) => before.state == step.state && before.attempt == step.attempt,
-            // Of a run that goes on already, only what is not finished is news.
-            None => matches!(step.state.as_str(), "pending" | "succeeded" | "skipped"),
-        };
-        if !same {
-            lines.push(line(&step.state, &step.step, told(step)));
-        }
-    }
-    for stage in &new.stages {
-        let old = old.and_then(|o| o.stages.iter().find(|g| g.number == stage.number));
-        if old.is_some_and(|o| o.state != "done") && stage.state == "done" {
-            lines.push(line("stage-done", &format!("stage {}", stage.number), stage.title.clone()));
-        }
-    }
+    lines.extend(in_order(old, new, &line));
     let waited: BTreeSet<Key> = old.into_iter().flat_map(|o| &o.waits).map(key).collect();
     for wait in new.waits.iter().filter(|w| shown(w) && !waited.contains(&key(w))) {
         let on = match (&wait.step, wait.stage) {
@@ -85,10 +70,55 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
     lines
 }
 
+/// What happened to steps and stages, in the order of the journal: a stage is done behind its last step.
+fn in_order(old: Option<&RunStatus>, new: &RunStatus, line: &impl Fn(&str, &str, String) -> RunLine) -> Vec<RunLine> {
+    let before: BTreeMap<&str, &StepStatus> = old.into_iter().flat_map(steps).map(|s| (s.step.as_str(), s)).collect();
+    let mut lines = Vec::new();
+    for step in steps(new) {
+        let same = match before.get(step.step.as_str()) {
+            Some(before) => before.state == step.state && before.attempt == step.attempt,
+            // Of a run that goes on already, only what is not finished is news.
+            None => matches!(step.state.as_str(), "pending" | "succeeded" | "skipped"),
+        };
+        if !same {
+            lines.push((step.position, line(&step.state, &step.step, told(step))));
+        }
+    }
+    for stage in &new.stages {
+        let old = old.and_then(|o| o.stages.iter().find(|g| g.number == stage.number));
+        if old.is_some_and(|o| o.state != "done") && stage.state == "done" {
+            let last = stage.steps.iter().map(|s| s.position).max().unwrap_or(new.position);
+            lines.push((last, line("stage-done", &format!("stage {}", stage.number), stage.title.clone())));
+        }
+    }
+    // Stable: what shares a position stays in the plan's order, stages behind steps.
+    lines.sort_by_key(|(position, _)| *position);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The run as it was when it was opened: what is shown first of a run that this very command opened, so that no step of it
+/// goes by unseen before the first document comes.
+#[must_use]
+pub fn as_opened(run: &RunStatus) -> RunStatus {
+    let mut opened = run.clone();
+    opened.mode = "going".to_owned();
+    opened.closed_at = None;
+    opened.counts = Counts { all: run.counts.all, pending: run.counts.all, ..Counts::default() };
+    (opened.waits, opened.extra, opened.unreachable) = (Vec::new(), Vec::new(), Vec::new());
+    for stage in &mut opened.stages {
+        stage.state = "waits".to_owned();
+        for step in &mut stage.steps {
+            step.state = "pending".to_owned();
+            step.attempt = 0;
+        }
+    }
+    opened
+}
+
 /// What makes a wait another one: its reason may name ages and change all the time.
 type Key = (Option<StepKey>, u32, bool);
 
-fn key(wait: &crate::schedule::Wait) -> Key {
+fn key(wait: &crate::schedule::wait::Wait) -> Key {
     (wait.step.clone(), wait.stage, wait.person)
 }
 
@@ -158,6 +188,25 @@ mod tests {
         out += &text(&[heartbeat(&before, &before.runs[0], before.at + jiff::SignedDuration::from_secs(10))]);
         out += &text(&between(Some(&before.runs[0]), &after.runs[0], after.at));
         insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn a_run_that_was_over_before_the_first_look_tells_its_steps_and_then_its_end() {
+        let mut done = example::done(example::opened()).runs.remove(0);
+        // The second stage's first step ended before the first one's last.
+        for (at, step) in done.stages.iter_mut().flat_map(|g| &mut g.steps).enumerate() {
+            step.position = 100 + (at as u64 * 7) % 5;
+        }
+        let opened = as_opened(&done);
+        let words: Vec<String> = between(Some(&opened), &done, example::opened()).into_iter().map(|l| l.word).collect();
+        assert_eq!(words.last().map(String::as_str), Some("done"), "{words:?}");
+        assert!(words.iter().any(|w| w == "succeeded") && words.iter().any(|w| w == "stage-done"), "{words:?}");
+        for stage in &done.stages {
+            let lines = between(Some(&opened), &done, example::opened());
+            let place = |on: &str| lines.iter().position(|l| l.on == on);
+            let ended = place(&format!("stage {}", stage.number));
+            assert!(stage.steps.iter().all(|s| place(&s.step) < ended), "{lines:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::screen::{counts, finished, standing, wait_groups, waiting};
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
 use crate::exit::Exit;
-use crate::schedule::Wait;
+use crate::schedule::wait::Wait;
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]

@@ -1,8 +1,10 @@
 //! "A person is needed": what happened, what is known, what is not, and what each way out does, as commands to copy.
 
+use std::collections::BTreeSet;
+
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
-use crate::schedule::Wait;
+use crate::schedule::wait::{Wait, WaitKind};
 
 /// Columns of the text; commands may be wider.
 const WIDTH: usize = 79;
@@ -12,13 +14,25 @@ const WIDTH: usize = 79;
 pub fn needed(run: &RunStatus, program: &str) -> String {
     let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
     let mut blocks: Vec<String> = Vec::new();
-    blocks.extend(steps().filter(|s| s.state == "indeterminate").map(|s| indeterminate(s, program)));
-    blocks.extend(steps().filter(|s| s.state == "failed").map(|s| failed(s, program)));
+    blocks.extend(steps().filter(|s| s.state == "indeterminate").map(|s| indeterminate(s, run.position, program)));
+    blocks.extend(steps().filter(|s| s.state == "failed").map(|s| failed(s, run.position, program)));
     blocks.extend(run.waits.iter().filter(|w| w.person && w.step.is_none()).map(|w| stage(run, w, program)));
+    blocks.extend(held(run));
     blocks.join("\n")
 }
 
-fn indeterminate(step: &StepStatus, program: &str) -> String {
+/// Steps that a secret or the window holds back, each reason once; it names its command.
+fn held(run: &RunStatus) -> Option<String> {
+    let mut out = String::new();
+    let mut said = BTreeSet::new();
+    for wait in run.waits.iter().filter(|w| matches!(w.kind, WaitKind::Secret | WaitKind::Window)) {
+        let Some(step) = wait.step.as_ref().filter(|_| said.insert(&wait.why)) else { continue };
+        out.push_str(&wrap(&format!("{step} waits for {}", wait.why), WIDTH, "", "  "));
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     let mut out = head(step, "needs a decision");
     out.push_str(&list("known", &step.known));
     out.push_str(&list("unknown", &step.unknown));
@@ -28,13 +42,13 @@ fn indeterminate(step: &StepStatus, program: &str) -> String {
         (format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"),
     ];
     if step.kind == "job" {
-        ways.push((format!("{program} rejudge {key} --evidence FILE"), "by other patterns"));
-        ways.push((format!("{program} restore DATABASE --why TEXT"), "from the backup, then again"));
+        ways.push((format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"));
+        ways.push((format!("{program} restore DATABASE --why TEXT --at {seen}"), "from the backup, then again"));
     }
     out + &commands(&ways)
 }
 
-fn failed(step: &StepStatus, program: &str) -> String {
+fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     let mut out = head(step, "failed");
     out.push_str(&list("known", &step.known));
     out.push_str(&list("unknown", &step.unknown));
@@ -42,8 +56,8 @@ fn failed(step: &StepStatus, program: &str) -> String {
     let mut ways = Vec::new();
     match step.kind.as_str() {
         "job" => {
-            ways.push((format!("{program} rejudge {key} --evidence FILE"), "by other patterns"));
-            ways.push((format!("{program} restore DATABASE --why TEXT"), "from the backup, then again"));
+            ways.push((format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"));
+            ways.push((format!("{program} restore DATABASE --why TEXT --at {seen}"), "from the backup, then again"));
         }
         _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
@@ -60,17 +74,20 @@ fn failed(step: &StepStatus, program: &str) -> String {
 }
 
 fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
+    let seen = run.position;
     if wait.stage == 0 {
         let text = wrap(&format!("The run is {}", wait.why), WIDTH, "", "  ");
-        return text + &commands(&[(format!("{program} resume"), "go on"), (format!("{program} cancel --why TEXT"), "end it")]);
+        let resume = (format!("{program} resume --at {seen}"), "go on");
+        return text + &commands(&[resume, (format!("{program} cancel --why TEXT --at {seen}"), "end it")]);
     }
     let title = run.stages.iter().find(|g| g.number == wait.stage).map_or("", |g| g.title.as_str());
     let mut out = wrap(&format!("Stage {} {title} waits for {}", wait.stage, wait.why), WIDTH, "", "  ");
-    if wait.why.starts_with("approval") {
+    if wait.kind == WaitKind::Approval {
         out.push_str(&wrap(&run.plan, WIDTH, "  plan     ", "           "));
         out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
-        let command = format!("{program} approve {} --why TEXT", wait.stage);
-        out.push_str(&commands(&[(command, "not by who opened the run")]));
+        let command = format!("{program} approve {} --why TEXT --at {seen}", wait.stage);
+        let second = run.stages.iter().any(|g| g.number == wait.stage && g.second_person);
+        out.push_str(&commands(&[(command, if second { "by a second person" } else { "on the record" })]));
     }
     out
 }

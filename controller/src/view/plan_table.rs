@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::document::age;
 use super::findings;
+use super::settings;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
 
@@ -30,6 +31,10 @@ pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp) -> Stri
     let deciding = answered(plan);
     if !deciding.is_empty() {
         out.push_str(&format!("\n{deciding}"));
+    }
+    let settings = settings::summary(plan);
+    if !settings.is_empty() {
+        out.push_str(&format!("\n{settings}"));
     }
     for remark in &plan.remarks {
         out.push_str(&format!("\n{}", wrap(remark, width, " * ", "   ")));
@@ -151,7 +156,7 @@ fn found(plan: &Plan) -> String {
     let width = usize::from(WIDTH);
     let unseen = of(Severity::Unseen).count();
     if unseen > 0 {
-        let text = format!("{unseen} looks of the checks could not be made: cavalcade fleet check shows what is missing");
+        let text = format!("Checks that could not look: {unseen}. cavalcade fleet check shows which facts are missing.");
         out.push_str(&wrap(&text, width, " ? ", "   "));
     }
     if of(Severity::Error).next().is_some() {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::document::{RunStatus, StageStatus, Status, StepStatus, age};
 use super::text::{Line, Style, ranges};
-use crate::schedule::Wait;
+use crate::schedule::wait::{Wait, WaitKind};
 
 /// The screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,13 @@ pub fn standing(run: &RunStatus) -> (&'static str, Style) {
 
 /// Whether a wait is worth a line: later stages that only stand in the queue are not.
 pub(super) fn shown(wait: &Wait) -> bool {
-    wait.person || wait.step.is_some()
+    match wait.kind {
+        WaitKind::Stage | WaitKind::Batch | WaitKind::Ordered => false,
+        WaitKind::Child | WaitKind::Permit | WaitKind::Retry | WaitKind::Link => wait.step.is_some(),
+        // One word for a stage behind --until; each node beside --node would be a line that its operator knows.
+        WaitKind::Scope => wait.step.is_none(),
+        WaitKind::Approval | WaitKind::Secret | WaitKind::Window | WaitKind::Paused | WaitKind::Person => true,
+    }
 }
 
 struct Drawing {

@@ -17,7 +17,7 @@ fn stage(number: u32, id: &str, state: &str, steps: Vec<Value>) -> Value {
     nodes.dedup();
     json!({
         "number": number, "id": id, "title": format!("title of {id}"), "state": state, "nodes": nodes, "steps": steps,
-        "began": null, "ended": null, "point_of_no_return": number == 2,
+        "began": null, "ended": null, "second_person": false, "point_of_no_return": number == 2,
     })
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn run(plan: &HashedPlan, mode: &str, states: [&str; 4], waits: Value
         "host": "is-1.example.com", "connected": true, "program": "0.1.0", "quiet_seconds": 1, "skew_millis": 2, "resident_kib": 14000,
     }]);
     document["runs"] = json!([{
-        "run": format!("run-{}", plan.sha256.short()), "fleet": "test", "recipe": "r", "plan": plan.sha256, "by": "anna",
+        "run": format!("run-{}", plan.sha256.short()), "position": 9000, "fleet": "test", "recipe": "r", "plan": plan.sha256, "by": "anna",
         "opened_at": "2026-11-23T01:00:00Z", "closed_at": if closed { json!("2026-11-23T01:12:00Z") } else { Value::Null },
         "mode": mode, "needs_person": !closed && under_way == 0,
         "counts": {
@@ -94,7 +94,8 @@ pub(crate) fn run(plan: &HashedPlan, mode: &str, states: [&str; 4], waits: Value
 
 /// What a person ends.
 pub(crate) fn person(step: Option<&str>, stage: u32, why: &str) -> Value {
-    json!({ "step": step, "stage": stage, "why": why, "person": true })
+    let kind = if why.starts_with("approval") { "approval" } else { "person" };
+    json!({ "step": step, "stage": stage, "kind": kind, "why": why, "person": true })
 }
 
 /// The answer to a verb.

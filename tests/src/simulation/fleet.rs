@@ -128,6 +128,7 @@ impl Builder {
             batch: Batch { size, canary: 0, failure_budget: 0 },
             undo: Undo::Nothing,
             point_of_no_return: false,
+            verify: false,
         });
     }
 }
@@ -190,6 +191,8 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         settings: Vec::new(),
         asked: BTreeMap::new(),
         findings: Vec::new(),
+        window: None,
+        expected: BTreeMap::new(),
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)

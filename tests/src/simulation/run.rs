@@ -13,13 +13,14 @@ use cavalcade_agent::ledger::Ledger;
 use cavalcade_agent::link::session::{Answers, Identity, keep};
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::error::Fault;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{AttemptId, HostId};
 use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::{HashedPlan, Probe};
 use cavalcade_common::secret::{SecretBook, SecretRef};
 use cavalcade_controller::event::{Event, Resolution, Scope, Who};
 use cavalcade_controller::journal::{Journal, MemoryJournal};
-use cavalcade_controller::run::input::{Input, Verb};
+use cavalcade_controller::run::input::{Input, Order, Verb};
 use cavalcade_controller::run::view::View;
 use cavalcade_controller::run::{RunLoop, WallClock};
 use cavalcade_controller::session::Sessions;
@@ -207,7 +208,8 @@ impl Simulation {
         self.sessions.send_replace(Some(Sessions::new(inputs.clone())));
         self.controller = Some(Controller { inputs, view, run_loop });
         let plan = Box::new(self.plan.clone());
-        self.verb(Verb::Apply { plan, scope: Scope::default(), waived: Vec::new(), supersedes: None }).await;
+        let (scope, given) = (Scope::default(), GivenSecrets::default());
+        self.verb(Verb::Apply { plan, scope, waived: Vec::new(), supersedes: None, given }, None).await;
         Ok(())
     }
 
@@ -314,11 +316,12 @@ impl Simulation {
         })
     }
 
-    async fn verb(&self, verb: Verb) {
+    async fn verb(&self, verb: Verb, at: Option<u64>) {
         let Some(controller) = &self.controller else { return };
         let (reply, answer) = oneshot::channel();
         let who = Who("person".to_owned());
-        if controller.inputs.send(Input::Verb { who, verb, reply }).await.is_ok() {
+        let order = Box::new(Order { run: None, at, verb });
+        if controller.inputs.send(Input::Verb { who, order, reply }).await.is_ok() {
             // The controller may die before it answers; the person looks again later.
             let _ = tokio::time::timeout(Duration::from_secs(10), answer).await;
         }
@@ -333,20 +336,15 @@ impl Simulation {
                 let Some(state) = run.step(&step.key) else { continue };
                 let verb = match state.phase {
                     Phase::Failed if state.failures > step.retry.times || step.effect.is_some() => {
-                        Verb::Retry { step: step.key.clone(), why: "again".to_owned(), at: Some(state.position) }
+                        Verb::Retry { step: step.key.clone(), why: "again".to_owned() }
                     }
                     Phase::Indeterminate => {
                         let resolution = if self.work_done() { Resolution::Done } else { Resolution::NotDone };
-                        Verb::Resolve {
-                            step: step.key.clone(),
-                            resolution,
-                            why: "looked at it".to_owned(),
-                            at: Some(state.position),
-                        }
+                        Verb::Resolve { step: step.key.clone(), resolution, why: "looked at it".to_owned() }
                     }
                     _ => continue,
                 };
-                self.verb(verb).await;
+                self.verb(verb, Some(state.position)).await;
             }
         }
         self.raise_identity_servers(&view);

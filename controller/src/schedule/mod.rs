@@ -1,6 +1,9 @@
 //! The scheduler: (plan, state, world) -> what to do now and what everything else waits for. Pure: no I/O, no clock, no
 //! hidden memory; the same inputs give the same answer.
 
+pub mod wait;
+mod window;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,12 +11,14 @@ use cavalcade_common::action::Class;
 use cavalcade_common::id::{AttemptId, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::message::Seen;
 use cavalcade_common::plan::{Need, PlanNode, PlanStage, PlanStep};
-use serde::{Deserialize, Serialize};
+use cavalcade_common::secret::markers;
+use jiff::Timestamp;
 
 use crate::event::RunResult;
 use crate::state::step::Phase;
 use crate::state::transition::may_close;
 use crate::state::{Mode, RunState, State};
+use wait::{Wait, WaitKind};
 
 /// Oldest probe that still counts (promise 3).
 pub const PROBE_AGE: Duration = Duration::from_secs(60);
@@ -33,6 +38,10 @@ pub struct World {
     pub asked: BTreeMap<NodeId, Duration>,
     /// Steps that are not offered again before this time.
     pub not_before: BTreeMap<StepKey, Duration>,
+    /// By run: secrets that only the controller has and cannot give now, with what ends that.
+    pub secrets: BTreeMap<RunId, BTreeMap<String, String>>,
+    /// Wall clock, for maintenance windows and for nothing else.
+    pub wall: Timestamp,
 }
 
 /// What to do now.
@@ -68,19 +77,6 @@ pub enum Decision {
     },
 }
 
-/// What a step or stage waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
-    /// The step, or `None` where a whole stage waits.
-    pub step: Option<StepKey>,
-    /// Number of the stage.
-    pub stage: u32,
-    /// What for, in words.
-    pub why: String,
-    /// Whether only a person can end it.
-    pub person: bool,
-}
-
 /// The scheduler's answer for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schedule {
@@ -101,8 +97,8 @@ pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
     s.under_way();
     match &run.mode {
         Mode::Closed(_) => return s.out,
-        Mode::Paused { by } => s.wait_stage(0, format!("paused by {by}: cavalcade resume"), true),
-        Mode::Cancelling { .. } => s.wait_stage(0, "cancelled: what is under way ends first".to_owned(), false),
+        Mode::Paused { by } => s.wait_stage(0, WaitKind::Paused, format!("paused by {by}: cavalcade resume")),
+        Mode::Cancelling { .. } => s.wait_stage(0, WaitKind::Child, "cancelled: what is under way ends first".to_owned()),
         Mode::Going => {
             for step in run.extra.values() {
                 s.ordered(step);
@@ -124,22 +120,34 @@ struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    fn wait_stage(&mut self, stage: u32, why: String, person: bool) {
-        self.out.waits.push(Wait { step: None, stage, why, person });
+    fn wait_stage(&mut self, stage: u32, kind: WaitKind, why: String) {
+        self.out.waits.push(Wait::new(None, stage, kind, why));
     }
 
-    fn wait(&mut self, step: &PlanStep, why: String, person: bool) {
-        self.out.waits.push(Wait { step: Some(step.key.clone()), stage: step.key.stage, why, person });
+    fn wait(&mut self, step: &PlanStep, kind: WaitKind, why: String) {
+        self.out.waits.push(Wait::new(Some(&step.key), step.key.stage, kind, why));
     }
 
-    /// Names what steps wait for that are at an agent which is not connected.
+    /// Names what steps wait for that are at an agent: a link that is gone, a secret that it may need again.
     fn under_way(&mut self) {
         for step in self.run.all_steps() {
-            let under_way = self.run.step(&step.key).is_some_and(|s| s.phase.is_under_way());
-            if under_way && !self.world.connected.contains(&step.host) {
-                self.wait(step, format!("{} is unreachable; its work there may still go on", step.host), false);
+            if !self.run.step(&step.key).is_some_and(|s| s.phase.is_under_way()) {
+                continue;
+            }
+            if !self.world.connected.contains(&step.host) {
+                let why = format!("{} is unreachable; its work there may still go on", step.host);
+                self.wait(step, WaitKind::Link, why);
+            } else if let Some(why) = self.secret(step) {
+                self.wait(step, WaitKind::Secret, why);
             }
         }
+    }
+
+    /// What of its secrets the controller cannot give now.
+    fn secret(&self, step: &PlanStep) -> Option<String> {
+        let missing = self.world.secrets.get(&self.run.id).filter(|m| !m.is_empty())?;
+        let text = serde_json::to_string(&step.action).unwrap_or_default();
+        markers(&text).into_iter().find_map(|name| missing.get(name).cloned())
     }
 
     /// A step that a person ordered beside the plan.
@@ -148,7 +156,7 @@ impl Scheduler<'_> {
         match state.phase {
             Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
             Phase::Failed | Phase::Indeterminate => {
-                self.wait(step, "a person: the step that was ordered did not succeed".to_owned(), true)
+                self.wait(step, WaitKind::Person, "a person: the step that was ordered did not succeed".to_owned());
             }
             Phase::Offered | Phase::Accepted | Phase::Running | Phase::Succeeded | Phase::Skipped | Phase::Cancelled => {}
         }
@@ -157,7 +165,7 @@ impl Scheduler<'_> {
     fn stage(&mut self, stage: &PlanStage) {
         // What a person ordered comes first: the stages go on when it is done.
         if self.run.extra.keys().any(|k| self.run.step(k).is_some_and(|s| !s.phase.is_finished())) {
-            return self.wait_stage(stage.number, "a step that a person ordered".to_owned(), false);
+            return self.wait_stage(stage.number, WaitKind::Ordered, "a step that a person ordered".to_owned());
         }
         if self.run.stage_finished(stage) {
             return;
@@ -167,16 +175,17 @@ impl Scheduler<'_> {
             stage.after.iter().filter_map(|n| stages.iter().find(|g| g.number == *n)).find(|g| !self.run.stage_finished(g));
         if let Some(before) = before {
             let why = format!("stage {} {}", before.number, before.id);
-            return self.wait_stage(stage.number, why, false);
+            return self.wait_stage(stage.number, WaitKind::Stage, why);
         }
         if self.run.scope.until.is_some_and(|until| stage.number > until) {
-            return self.wait_stage(stage.number, "behind --until: cavalcade apply without it goes on".to_owned(), true);
+            let why = "a wider scope: it lies behind --until; cavalcade apply without it goes on";
+            return self.wait_stage(stage.number, WaitKind::Scope, why.to_owned());
         }
         if let Some(approval) = &stage.approval
             && !self.run.approvals.contains_key(&stage.number)
         {
             let why = format!("approval of {}: cavalcade approve {}", approval.by, stage.number);
-            return self.wait_stage(stage.number, why, true);
+            return self.wait_stage(stage.number, WaitKind::Approval, why);
         }
         self.batch(stage);
     }
@@ -213,17 +222,28 @@ impl Scheduler<'_> {
                 failed.len(),
                 fresh.len()
             );
-            return self.wait_stage(stage.number, why, true);
+            return self.wait_stage(stage.number, WaitKind::Person, why);
         }
         let width = if done < stage.batch.canary as usize { 1 } else { stage.batch.size.max(1) as usize };
         let at_work = active.len() - failed.len();
-        let next: Vec<&NodeId> = fresh
-            .into_iter()
-            .filter(|n| self.run.scope.nodes.as_ref().is_none_or(|only| only.contains(n)))
-            .take(width.saturating_sub(at_work))
-            .collect();
+        let inside = |n: &&NodeId| self.run.scope.nodes.as_ref().is_none_or(|only| only.contains(n));
+        let (fresh, outside): (Vec<&NodeId>, Vec<&NodeId>) = fresh.into_iter().partition(inside);
+        let (next, later) = fresh.split_at(fresh.len().min(width.saturating_sub(at_work)));
         for node in next {
             self.node(stage, node);
+        }
+        for node in later {
+            self.first(stage, node, WaitKind::Batch, &format!("its turn: {width} of {} nodes at a time", stage.nodes.len()));
+        }
+        for node in outside {
+            self.first(stage, node, WaitKind::Scope, "a wider scope: it lies beside --node; cavalcade apply without it goes on");
+        }
+    }
+
+    /// The wait of a node that has not begun the stage.
+    fn first(&mut self, stage: &PlanStage, node: &NodeId, kind: WaitKind, why: &str) {
+        if let Some(step) = stage.steps.iter().find(|s| &s.key.node == node) {
+            self.wait(step, kind, why.to_owned());
         }
     }
 
@@ -235,8 +255,10 @@ impl Scheduler<'_> {
         match state.phase {
             Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
             Phase::Failed => self.failed(step, state.failures),
-            Phase::Indeterminate => self.wait(step, format!("a person: cavalcade resolve {}", step.key), true),
-            Phase::Cancelled => self.wait(step, "cancelled".to_owned(), true),
+            Phase::Indeterminate => {
+                self.wait(step, WaitKind::Person, format!("a person: cavalcade resolve {}", step.key));
+            }
+            Phase::Cancelled => self.wait(step, WaitKind::Person, "cancelled".to_owned()),
             Phase::Offered | Phase::Accepted | Phase::Running | Phase::Succeeded | Phase::Skipped => {}
         }
     }
@@ -244,10 +266,11 @@ impl Scheduler<'_> {
     fn failed(&mut self, step: &PlanStep, failures: u32) {
         let may_repeat = step.action.class() != Class::Operator;
         if !may_repeat || failures > step.retry.times {
-            return self.wait(step, format!("a person: it failed; cavalcade retry {}", step.key), true);
+            let why = format!("a person: it failed; cavalcade retry {}", step.key);
+            return self.wait(step, WaitKind::Person, why);
         }
         if self.too_early(&step.key) {
-            return self.wait(step, "the pause before its next attempt".to_owned(), false);
+            return self.wait(step, WaitKind::Retry, "the pause before its next attempt".to_owned());
         }
         self.out.decisions.push(Decision::Retry { run: self.run.id.clone(), step: step.key.clone() });
     }
@@ -258,16 +281,22 @@ impl Scheduler<'_> {
 
     fn pending(&mut self, step: &PlanStep, attempt: u32, given_back: Option<&str>) {
         if !self.world.connected.contains(&step.host) {
-            return self.wait(step, format!("the agent of {} is not connected", step.host), false);
+            return self.wait(step, WaitKind::Link, format!("the agent of {} is not connected", step.host));
+        }
+        if let Some(why) = self.secret(step) {
+            return self.wait(step, WaitKind::Secret, why);
+        }
+        if let Some(why) = window::too_short(self.run, step, self.world.wall) {
+            return self.wait(step, WaitKind::Window, why);
         }
         for need in &step.needs {
             if let Some(missing) = self.missing(need) {
-                return self.wait(step, missing, false);
+                return self.wait(step, WaitKind::Permit, missing);
             }
         }
         if self.too_early(&step.key) {
             let why = given_back.map_or_else(|| "its next attempt".to_owned(), |why| format!("its next attempt ({why})"));
-            return self.wait(step, why, false);
+            return self.wait(step, WaitKind::Retry, why);
         }
         let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: attempt + 1 };
         self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });

@@ -1,0 +1,102 @@
+//! `secret give`.
+
+use std::io::{IsTerminal, Read};
+
+use cavalcade_common::given::GivenSecrets;
+use cavalcade_common::secret::SecretValue;
+use clap::{Args, Subcommand};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::context::Context;
+use super::controller::Controller;
+use super::failure::Failure;
+use super::output::{OutputArgs, emit, say};
+use crate::exit::Exit;
+use crate::operate::request::{SecretGiveRequest, VerbAnswer};
+use crate::rpc::method::Method;
+
+/// Longest value, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretCommand {
+    /// Give the controller the value of a secret that its run asks for. It is kept in the controller's memory only.
+    Give(GiveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GiveArgs {
+    /// The secret, as the fleet file names it. Its value is read from the terminal without echo, or from standard input
+    /// (one line end at its end is dropped).
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The run: its name, or at least 8 digits of its plan's sha256. Without it the only open one.
+    #[arg(long = "run", value_name = "RUN")]
+    run: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(command: SecretCommand, context: &Context) -> Result<Exit, Failure> {
+    let SecretCommand::Give(args) = command;
+    let controller = Controller::connect(context).await?;
+    let run = controller.open_run(args.run.as_deref()).await?;
+    let value = if std::io::stdin().is_terminal() {
+        asked(&format!("Secret {} for {} of fleet {}:", args.name, run.run, run.fleet))?
+    } else {
+        piped()?
+    };
+    let mut secret = GivenSecrets::default();
+    secret.insert(args.name, value);
+    let request = SecretGiveRequest { run: Some(run.run), secret };
+    let answer: VerbAnswer = controller.order(Method::SecretGive, &request).await?;
+    let document = json!({ "schema": "cavalcade.verb/1", "run": answer.run, "position": answer.position, "says": answer.says });
+    emit(args.output.output, &document, || answer.says.clone())?;
+    Ok(Exit::Done)
+}
+
+/// Sets the terminal's echo back, whatever happens.
+struct Quiet(Termios);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no setting back.
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.0);
+    }
+}
+
+/// Reads a value from the terminal without echo.
+pub(super) fn asked(question: &str) -> Result<SecretValue, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format!("the terminal cannot be read: {error}"));
+    let before = tcgetattr(std::io::stdin()).map_err(|e| unreadable(&e))?;
+    let mut silent = before.clone();
+    silent.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &silent).map_err(|e| unreadable(&e))?;
+    let quiet = Quiet(before);
+    say(question);
+    let mut line = Zeroizing::new(String::new());
+    let read = std::io::stdin().read_line(&mut line);
+    drop(quiet);
+    read.map_err(|e| unreadable(&e))?;
+    value(&line)
+}
+
+fn piped() -> Result<SecretValue, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let read = std::io::stdin().take(LONGEST + 2).read_to_string(&mut text);
+    read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
+    value(&text)
+}
+
+fn value(text: &str) -> Result<SecretValue, Failure> {
+    let text = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.is_empty() {
+        return Err(Failure::usage("the value is empty: nothing was given"));
+    }
+    if text.len() as u64 > LONGEST {
+        return Err(Failure::usage("a secret has at most 64 KiB"));
+    }
+    Ok(SecretValue::new(text.to_owned()))
+}

@@ -1,0 +1,69 @@
+//! The maintenance window: work that nothing of ours interrupts does not start when it, and its way back, would not end in
+//! time. Pure: the wall clock comes in.
+
+use std::time::Duration;
+
+use cavalcade_common::action::Action;
+use cavalcade_common::duration;
+use cavalcade_common::plan::{Plan, PlanStep};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::state::RunState;
+
+/// Why a step does not start in this window; `None` where it may.
+pub(super) fn too_short(run: &RunState, step: &PlanStep, wall: Timestamp) -> Option<String> {
+    let plan = &run.plan.plan;
+    let end = plan.window.as_ref()?.end;
+    if run.past_window || !never_interrupted(&step.action) {
+        return None;
+    }
+    let takes = expected(plan, step);
+    let back = way_back(plan, step);
+    let wanted = SignedDuration::try_from(takes.unwrap_or_default() + back.unwrap_or_default()).unwrap_or(SignedDuration::MAX);
+    let left = end.duration_since(wall);
+    if left >= wanted && left.is_positive() {
+        return None;
+    }
+    let left = match Duration::try_from(left) {
+        Ok(left) if !left.is_zero() => format!("ends in {}", short(left)),
+        _ => "is over".to_owned(),
+    };
+    let mut wants = format!("it takes {}", takes.map_or_else(|| "an unknown time".to_owned(), short));
+    if let Some(back) = back {
+        wants.push_str(&format!(" and its way back {}", short(back)));
+    }
+    Some(format!("another night: the window {left}, {wants}; cavalcade resume --past-window --why TEXT"))
+}
+
+/// To the second: what is shown changes no oftener.
+fn short(d: Duration) -> String {
+    duration::format(Duration::from_secs(d.as_secs()))
+}
+
+/// What nothing of ours interrupts once it began.
+fn never_interrupted(action: &Action) -> bool {
+    matches!(action, Action::Job(_) | Action::Sql(_) | Action::Backup(_) | Action::Restore(_))
+}
+
+/// How long a step takes, as the fleet file says.
+fn expected(plan: &Plan, step: &PlanStep) -> Option<Duration> {
+    let stage = plan.stages.iter().find(|g| g.number == step.key.stage)?;
+    stage.names_of(step).find_map(|name| plan.expected.get(&name)).map(|takes| takes.0)
+}
+
+/// How long its way back takes: the databases that it changes are restored one after the other, each as long as its backup
+/// and the proof of it took.
+fn way_back(plan: &Plan, step: &PlanStep) -> Option<Duration> {
+    let backups = plan.steps().map(|(_, s)| s).filter(|s| match &s.action {
+        Action::Backup(backup) => step.action.changes(&backup.database.name),
+        _ => false,
+    });
+    // A backup of a database may be made twice: the last one is the one that is restored.
+    let mut by_database = std::collections::BTreeMap::new();
+    for backup in backups {
+        if let (Action::Backup(of), Some(takes)) = (&backup.action, expected(plan, backup)) {
+            by_database.insert(of.database.name.as_str(), takes);
+        }
+    }
+    (!by_database.is_empty()).then(|| by_database.values().sum())
+}
