@@ -52,6 +52,17 @@ impl Hide {
         }
     }
 
+    /// What may be told of a value that may not be told as it is.
+    pub(super) fn told_of(&self, key: &str, value: &Value) -> Value {
+        let Value::Array(items) = value else { return Value::Bool(true) };
+        let part = |item: &Value| {
+            let told = item.as_object()?.iter().filter(|(name, inner)| self.tells(&format!("{key}.{name}"), inner));
+            Some(Value::Object(told.map(|(name, inner)| (name.clone(), inner.clone())).collect()))
+        };
+        let parts: Option<Vec<Value>> = items.iter().map(part).collect();
+        parts.filter(|_| !self.hides(key)).map_or(Value::Bool(true), Value::Array)
+    }
+
     /// A line of a script or table of commands without what looks like a password.
     pub(super) fn line(&self, line: &str) -> String {
         let cut = self.patterns.as_ref().map_or(Some(0), |patterns| {

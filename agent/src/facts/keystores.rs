@@ -17,8 +17,8 @@ use crate::host::{Host, keytool};
 const ENOUGH: u64 = 2048;
 /// A JKS begins so; keytool shows it without its password.
 const JKS: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
-/// Passwords have keys that end so, beside `file_name`.
-const FILE_NAME: &str = ".file_name";
+/// The file of a keystore has a key that ends so, beside `password`; before 5.11.0 that is `name`.
+const FILE_NAMES: [&str; 2] = [".file_name", ".name"];
 
 /// What keystores tell: the facts, whether a key is weak, what went wrong.
 #[derive(Debug, Default, PartialEq)]
@@ -41,14 +41,18 @@ struct Entry {
 pub(super) struct Passwords {
     clear: Vec<(String, SecretValue)>,
     closed: Vec<String>,
+    /// What the vendor ships keystores with.
+    shipped: Vec<SecretValue>,
 }
 
 impl Passwords {
-    pub(super) fn of(config: Option<&Config>) -> Self {
-        let mut found = Self { clear: Vec::new(), closed: Vec::new() };
+    pub(super) fn of(config: Option<&Config>, shipped: &[String]) -> Self {
+        let shipped = shipped.iter().map(|password| SecretValue::new(password.clone())).collect();
+        let mut found = Self { clear: Vec::new(), closed: Vec::new(), shipped };
         let Some(config) = config else { return found };
-        for table in config.settings().keys().filter_map(|key| key.strip_suffix(FILE_NAME)) {
-            let file = config.resolved(&format!("{table}{FILE_NAME}"));
+        let named = |key: &str| FILE_NAMES.iter().find_map(|name| Some((key.strip_suffix(name)?.to_owned(), *name)));
+        for (table, name) in config.settings().keys().filter_map(|key| named(key)) {
+            let file = config.resolved(&format!("{table}{name}"));
             let file = file.and_then(|f| Path::new(f).file_name()).and_then(|n| n.to_str()).unwrap_or_default().to_owned();
             match config.resolved(&format!("{table}.password")) {
                 // `$secret{ALIAS}` and the like: only the product can open them.
@@ -67,7 +71,9 @@ impl Passwords {
         let own = self.clear.iter().filter(|(f, _)| f == file);
         let others = self.clear.iter().filter(|(f, _)| f != file && !jks);
         let mut tries: Vec<Option<&SecretValue>> = Vec::new();
-        for (_, password) in own.chain(others) {
+        let of_config = own.chain(others).map(|(_, password)| password);
+        let closed = self.closed.iter().any(|f| f == file);
+        for password in of_config.chain(self.shipped.iter().filter(|_| !closed)) {
             if !tries.iter().flatten().any(|known| known.expose() == password.expose()) {
                 tries.push(Some(password));
             }

@@ -39,7 +39,7 @@ async fn told(machine: &Machine, jdk: Option<&Path>, stores: &[&str], toml: &str
     let config = Config::read(toml.as_bytes()).expect("reads");
     let stores = stores.iter().map(|s| ((*s).to_owned(), PathBuf::from(machine.at(s)))).collect();
     let home = PathBuf::from(machine.at("."));
-    gather(FileHost::new().as_ref(), &home, jdk, &stores, &Passwords::of(Some(&config))).await
+    gather(FileHost::new().as_ref(), &home, jdk, &stores, &Passwords::of(Some(&config), &[])).await
 }
 
 const TOML: &str = "[keystore.tls]\nfile_name = \"wso2carbon.p12\"\npassword = \"canary pw\"\n";

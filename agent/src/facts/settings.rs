@@ -38,13 +38,14 @@ pub(super) fn differences(config: &Config, shipped: Option<&BTreeMap<String, Val
     keys.into_iter().filter_map(difference).collect()
 }
 
-/// The value of a key: null where it is not there, `true` where it is hidden, the names in it for a table.
+/// The value of a key: null where it is not there, `true` where it is hidden, the names in it for a table. Tables of an array
+/// come without what is hidden in them.
 pub(super) fn wanted(config: &Config, key: &str, hide: &Hide) -> Value {
     let path = parts(key);
     // As `settings` writes it, however the recipe quotes it.
     let key = path.iter().map(|part| Key::new(part).to_string()).collect::<Vec<_>>().join(".");
     if let Some(value) = config.settings().get(&key) {
-        return if hide.tells(&key, value) { value.clone() } else { json!(true) };
+        return if hide.tells(&key, value) { value.clone() } else { hide.told_of(&key, value) };
     }
     let inside = config.settings().keys().filter(|k| k.starts_with(&key)).map(|k| parts(k));
     let names: BTreeSet<String> =

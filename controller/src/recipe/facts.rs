@@ -22,6 +22,8 @@ pub struct FactsWritten {
     pub trees: BTreeMap<String, Vec<String>>,
     /// Globs of keystores.
     pub keystores: Vec<String>,
+    /// Passwords that the vendor ships keystores with.
+    pub keystore_passwords: Vec<String>,
     /// By name: values found in files by a pattern.
     pub values: BTreeMap<String, ValueWanted>,
     /// By name: dotted keys of the old deployment.toml whose value is told.
@@ -40,6 +42,7 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
         custom: f.or("custom", Vec::new(), r),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
+        keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
         conf: f.or("conf", BTreeMap::new(), r),
         libraries: f.or("libraries", Vec::new(), r),
