@@ -1,19 +1,21 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
-use std::collections::BTreeMap;
+mod databases;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cavalcade_common::action::{Action, Evidence as Wanted, Job};
-use cavalcade_common::facts::NodeWanted;
 use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::{Answer, Ask, Seen};
 use cavalcade_common::plan::Probe;
 use cavalcade_common::report::Evidence;
+use cavalcade_common::secret::SecretBook;
 
 use crate::action::ArtifactSource;
 use crate::action::job::judge_stored;
+use crate::check;
 use crate::executor::book::preview_book;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
@@ -41,22 +43,23 @@ impl Answers for HostAnswers {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
             Ask::Facts(wanted) => {
-                let mut all = BTreeMap::new();
-                for NodeWanted { node, look: _ } in &wanted.nodes {
-                    all.insert(node.id.clone(), facts::gather(self.host.as_ref(), node, &wanted.paths));
+                let mut all = facts::gather(&self.host, &wanted).await;
+                for (node, found) in databases::facts(&wanted.databases, &wanted.secrets, self.secrets.as_ref()).await {
+                    // `apply` may ask for a database alone.
+                    all.entry(node).or_insert_with(|| serde_json::json!({}))["databases"] = found.into();
                 }
                 Ok(Answer::Facts(all))
             }
             Ask::Preview { steps, secrets, given, hide } => {
                 let book = preview_book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
-                let previewer = Previewer {
-                    host: self.host.clone(),
-                    state_dir: self.state_dir.clone(),
-                    artifacts: self.artifacts.clone(),
-                    secrets: Arc::new(book),
-                    hide: hide.into(),
-                };
-                Ok(Answer::Previews(previewer.all(&steps).await))
+                Ok(Answer::Previews(self.previewer(book, hide).all(&steps).await))
+            }
+            Ask::Check { steps, secrets, hide } => {
+                if let Some(why) = check::refused(&steps) {
+                    return Err(why);
+                }
+                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+                Ok(Answer::Checked(check::all(&self.previewer(book, hide), &steps).await))
             }
             Ask::Rejudge { attempt, evidence } => self.rejudge(&attempt, &evidence).map(Answer::Judged),
         }
@@ -80,6 +83,16 @@ impl Answers for HostAnswers {
 }
 
 impl HostAnswers {
+    fn previewer(&self, secrets: SecretBook, hide: Vec<String>) -> Previewer {
+        Previewer {
+            host: self.host.clone(),
+            state_dir: self.state_dir.clone(),
+            artifacts: self.artifacts.clone(),
+            secrets: Arc::new(secrets),
+            hide: hide.into(),
+        }
+    }
+
     fn job(&self, attempt: &AttemptId) -> Option<Job> {
         let ledger = self.executor.ledger();
         match &ledger.state().attempts.get(attempt)?.offer.as_ref()?.step.action {

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod answers;
 pub mod artifact_cache;
+pub mod check;
 pub mod controller_chunks;
 pub mod daemon;
 pub mod database;

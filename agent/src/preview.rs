@@ -109,7 +109,7 @@ impl Previewer {
         action::of(&step.action).inspect(&self.context(step)?).await.map_err(fault_of)
     }
 
-    fn context(&self, step: &PlanStep) -> Result<Context, Fault> {
+    pub(crate) fn context(&self, step: &PlanStep) -> Result<Context, Fault> {
         let run = RunId::new("preview").map_err(|e| Fault::new(cavalcade_common::codes::operator::USAGE, e.to_string()))?;
         let silent = Arc::new(Silent);
         Ok(Context {
@@ -138,7 +138,7 @@ impl Previewer {
             let says = format!("{} does not exist now", path.display());
             return Ok(Preview { verdict: Verdict::Maybe, says: depends_on(later, &says), diffs: Vec::new() });
         };
-        let edit = action::edited::reveal(edit, &self.secrets)?;
+        let edit = action::edited::reveal(edit, &self.secrets)?.filled(self.host.as_ref())?;
         let after = match edit.run(&before) {
             Ok(after) => after,
             // Removed before, by an attempt of ours: the notes beside the undo folders know.

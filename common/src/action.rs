@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 use crate::duration;
 use crate::id::Digest;
 
+mod exchange;
+
+pub use exchange::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+
 /// How an interrupted effect is treated (04-guarantees, "Classes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +67,8 @@ pub enum Action {
     Tcp(TcpGate),
     /// Wait until a log file holds a line.
     Log(LogGate),
+    /// HTTP calls in order, until they hold.
+    Exchange(Exchange),
 }
 
 impl Action {
@@ -87,6 +93,7 @@ impl Action {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
             Self::Log(_) => "log",
+            Self::Exchange(_) => "exchange",
         }
     }
 
@@ -106,6 +113,30 @@ impl Action {
         matches!(self, Self::Query(q) if q.database.name == database)
     }
 
+    /// Whether it only looks: nothing is different after it, however often it runs.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Server(s) => match s.op {
+                ServerOp::Wait | ServerOp::Down => true,
+                ServerOp::Start | ServerOp::Stop => false,
+            },
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -117,7 +148,7 @@ impl Action {
             | Self::Unpack(_)
             | Self::Copy(_)
             | Self::Remove(_) => Class::Redo,
-            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) => Class::Redo,
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
                 ServerOp::Stop | ServerOp::Wait | ServerOp::Down => Class::Redo,
@@ -161,6 +192,35 @@ pub struct TomlEdit {
     /// Elements to add to arrays of tables, unless an equal one is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub append: Vec<TomlAppend>,
+    /// Values that must be there already, by dotted path: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub expect: Table,
+    /// Values that must not be there afterwards, by dotted path, each a list: else nothing is changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub refuse: Table,
+    /// Settings of another TOML file on the node, set or added like `set` and `append`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry: Option<TomlCarry>,
+}
+
+/// Settings that come from another TOML file: values that nobody but the node has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarry {
+    /// Absolute path of the file that they come from.
+    pub from: String,
+    /// Which.
+    pub keys: Vec<TomlCarryKey>,
+}
+
+/// One setting that is carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TomlCarryKey {
+    /// Its dotted key in the file that it comes from.
+    pub from: String,
+    /// Its dotted key in the edited file.
+    pub to: String,
 }
 
 /// One element for an array of tables.
@@ -296,6 +356,9 @@ fn unpack_limit() -> u64 {
 pub struct CopyFiles {
     /// Absolute path or glob. A folder is copied with its content.
     pub from: String,
+    /// Paths below the folder `from`: exactly these are copied, each of them must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Absolute path of the folder that receives the matches under their own names; or, with `as_name`, that holds
     /// the copy.
     pub into: String,
@@ -582,8 +645,23 @@ pub struct SqlScript {
     pub effect: String,
     /// Where.
     pub database: DbTarget,
-    /// What.
-    pub script: ArtifactRef,
+    /// What: an artifact, or else `statements`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<ArtifactRef>,
+    /// What, in the recipe's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<String>,
+    /// Names or addresses that sessions may come from while it runs: without them nobody else may be in the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but_from: Vec<String>,
+}
+
+impl SqlScript {
+    /// What people read of it.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.script.as_ref().map_or("the recipe's statements", |script| &script.file)
+    }
 }
 
 /// An assertion on a database.
@@ -596,7 +674,7 @@ pub struct Query {
 }
 
 /// One assertion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assert {
     /// What it shows, in words.
@@ -613,6 +691,18 @@ pub struct Assert {
     /// Expected value of `select`, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<String>,
+    /// Nobody else is in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_sessions: Option<NoSessions>,
+}
+
+/// No session is in the database but the one that looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSessions {
+    /// Names or addresses that sessions may come from all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but_from: Vec<String>,
 }
 
 /// A backup with its proof.

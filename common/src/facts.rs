@@ -55,6 +55,9 @@ pub struct Look {
     /// Globs of keystores whose keys are measured by the node's own keytool (`facts.old.keystores`).
     #[serde(default)]
     pub keystores: Vec<String>,
+    /// Passwords that the vendor ships keystores with, tried behind those of the old deployment.toml.
+    #[serde(default)]
+    pub keystore_passwords: Vec<String>,
     /// By name: values found in files by a pattern (`facts.old.values.NAME`).
     #[serde(default)]
     pub values: BTreeMap<String, ValueWanted>,

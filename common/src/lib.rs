@@ -6,6 +6,7 @@ pub mod duration;
 pub mod error;
 pub mod expression;
 pub mod facts;
+pub mod finding;
 pub mod given;
 pub mod id;
 pub mod message;

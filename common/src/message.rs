@@ -13,7 +13,7 @@ use crate::facts::FactsWanted;
 use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
 use crate::plan::{PlanStep, Probe};
-use crate::report::{Evidence, Preview, Progress, Report};
+use crate::report::{Checked, Evidence, Preview, Progress, Report};
 use crate::secret::SecretRef;
 
 /// Version of the link's protocol; a peer with another major number is refused by name.
@@ -249,6 +249,15 @@ pub enum Ask {
         /// Key patterns whose values are hidden.
         hide: Vec<String>,
     },
+    /// What these steps see, which only look. One that would change something is refused by its name.
+    Check {
+        /// The steps; those of one node run in this order, nodes at once.
+        steps: Vec<PlanStep>,
+        /// Where their secrets are found.
+        secrets: BTreeMap<String, SecretRef>,
+        /// Key patterns whose values are hidden.
+        hide: Vec<String>,
+    },
     /// New patterns on the stored output of an attempt's job (`rejudge`).
     Rejudge {
         /// The attempt.
@@ -266,6 +275,8 @@ pub enum Answer {
     Facts(BTreeMap<NodeId, Value>),
     /// One preview for each step asked.
     Previews(Vec<Preview>),
+    /// One for each step asked.
+    Checked(Vec<Checked>),
     /// The judgement.
     Judged(Vec<Evidence>),
 }

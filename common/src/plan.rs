@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::action::{Action, ArtifactRef, DbTarget, HttpCheck, Ready, Runtime};
 use crate::duration;
 use crate::facts::FactsWanted;
+use crate::finding::Finding;
 use crate::id::{Digest, EffectKey, HostId, NodeId, StageId, StepKey, StepName};
 use crate::secret::SecretRef;
 
@@ -54,9 +55,15 @@ pub struct Plan {
     pub artifacts: Vec<ArtifactRef>,
     /// Regular expressions on key paths whose values are hidden in every diff.
     pub hide: Vec<String>,
+    /// What becomes of the settings of the old servers.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
     /// What the hosts were asked for the facts: `apply` asks again.
     #[serde(default)]
     pub asked: BTreeMap<HostId, FactsWanted>,
+    /// What the checks found when it was made. Errors among them stop `apply`, unless a person lets them pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The maintenance window that the work must end in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
@@ -67,6 +74,43 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
+/// What becomes of an old setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is in the new file under the same key.
+    Carried,
+    /// It is in the new file under another key.
+    Renamed,
+    /// It is left out on purpose.
+    Dropped,
+    /// Another step sets what it meant.
+    Done,
+    /// A person looks at it.
+    Person,
+}
+
+/// A setting of an old server that differs from what its pack shipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The node.
+    pub node: NodeId,
+    /// Its dotted key.
+    pub key: String,
+    /// `added`, `changed` or `removed`, against the pack.
+    pub change: String,
+    /// Its value; `None` where it is hidden or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Its new key, where it has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, or where it is done.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
 /// A maintenance window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -186,6 +230,13 @@ pub struct PlanStage {
     /// Whether a way back from here on loses new data.
     #[serde(default)]
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that `cavalcade verify` may run them alone at any time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub verify: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl PlanStage {

@@ -146,6 +146,18 @@ pub struct Progress {
     pub quiet_seconds: u64,
 }
 
+/// What a step that only looks saw, outside of any run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Whether all of it is as wanted.
+    pub holds: bool,
+    /// What was looked at.
+    pub evidence: Vec<Evidence>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
 /// What a preview of one step says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cavalcade_common::codes::{link, operator, run};
+use cavalcade_common::codes::{artifact, link, operator, run};
 use cavalcade_common::error::Fault;
 
 /// How a command ends.
@@ -81,9 +81,10 @@ impl Exit {
             return Self::Unreachable;
         }
         match code.0 {
-            _ if code == operator::USAGE => Self::Usage,
+            _ if code == operator::USAGE || code == artifact::PACK_UNREADABLE => Self::Usage,
             // Files that people write, fleet, recipe and plan.
             1100..=1299 => Self::Usage,
+            _ if code == run::CHECKS_BLOCK => Self::Blocked,
             _ if code == run::AGENT_ANSWER => Self::Failed,
             // What the run refuses; the journal's own failures are not refusals.
             5020..=5099 => Self::Refused,
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(of(operator::USAGE), Exit::Usage);
         assert_eq!(of(cavalcade_common::codes::plan::PLAN_DAMAGED), Exit::Usage);
         assert_eq!(of(run::STEP_CHANGED), Exit::Refused);
+        assert_eq!(of(run::CHECKS_BLOCK), Exit::Blocked);
         assert_eq!(of(run::JOURNAL_FULL), Exit::Failed);
         assert_eq!(of(run::HOST_UNREACHABLE), Exit::Unreachable);
         assert_eq!(of(link::TOKEN_STORE), Exit::Failed);

@@ -148,10 +148,13 @@ demo_sql() {
     "$1/mariadb-bin/mariadb" --no-defaults --socket="$1/mariadb.sock" --user=root --default-character-set=utf8mb4 "$2"
 }
 
-# The schema of a database: beside the packs, else out of the old API-M pack.
+# The content of a database: that of the stand-ins, else the schema beside the packs or out of the old API-M pack.
 demo_schema() {
-    local packs=$1 name=$2 inside=$3
-    if [ -f "$packs/$name-3.1.0.sql" ]; then
+    local dir=$1 packs=$2 name=$3 inside=dbscripts/mysql.sql
+    [ "$name" != am_db ] || inside=dbscripts/apimgt/mysql.sql
+    if [ "$packs" = "$dir/packs" ]; then
+        cat "$dir/data/$name.sql"
+    elif [ -f "$packs/$name-3.1.0.sql" ]; then
         cat "$packs/$name-3.1.0.sql"
     else
         unzip -p "$packs/wso2am-3.1.0.zip" "wso2am-3.1.0/$inside"
@@ -159,13 +162,17 @@ demo_schema() {
 }
 
 demo_old_fleet() {
-    local dir=$1 packs=$2 java_home=$3 name address offset https
+    local dir=$1 packs=$2 java_home=$3 full=$4 name names='' address offset https
+    # shellcheck disable=SC2086 # an option or none
     "$dir/bin/standin-packs" demo-fleet "$dir" --packs "$packs" --java-home "$java_home" \
-        --database-port "$database_port" --client-bin "$dir/mariadb-bin" >"$dir/nodes"
+        --database-port "$database_port" --client-bin "$dir/mariadb-bin" $full >"$dir/nodes"
     demo_sql "$dir" mysql <"$dir/accounts.sql"
-    demo_schema "$packs" am_db dbscripts/apimgt/mysql.sql | demo_sql "$dir" am_db
-    demo_schema "$packs" shared_db dbscripts/mysql.sql | demo_sql "$dir" shared_db
-    item "databases am_db and shared_db hold the schemas of 3.1.0"
+    for name in "$dir"/data/*.sql; do
+        name=$(basename "$name" .sql)
+        demo_schema "$dir" "$packs" "$name" | demo_sql "$dir" "$name"
+        names="$names $name"
+    done
+    item "these databases hold the schemas of 3.1.0:$names"
     "$dir/bin/standin-packs" old-fleet "$dir/old-fleet.json" 2>"$dir/log/old-fleet.log" |
         while read -r name _; do
             read -r _ address offset https < <(grep "^$name " "$dir/nodes")

@@ -64,6 +64,7 @@ async fn measure(folder: &Path, count: usize) -> anyhow::Result<Vec<Duration>> {
         scope: Default::default(),
         supersedes: None,
         stale_ok: false,
+        waive: Vec::new(),
         confirm: None,
         secrets: Default::default(),
     };

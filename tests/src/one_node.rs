@@ -53,6 +53,7 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         batch: Batch { size: 1, canary: 0, failure_budget: 0 },
         undo: Undo::Nothing,
         point_of_no_return: false,
+        verify: false,
     };
     let side = Side { home: home.display().to_string(), profile: None, service: None };
     Ok(Plan {
@@ -80,7 +81,9 @@ pub fn plan(home: &Path, actions: Vec<Action>, made_at: Timestamp) -> anyhow::Re
         secrets: BTreeMap::new(),
         artifacts: Vec::new(),
         hide: Vec::new(),
+        settings: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         window: None,
         expected: BTreeMap::new(),
         remarks: Vec::new(),

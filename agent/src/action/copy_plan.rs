@@ -49,7 +49,23 @@ pub(super) struct CopyPlan {
 /// Sources that `from` matches; no judgement of their number.
 pub(super) fn sources(spec: &CopyFiles) -> Result<Vec<PathBuf>, Failure> {
     let glob = Glob::absolute(&spec.from).map_err(|e| fs_fault::glob(&e))?;
+    if !spec.paths.is_empty() {
+        return spec.paths.iter().map(|path| below(&spec.from, path)).collect();
+    }
     Ok(glob.find().map_err(|e| fs_fault::access(Path::new(&spec.from), "searched", &e))?)
+}
+
+/// A path below a folder, which must be there. Names come from facts: a `..` among them is refused.
+fn below(folder: &str, path: &str) -> Result<PathBuf, Failure> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+        return Err(Fault::new(codes::BAD_PATH, format!("{path:?} does not lie below {folder}")).into());
+    }
+    let full = Path::new(folder).join(relative);
+    match tree::at(&full).map_err(|e| fs_fault::access(&full, "read", &e))? {
+        Some(_) => Ok(full),
+        None => Err(Fault::new(codes::MATCHES, format!("there is no {}", full.display())).into()),
+    }
 }
 
 /// Compares sources and targets.

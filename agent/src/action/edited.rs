@@ -35,6 +35,13 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
     fn creates(&self) -> bool {
         false
     }
+    /// The edit with everything that it takes from other files of the node.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or does not hold what is taken from it.
+    fn filled(self, _host: &dyn Host) -> Result<Self, Fault> {
+        Ok(self)
+    }
     /// The edit itself: pure.
     ///
     /// # Errors
@@ -45,6 +52,13 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 impl FileEdit for TomlEdit {
     fn file(&self) -> &str {
         &self.file
+    }
+    fn filled(self, host: &dyn Host) -> Result<Self, Fault> {
+        let Some(carry) = self.carry.clone() else { return Ok(self) };
+        let from = Path::new(&carry.from);
+        let source = host.read(from).map_err(|e| fs_fault::access(from, "read", &e))?;
+        let source = source.ok_or_else(|| Fault::new(codes::FILE_ACCESS, format!("{} does not exist", carry.from)))?;
+        edit::carried(&source, &carry, self).map_err(|e| e.fault(&carry.from))
     }
     fn run(&self, source: &[u8]) -> Result<Vec<u8>, EditError> {
         edit::toml(source, self)
@@ -149,7 +163,7 @@ impl<E: FileEdit> Work<E> {
     fn new(edit: &E, cx: &Context) -> Result<Self, Fault> {
         let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be written as JSON");
         let action = serde_json::to_vec(edit).map_err(lost)?;
-        let revealed = reveal(edit, &cx.secrets)?;
+        let revealed = reveal(edit, &cx.secrets)?.filled(cx.host.as_ref())?;
         let file = revealed.file().to_owned();
         if !Path::new(&file).is_absolute() {
             return Err(Fault::new(codes::BAD_PATH, format!("{file:?} must begin with a slash")));

@@ -197,7 +197,15 @@ async fn without_room_nothing_is_unpacked() {
 }
 
 fn copy(machine: &Machine, from: &str, into: &str) -> CopyFiles {
-    CopyFiles { from: machine.at(from), into: machine.at(into), as_name: None, count: None, exclude: Vec::new(), only: None }
+    CopyFiles {
+        from: machine.at(from),
+        into: machine.at(into),
+        paths: Vec::new(),
+        as_name: None,
+        count: None,
+        exclude: Vec::new(),
+        only: None,
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ pub mod database;
 #[cfg(test)]
 mod edit_tests;
 pub mod edited;
+mod exchange;
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod file_tests;
 mod fs_fault;
@@ -198,5 +201,6 @@ pub fn of(action: &Action) -> Box<dyn Act> {
         Action::Http(a) => Box::new(a.clone()),
         Action::Tcp(a) => Box::new(a.clone()),
         Action::Log(a) => Box::new(a.clone()),
+        Action::Exchange(a) => Box::new(a.clone()),
     }
 }

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use cavalcade_common::action::{Backup, DbTarget, Engine};
 use cavalcade_common::id::Digest;
@@ -160,7 +159,7 @@ fn scratch(target: &DbTarget) -> Result<DbTarget, DbError> {
 async fn nobody_else(link: &mut Link, target: &DbTarget) -> Result<(), DbError> {
     let own = link.id().await?;
     for last in [false, false, false, false, true] {
-        let others = sessions::list(link, target, &[own]).await?;
+        let others = sessions::others(link, target, &[own]).await?;
         if others.is_empty() {
             break;
         }
@@ -187,15 +186,7 @@ fn make_folder(folder: &Path) -> Result<(), DbError> {
 /// Dumps with the vendor's client and gives what it says of its version. The dump holds what the servers hold, password
 /// hashes too: only we can read it.
 async fn dump_database(target: &DbTarget, dump: &Path) -> Result<String, DbError> {
-    let program = match target.engine {
-        Engine::Mysql => vendor::find(target, &["mariadb-dump", "mysqldump"])?,
-        Engine::Postgresql => vendor::find(target, &["pg_dump"])?,
-    };
-    let mut ask = tokio::process::Command::new(&program);
-    ask.arg("--version").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").kill_on_drop(true);
-    ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let version = vendor::output(&program, ask, None).await?;
-    let version = String::from_utf8_lossy(&version).trim().to_owned();
+    let (program, version) = vendor::dump_client(target).await?;
     let failed = |source| DbError::File { path: dump.to_owned(), source };
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(dump).map_err(failed)?;
     let login = vendor::Login::new(target)?;

@@ -108,6 +108,14 @@ pub enum DbError {
     /// What was restored does not equal what was dumped.
     #[error("the restored database differs: {}", .0.join("; "))]
     Differs(Vec<String>),
+    /// A restore failed with the database neither old nor new: the servers' accounts stay locked.
+    #[error("{source}")]
+    StaysLocked {
+        /// The accounts.
+        accounts: Vec<String>,
+        /// Why it failed.
+        source: Box<DbError>,
+    },
 }
 
 /// Why nothing was begun.
@@ -157,6 +165,30 @@ pub enum Refusal {
     /// Someone else is connected.
     #[error("{} other sessions are in the database", .0.len())]
     Sessions(Vec<Session>),
+    /// Whether someone else is connected cannot be seen.
+    #[error("the account `{user}` does not see the sessions of others in `{database}`")]
+    SessionsHidden {
+        /// Name in the fleet file.
+        database: String,
+        /// The account.
+        user: String,
+    },
+    /// A name that sessions may come from is not known here.
+    #[error("`{host}` cannot be resolved on this node: {why}")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// The resolver's answer.
+        why: String,
+    },
+    /// The servers' accounts cannot be locked, and someone is there.
+    #[error("the servers' accounts cannot be locked ({why}), and {} other sessions are in the database", sessions.len())]
+    AccountsOpen {
+        /// Why.
+        why: String,
+        /// Who is connected.
+        sessions: Vec<Session>,
+    },
     /// The database or scratch database holds something.
     #[error("`{database}` is not empty: it holds {holds}")]
     NotEmpty {
@@ -177,6 +209,10 @@ impl DbError {
     /// The form that people and the wire see.
     #[must_use]
     pub fn fault(&self) -> Fault {
+        if let Self::StaysLocked { accounts, source } = self {
+            let help = format!("{} stay locked until the restore was repeated and ended well", accounts.join(", "));
+            return source.fault().help(help);
+        }
         let code = match self {
             Self::Unreachable { .. } => codes::DB_UNREACHABLE,
             Self::NeedsTls { .. } => codes::DB_NEEDS_TLS,
@@ -189,7 +225,7 @@ impl DbError {
             Self::Client { .. } => codes::DB_CLIENT,
             Self::File { .. } => codes::BACKUP_FILE,
             Self::Damaged { .. } => codes::BACKUP_DAMAGED,
-            Self::Differs(_) => codes::BACKUP_DIFFERS,
+            Self::Differs(_) | Self::StaysLocked { .. } => codes::BACKUP_DIFFERS,
         };
         let mut message = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -222,6 +258,9 @@ impl Refusal {
             Self::StaleDecision { .. } => codes::SQL_DECISION,
             Self::Setting { .. } => codes::DB_SETTING,
             Self::Sessions(_) => codes::DB_SESSIONS,
+            Self::SessionsHidden { .. } => codes::DB_SESSIONS_HIDDEN,
+            Self::UnknownHost { .. } => codes::DB_HOST_UNKNOWN,
+            Self::AccountsOpen { .. } => codes::DB_ACCOUNTS,
             Self::NotEmpty { .. } => codes::DB_NOT_EMPTY,
             Self::NoScratch | Self::ScratchIsTarget => codes::BACKUP_SCRATCH,
         }

@@ -6,10 +6,13 @@
 //! through a pooler. Absences: nothing here reads the clock (times are the server's) and no statement is ever repeated
 //! without proof that it did not take place.
 
+mod accounts;
+mod alone;
 pub mod backup;
 mod contents;
 mod error;
 mod facts;
+mod grants;
 mod incarnation;
 mod ledger;
 mod link;
@@ -23,13 +26,14 @@ pub mod split;
 mod vendor;
 mod verify;
 
+pub use alone::strangers;
 pub use backup::{BackupManifest, backup};
 pub use contents::{Contents, TableFacts};
 pub use error::{DbError, Refusal};
-pub use facts::{DbFacts, describe};
+pub use facts::{DbFacts, DumpClient, SessionCount, describe, unreached};
 pub use incarnation::incarnation;
 pub use query::{AssertResult, run_query};
-pub use restore::{RestoreOutcome, restore};
+pub use restore::{Accounts, RestoreOutcome, restore};
 pub use resume::{Approval, Decision, ScriptState};
 pub use run::{Progress, ScriptOutcome, ScriptRun, inspect_script, run_script};
 pub use sessions::{Session, sessions};

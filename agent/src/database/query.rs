@@ -1,7 +1,10 @@
 //! Assertions on a database.
 
+use std::time::Duration;
+
 use cavalcade_common::action::{Assert, DbTarget, Engine};
 
+use super::alone;
 use super::error::DbError;
 use super::link::{Link, Purpose, text};
 
@@ -12,16 +15,17 @@ pub struct AssertResult {
     pub says: String,
     /// Whether it holds.
     pub holds: bool,
-    /// What was expected and what was found, where it does not hold.
+    /// What was expected and what was found where it does not hold; sessions in any case.
     pub found: Option<String>,
 }
 
-/// Looks whether assertions hold, in one read-only session. One that holds nothing to look at does not hold.
+/// Looks whether assertions hold, in one read-only session. Other sessions may take up to `patience` to go away. One that holds nothing to look at does not hold.
 ///
 /// # Errors
 /// [`DbError`] when the database cannot be reached or a SELECT is refused by the server.
-pub async fn run_query(target: &DbTarget, asserts: &[Assert]) -> Result<Vec<AssertResult>, DbError> {
+pub async fn run_query(target: &DbTarget, asserts: &[Assert], patience: Duration) -> Result<Vec<AssertResult>, DbError> {
     let mut link = Link::open(target, Purpose::Own).await?;
+    let own = link.id().await?;
     let read_only = match target.engine {
         Engine::Mysql => "START TRANSACTION READ ONLY",
         Engine::Postgresql => "BEGIN READ ONLY",
@@ -29,8 +33,14 @@ pub async fn run_query(target: &DbTarget, asserts: &[Assert]) -> Result<Vec<Asse
     link.run(read_only).await.map_err(DbError::query("beginning a read-only transaction"))?;
     let mut out = Vec::with_capacity(asserts.len());
     for assert in asserts {
-        let found = failing(&mut link, target, assert).await?;
-        out.push(AssertResult { says: assert.says.clone(), holds: found.is_none(), found });
+        let (holds, found) = match &assert.no_sessions {
+            Some(wanted) => alone::alone(target, wanted, own, patience).await?,
+            None => {
+                let found = failing(&mut link, target, assert).await?;
+                (found.is_none(), found)
+            }
+        };
+        out.push(AssertResult { says: assert.says.clone(), holds, found });
     }
     link.close().await;
     Ok(out)

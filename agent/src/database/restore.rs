@@ -1,15 +1,20 @@
 //! The way back: a backup into an empty database, never over one (10-hard-cases, rules 23 and 24).
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
 use cavalcade_common::action::{DbTarget, Engine, Restore};
+use cavalcade_common::codes::database as codes;
+use cavalcade_common::error::Fault;
 
+use super::accounts::Locked;
 use super::backup::{BackupManifest, read_manifest};
 use super::contents::{self, Contents, MARKER};
 use super::error::{DbError, Refusal};
 use super::ledger::{qualified, table_exists};
 use super::link::{Link, Purpose, name, text};
+use super::sessions::Session;
 use super::{incarnation, lock, sessions, vendor};
 
 /// A restored database.
@@ -19,17 +24,32 @@ pub struct RestoreOutcome {
     pub incarnation: String,
     /// What was restored.
     pub manifest: BackupManifest,
+    /// What was done with the servers' accounts.
+    pub accounts: Accounts,
+}
+
+/// The servers' accounts during a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Accounts {
+    /// Were locked meanwhile.
+    pub locked: BTreeSet<String>,
+    /// Were locked by somebody else before, and still are.
+    pub before: BTreeSet<String>,
+    /// Why they could not be locked: then nobody was connected when the restore began.
+    pub open: Option<Fault>,
+    /// Why they could not be opened again: a person must.
+    pub stay: Option<Fault>,
 }
 
 /// Restores a backup into an empty database and proves that it equals the manifest. Its last act is a new incarnation.
 ///
 /// A database that is not empty is refused, unless `replace` is set and it is the one that the manifest was taken of (or
-/// the debris of an earlier restore of ours): it is emptied first. Sessions of the servers' accounts are ended; any other
-/// session is a refusal.
+/// the debris of an earlier restore of ours): it is emptied first. The servers' accounts are locked meanwhile and their
+/// sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs.
 ///
 /// # Errors
 /// [`DbError::Refused`], [`DbError::Damaged`]: nothing was changed. [`DbError::Client`], [`DbError::Differs`]: the
-/// database is not fit for use; the restore can be repeated.
+/// database is not fit for use; the restore can be repeated. [`DbError::StaysLocked`]: likewise, and nobody can connect.
 pub async fn restore(restore: &Restore, replace: bool) -> Result<RestoreOutcome, DbError> {
     let target = &restore.database;
     let folder = Path::new(&restore.from);
@@ -41,29 +61,83 @@ pub async fn restore(restore: &Restore, replace: bool) -> Result<RestoreOutcome,
     // Both sessions are ours: the lock is held by one that does nothing else.
     let mut guard = Link::open(target, Purpose::Own).await?;
     lock::take(&mut guard, &mut link, target, &|_| {}).await?;
-    let restored = under_lock(&mut link, &mut guard, target, folder, &manifest, replace).await;
+    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, replace).await;
     guard.close().await;
     link.close().await;
-    Ok(RestoreOutcome { incarnation: restored?, manifest })
+    let (incarnation, accounts) = restored?;
+    Ok(RestoreOutcome { incarnation, manifest, accounts })
 }
 
-async fn under_lock(
+async fn behind_locked_accounts(
     link: &mut Link,
     guard: &mut Link,
     target: &DbTarget,
     folder: &Path,
     manifest: &BackupManifest,
     replace: bool,
-) -> Result<String, DbError> {
-    end_servers(link, guard, target).await?;
+) -> Result<(String, Accounts), DbError> {
+    let mut own = vec![link.id().await?, guard.id().await?];
+    let mut locked = match Locked::close(target, folder).await? {
+        Ok(locked) => locked,
+        Err(why) => {
+            nobody(link, target, &own, &why).await?;
+            let incarnation = replaced(link, target, folder, manifest, replace).await?;
+            return Ok((incarnation, Accounts { open: Some(Fault::new(codes::DB_ACCOUNTS, why)), ..Accounts::default() }));
+        }
+    };
+    own.extend(locked.session().await?);
+    // What is there now is a whole database, as long as nothing of it was touched.
+    let mut whole = is_whole(link, target).await?;
+    let restored = async {
+        end_servers(link, &own, target).await?;
+        refuse_others(link, target, manifest, replace).await?;
+        whole = false;
+        replaced(link, target, folder, manifest, replace).await
+    };
+    match restored.await {
+        Ok(incarnation) => {
+            let mut accounts = Accounts { locked: locked.accounts.clone(), before: locked.before.clone(), ..Accounts::default() };
+            accounts.stay = locked.open(target).await.err().map(|e| e.fault());
+            Ok((incarnation, accounts))
+        }
+        Err(error) if whole || locked.accounts.is_empty() => {
+            locked.open(target).await?;
+            Err(error)
+        }
+        Err(error) => {
+            let accounts = locked.stay().await.into_iter().collect();
+            Err(DbError::StaysLocked { accounts, source: Box::new(error) })
+        }
+    }
+}
+
+async fn is_whole(link: &mut Link, target: &DbTarget) -> Result<bool, DbError> {
+    let debris = table_exists(link, target, MARKER).await?;
+    Ok(!debris && !contents::names(link, target).await?.is_empty())
+}
+
+/// Refuses a database that holds what is not to be replaced. Whether there is something to empty.
+async fn refuse_others(link: &mut Link, target: &DbTarget, manifest: &BackupManifest, replace: bool) -> Result<bool, DbError> {
     let found = contents::names(link, target).await?;
     let debris = table_exists(link, target, MARKER).await?;
-    if !found.is_empty() || debris {
-        let same = incarnation::read(link, target).await?.as_deref() == Some(manifest.incarnation.as_str());
-        if !(debris || (replace && same)) {
-            let holds = holds(&found);
-            return Err(Refusal::NotEmpty { database: target.database.clone(), holds }.into());
-        }
+    if found.is_empty() && !debris {
+        return Ok(false);
+    }
+    let same = incarnation::read(link, target).await?.as_deref() == Some(manifest.incarnation.as_str());
+    if debris || (replace && same) {
+        return Ok(true);
+    }
+    Err(Refusal::NotEmpty { database: target.database.clone(), holds: holds(&found) }.into())
+}
+
+async fn replaced(
+    link: &mut Link,
+    target: &DbTarget,
+    folder: &Path,
+    manifest: &BackupManifest,
+    replace: bool,
+) -> Result<String, DbError> {
+    if refuse_others(link, target, manifest, replace).await? {
         empty(link, target).await?;
     }
     fill(link, target, &folder.join(&manifest.dump)).await?;
@@ -81,10 +155,18 @@ async fn under_lock(
     Ok(new)
 }
 
-/// Ends sessions of the servers' accounts and refuses all others.
-async fn end_servers(link: &mut Link, guard: &mut Link, target: &DbTarget) -> Result<(), DbError> {
-    let own = [link.id().await?, guard.id().await?];
-    let others = sessions::list(link, target, &own).await?;
+/// Refuses when anybody is there: whoever is ended may come back, since the door cannot be shut.
+async fn nobody(link: &mut Link, target: &DbTarget, own: &[u64], why: &str) -> Result<(), DbError> {
+    let left = settled(link, target, own).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::AccountsOpen { why: why.to_owned(), sessions: left }.into())
+}
+
+/// Ends sessions of the servers' accounts, which are locked, and refuses all others.
+async fn end_servers(link: &mut Link, own: &[u64], target: &DbTarget) -> Result<(), DbError> {
+    let others = sessions::others(link, target, own).await?;
     let (servers, strangers): (Vec<_>, Vec<_>) = others.into_iter().partition(|s| target.server_accounts.contains(&s.user));
     if !strangers.is_empty() {
         return Err(Refusal::Sessions(strangers).into());
@@ -92,14 +174,22 @@ async fn end_servers(link: &mut Link, guard: &mut Link, target: &DbTarget) -> Re
     for session in &servers {
         sessions::end(link, session.id).await?;
     }
+    let left = settled(link, target, own).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Sessions(left).into())
+}
+
+/// Sessions of others that are still there after some seconds: one that ended may be listed for a moment.
+async fn settled(link: &mut Link, target: &DbTarget, own: &[u64]) -> Result<Vec<Session>, DbError> {
     for _ in 0..20 {
-        let left = sessions::list(link, target, &own).await?;
-        if left.is_empty() {
-            return Ok(());
+        if sessions::others(link, target, own).await?.is_empty() {
+            return Ok(Vec::new());
         }
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     }
-    Err(Refusal::Sessions(sessions::list(link, target, &own).await?).into())
+    sessions::others(link, target, own).await
 }
 
 fn holds(found: &[String]) -> String {

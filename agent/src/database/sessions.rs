@@ -3,8 +3,12 @@
 use cavalcade_common::action::{DbTarget, Engine};
 use serde::{Deserialize, Serialize};
 
-use super::error::DbError;
+use super::error::{DbError, Refusal};
+use super::grants::Grants;
 use super::link::{Link, Purpose, TextRow, text};
+
+/// The host of a session in MySQL's list, without the port that stands behind it for TCP.
+const MYSQL_HOST: &str = "IF(HOST LIKE '%:%', LEFT(HOST, CHAR_LENGTH(HOST) - LOCATE(':', REVERSE(HOST))), HOST)";
 
 /// A session of someone else in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +17,7 @@ pub struct Session {
     pub id: u64,
     /// Account.
     pub user: String,
-    /// Where it comes from; empty for a local socket.
+    /// Where it comes from, without port; empty for a local socket (MySQL: `localhost`).
     pub host: String,
     /// What the program calls itself, where the server knows.
     pub program: String,
@@ -23,17 +27,24 @@ pub struct Session {
     pub seconds: u64,
 }
 
-/// Sessions in the target's database, the one that asks excluded. The account needs the right to see others' sessions
-/// (PROCESS, pg_monitor), else it sees its own only: [`super::describe`] tells.
+/// Sessions in the target's database, the one that asks excluded.
 ///
 /// # Errors
-/// [`DbError`] when the database cannot be reached or asked.
+/// [`DbError`] when the database cannot be reached or asked, or does not show the sessions of others.
 pub async fn sessions(target: &DbTarget) -> Result<Vec<Session>, DbError> {
     let mut link = Link::open(target, Purpose::Own).await?;
     let own = link.id().await?;
-    let found = list(&mut link, target, &[own]).await?;
+    let found = others(&mut link, target, &[own]).await;
     link.close().await;
-    Ok(found)
+    found
+}
+
+/// Sessions of others, from an account that sees them: an empty list is a proof.
+pub(crate) async fn others(link: &mut Link, target: &DbTarget, own: &[u64]) -> Result<Vec<Session>, DbError> {
+    if !sees_all(link).await? {
+        return Err(Refusal::SessionsHidden { database: target.name.clone(), user: target.user.clone() }.into());
+    }
+    list(link, target, own).await
 }
 
 /// Sessions in the target's database without those of the numbers given.
@@ -41,7 +52,7 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
     let database = text(target.engine, &target.database);
     let sql = match target.engine {
         Engine::Mysql => format!(
-            "SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST \
+            "SELECT ID, USER, {MYSQL_HOST}, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST \
              WHERE DB = {database} AND COMMAND NOT IN ('Daemon', 'Binlog Dump') ORDER BY ID"
         ),
         Engine::Postgresql => format!(
@@ -56,11 +67,28 @@ pub(crate) async fn list(link: &mut Link, target: &DbTarget, own: &[u64]) -> Res
     Ok(rows.into_iter().map(session).filter(|s| !own.contains(&s.id)).collect())
 }
 
+/// Whether the account sees the sessions of others.
+pub(crate) async fn sees_all(link: &mut Link) -> Result<bool, DbError> {
+    match link {
+        Link::Mysql(_) => match Grants::of(link).await?.everywhere("PROCESS") {
+            Some(sees) => Ok(sees),
+            // A role may give it: the server shows this table only to those that have it.
+            None => Ok(link.rows("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1").await.is_ok()),
+        },
+        Link::Postgresql(_) => {
+            let sql = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
+            Ok(link.value(sql, "asking for a role").await?.as_deref() == Some("t"))
+        }
+    }
+}
+
 /// One session by its number, whatever database it is in.
 pub(crate) async fn one(link: &mut Link, id: u64) -> Result<Option<Session>, DbError> {
     let sql = match link {
         Link::Mysql(_) => {
-            format!("SELECT ID, USER, HOST, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}")
+            format!(
+                "SELECT ID, USER, {MYSQL_HOST}, '', COMMAND <> 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}"
+            )
         }
         Link::Postgresql(_) => format!(
             "SELECT pid, COALESCE(usename, ''), COALESCE(host(client_addr), ''), COALESCE(application_name, ''), \

@@ -116,6 +116,19 @@ pub(crate) fn find(target: &DbTarget, programs: &[&str]) -> Result<PathBuf, DbEr
     })
 }
 
+/// The client that makes dumps, and what it says of its version.
+pub(crate) async fn dump_client(target: &DbTarget) -> Result<(PathBuf, String), DbError> {
+    let program = match target.engine {
+        Engine::Mysql => find(target, &["mariadb-dump", "mysqldump"])?,
+        Engine::Postgresql => find(target, &["pg_dump"])?,
+    };
+    let mut ask = Command::new(&program);
+    ask.arg("--version").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").kill_on_drop(true);
+    ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let version = output(&program, ask, Some(ASK)).await?;
+    Ok((program, String::from_utf8_lossy(&version).trim().to_owned()))
+}
+
 /// Runs a client to its end and gives its standard output.
 pub(crate) async fn output(program: &Path, mut command: Command, within: Option<Duration>) -> Result<Vec<u8>, DbError> {
     let named = || program.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());

@@ -43,6 +43,12 @@ pub enum EditError {
         /// Where, if known.
         at: Option<At>,
     },
+    /// Aliases that repeat each other.
+    #[error("the file's aliases stand for more than {limit} values")]
+    TooManyAliases {
+        /// The limit in values.
+        limit: u64,
+    },
     /// Not valid in its format.
     #[error("the file is not valid {format}: {what}")]
     Syntax {
@@ -105,6 +111,18 @@ pub enum EditError {
         /// The place that uses it.
         at: At,
     },
+    /// A value that the edit expects is another one.
+    #[error("`{path}` does not hold the value that is expected there")]
+    Expected {
+        /// Path in the file.
+        path: String,
+    },
+    /// A value that must not be there.
+    #[error("`{path}` would hold a value that the step refuses")]
+    Refused {
+        /// Path in the file.
+        path: String,
+    },
     /// The result would not be what was intended.
     #[error("the edited {format} does not hold exactly what was intended")]
     Unintended {
@@ -118,7 +136,7 @@ impl EditError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::TooLarge { .. } | Self::TooDeep { .. } => codes::EDIT_LIMIT,
+            Self::TooLarge { .. } | Self::TooDeep { .. } | Self::TooManyAliases { .. } => codes::EDIT_LIMIT,
             Self::Nul { .. } | Self::NotUtf8 { .. } | Self::Syntax { .. } => codes::EDIT_SYNTAX,
             Self::Operation { .. } => codes::EDIT_OPERATION,
             Self::NotFound { .. } => codes::EDIT_NOT_FOUND,
@@ -126,6 +144,8 @@ impl EditError {
             Self::Kind { .. } => codes::EDIT_KIND,
             Self::Unsupported { .. } => codes::EDIT_UNSUPPORTED,
             Self::AnchorUsed { .. } => codes::EDIT_ANCHOR,
+            Self::Expected { .. } => codes::EDIT_EXPECTED,
+            Self::Refused { .. } => codes::EDIT_REFUSED,
             Self::Unintended { .. } => codes::EDIT_UNINTENDED,
         }
     }
@@ -137,10 +157,13 @@ impl EditError {
             Self::Nul { at } | Self::NotUtf8 { at } | Self::AnchorUsed { at, .. } => Some(*at),
             Self::TooDeep { at, .. } | Self::Syntax { at, .. } | Self::Unsupported { at, .. } => *at,
             Self::TooLarge { .. }
+            | Self::TooManyAliases { .. }
             | Self::Operation { .. }
             | Self::NotFound { .. }
             | Self::Count { .. }
             | Self::Kind { .. }
+            | Self::Expected { .. }
+            | Self::Refused { .. }
             | Self::Unintended { .. } => None,
         }
     }

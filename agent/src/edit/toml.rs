@@ -20,7 +20,9 @@ use super::toml_tree::Tree;
 pub fn toml(source: &[u8], edit: &TomlEdit) -> Result<Vec<u8>, EditError> {
     let (mark, text) = span::text(source)?;
     let mut document = Document::read(text.to_owned(), span::newline(source))?;
+    expected(&document.tree, edit)?;
     let wanted = intended(&document.tree, edit)?;
+    refused(&wanted, edit)?;
     if document.tree == wanted {
         return Ok(source.to_vec());
     }
@@ -34,6 +36,29 @@ pub fn toml(source: &[u8], edit: &TomlEdit) -> Result<Vec<u8>, EditError> {
         return Err(EditError::Operation { path: edit.file.clone(), what });
     }
     Ok([mark.as_bytes(), document.text.as_bytes()].concat())
+}
+
+fn expected(tree: &Tree, edit: &TomlEdit) -> Result<(), EditError> {
+    for (shown, value) in &edit.expect {
+        let steps = present(tree, shown)?.unwrap_or_default();
+        let holds = !steps.is_empty() && tree.get(&steps) == Some(&Tree::of_json(value, &steps)?);
+        if !holds {
+            return Err(EditError::Expected { path: shown.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn refused(tree: &Tree, edit: &TomlEdit) -> Result<(), EditError> {
+    for (shown, values) in &edit.refuse {
+        let Some(steps) = present(tree, shown)? else { continue };
+        for value in values.as_array().into_iter().flatten() {
+            if tree.get(&steps) == Some(&Tree::of_json(value, &steps)?) {
+                return Err(EditError::Refused { path: shown.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn run(document: &mut Document, edit: &TomlEdit, wanted: &Tree) -> Result<(), EditError> {

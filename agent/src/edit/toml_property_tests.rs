@@ -98,6 +98,7 @@ fn edit() -> impl Strategy<Value = TomlEdit> {
             merge: merge.into_iter().collect(),
             set: set.into_iter().collect(),
             append,
+            ..TomlEdit::default()
         }
     })
 }

@@ -11,6 +11,12 @@ use super::span;
 /// Deepest nesting that is read.
 const DEPTH_LIMIT: usize = 100;
 
+/// How many times more nodes aliases may stand for than the file holds itself. The reader of values has the same limit.
+const ALIAS_FACTOR: u64 = 100;
+
+/// Most nodes that the aliases of a file may stand for.
+const ALIAS_LIMIT: u64 = 1_000_000;
+
 /// One node.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -80,12 +86,16 @@ impl Node {
 
 /// Reads one document without a byte order mark. `None`: the file holds no value.
 pub(crate) fn read(text: &str) -> Result<Option<Node>, EditError> {
-    let mut reader = Reader { text, parser: Parser::new_from_str(text) };
+    let parser = Parser::new_from_str(text);
+    let mut reader = Reader { text, parser, nodes: 0, repeated: 0, weights: BTreeMap::new() };
     let mut root = None;
     loop {
         let (event, at) = reader.next()?;
         match event {
-            Event::StreamEnd => return Ok(root),
+            Event::StreamEnd => {
+                let limit = ALIAS_LIMIT.min(reader.nodes.saturating_mul(ALIAS_FACTOR));
+                return if reader.repeated > limit { Err(EditError::TooManyAliases { limit }) } else { Ok(root) };
+            }
             Event::StreamStart | Event::DocumentEnd => {}
             Event::DocumentStart(..) if root.is_none() => {
                 let (event, at) = reader.next()?;
@@ -99,6 +109,12 @@ pub(crate) fn read(text: &str) -> Result<Option<Node>, EditError> {
 struct Reader<'a> {
     text: &'a str,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
+    /// Nodes so far.
+    nodes: u64,
+    /// Nodes that the aliases so far stand for, aliases in them counted out.
+    repeated: u64,
+    /// By anchor: how many nodes it stands for, likewise.
+    weights: BTreeMap<usize, u64>,
 }
 
 impl<'a> Reader<'a> {
@@ -137,9 +153,16 @@ impl<'a> Reader<'a> {
             let at = Some(span::place(self.text.as_bytes(), at.start));
             return Err(EditError::TooDeep { limit: DEPTH_LIMIT, at });
         }
+        let before = self.nodes.saturating_add(self.repeated);
+        self.nodes += 1;
         let mut node = Node { span: at.clone(), end: at.end, anchor: 0, tagged: false, kind: Kind::Alias(0) };
         match event {
-            Event::Alias(anchor) => node.kind = Kind::Alias(anchor),
+            Event::Alias(anchor) => {
+                // An alias inside its own anchor has no weight yet; the reader of values refuses it.
+                let weight = self.weights.get(&anchor).copied().unwrap_or(1);
+                self.repeated = self.repeated.saturating_add(weight);
+                node.kind = Kind::Alias(anchor);
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 (node.anchor, node.tagged) = (anchor, tag.is_some());
                 // A block scalar reaches to its last line end, white space that it keeps included.
@@ -168,6 +191,9 @@ impl<'a> Reader<'a> {
                 node.kind = Kind::Map(entries);
             }
             _ => return Err(self.wrong("a value is missing", Some(at.start))),
+        }
+        if node.anchor != 0 {
+            self.weights.insert(node.anchor, self.nodes.saturating_add(self.repeated).saturating_sub(before));
         }
         Ok(node)
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
 use serde::{Deserialize, Serialize};
 
 /// The file system that holds a path.
@@ -20,7 +21,37 @@ pub struct Disk {
     pub mount: String,
     /// Whether it is mounted read-only.
     pub read_only: bool,
+    /// Whether another machine holds it (NFS, CIFS and the like).
+    pub network: bool,
+    /// Whether nothing on it can be executed.
+    pub noexec: bool,
 }
+
+/// Types of file systems that other machines hold.
+const NETWORK: [&str; 22] = [
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "davfs",
+    "fuse.ceph",
+    "fuse.davfs",
+    "fuse.glusterfs",
+    "fuse.s3fs",
+    "fuse.sshfs",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs3",
+    "nfs4",
+    "ocfs2",
+    "smb3",
+    "smbfs",
+];
 
 /// The file system of a path; of one that does not exist yet, that of the nearest folder above it.
 ///
@@ -34,14 +65,29 @@ pub fn of(path: &Path) -> io::Result<Disk> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Default::default(),
         Err(e) => return Err(e),
     };
+    let network = NETWORK.contains(&fs.as_str());
     Ok(Disk {
         path: path.display().to_string(),
         free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
         fs,
         mount,
-        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY),
+        network,
+        noexec: stat.f_flag.contains(StatVfsMountFlags::NOEXEC),
     })
+}
+
+/// Whether SELinux denies what its policy does not allow; `None` where the machine has none.
+///
+/// # Errors
+/// Those of reading `/sys/fs/selinux/enforce`.
+pub fn selinux_enforces() -> io::Result<Option<bool>> {
+    match std::fs::read_to_string("/sys/fs/selinux/enforce") {
+        Ok(text) => Ok(Some(text.trim() == "1")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn nearest(path: &Path) -> io::Result<PathBuf> {

@@ -122,6 +122,18 @@ impl Glob {
         (1..=names.len()).any(|len| covers(&self.parts, &names[..len]))
     }
 
+    /// Everything below a folder that a relative glob matches, sorted. Of a symlink the link itself.
+    ///
+    /// # Errors
+    /// Those of the file system; more than 100,000 matches.
+    pub fn find_below(&self, root: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        find(&self.parts, root.to_path_buf(), &mut found)?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
     /// Everything on the machine that an absolute glob matches, sorted. Of a symlink the link itself.
     ///
     /// # Errors

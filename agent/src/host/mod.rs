@@ -11,18 +11,24 @@ pub mod files;
 pub mod glob;
 pub mod held;
 pub(crate) mod home_lock;
+pub mod inventory;
+pub mod jar;
 pub mod keep;
+pub(crate) mod keytool;
 pub mod machine;
 pub(crate) mod network;
 pub mod new_home;
 pub mod owner;
 pub mod partial;
 pub mod place;
+pub(crate) mod process_detail;
 pub(crate) mod processes;
 pub mod real;
 pub mod record_file;
 pub mod secrets;
+pub(crate) mod sockets;
 pub mod spool;
+pub(crate) mod tls_peer;
 pub mod tree;
 
 use std::io;
@@ -30,7 +36,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cavalcade_common::action::{HttpCheck, Runtime};
+use cavalcade_common::action::{HttpCheck, HttpMethod, Runtime};
+use cavalcade_common::secret::SecretValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -92,13 +99,29 @@ pub enum HeldState {
     Vanished,
 }
 
-/// An answer to an HTTP check.
+/// An answer to an HTTP check or request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// Status code.
     pub status: u16,
-    /// Body, cut after 64 KiB.
+    /// Body, cut: after 64 KiB for a check.
     pub body: Vec<u8>,
+}
+
+/// An HTTP request. URL, headers and body may hold secrets: it has no `Debug`, and no error repeats it.
+pub struct HttpRequest {
+    /// `http://` or `https://` URL.
+    pub url: SecretValue,
+    /// Method.
+    pub method: HttpMethod,
+    /// Headers; one of these names replaces what the client would write itself.
+    pub headers: Vec<(String, SecretValue)>,
+    /// The body; empty for none.
+    pub body: SecretValue,
+    /// Whether any certificate is accepted.
+    pub insecure: bool,
+    /// Most bytes of the answer's body that are kept.
+    pub most: usize,
 }
 
 /// A part of a file that grows, with what tells whether it is still the same file.
@@ -251,6 +274,14 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection, and a limit that ran out.
     async fn http_get(&self, check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer>;
+    /// One HTTP request without redirects, within `limit`. No error repeats the request.
+    ///
+    /// # Errors
+    /// Those of the connection, and a limit that ran out; `Unsupported` where a host has no network of its own.
+    async fn http_request(&self, request: &HttpRequest, limit: Duration) -> io::Result<HttpAnswer> {
+        let _ = (request, limit);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// One TCP connection, within `limit`.
     ///
     /// # Errors

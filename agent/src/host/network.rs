@@ -1,14 +1,16 @@
-//! One HTTP GET, one TCP connection: what gates and probes look at.
+//! One HTTP request, one TCP connection: what gates and probes look at.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cavalcade_common::action::HttpCheck;
-use http_body_util::{BodyExt, Empty};
+use cavalcade_common::action::{HttpCheck, HttpMethod};
+use cavalcade_common::secret::SecretValue;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1;
-use hyper::{Request, Uri, header};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -19,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::HttpAnswer;
+use super::{HttpAnswer, HttpRequest};
 
-/// Most bytes of a body that are kept.
+/// Most bytes of a body that are kept for a check.
 const BODY_LIMIT: usize = 64 << 10;
 
 /// Where systems keep the certificates that they trust.
@@ -57,52 +59,83 @@ pub(crate) async fn tcp_connect(address: &str, limit: Duration) -> io::Result<()
 /// # Errors
 /// Those of the URL, the connection and the protocol; a limit that ran out.
 pub(crate) async fn http_get(check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer> {
-    match tokio::time::timeout(limit, get(check)).await {
+    let request = HttpRequest {
+        url: SecretValue::new(check.url.clone()),
+        method: HttpMethod::Get,
+        headers: Vec::new(),
+        body: SecretValue::new(String::new()),
+        insecure: check.insecure,
+        most: BODY_LIMIT,
+    };
+    http_request(&request, limit).await
+}
+
+/// One request without redirects.
+///
+/// # Errors
+/// Those of the URL, the connection and the protocol; a limit that ran out. None of them repeats the request.
+pub(crate) async fn http_request(request: &HttpRequest, limit: Duration) -> io::Result<HttpAnswer> {
+    match tokio::time::timeout(limit, asked(request)).await {
         Ok(answer) => answer,
         Err(_) => Err(late(limit)),
     }
 }
 
-async fn get(check: &HttpCheck) -> io::Result<HttpAnswer> {
-    let uri: Uri = check.url.parse().map_err(|e| invalid(format!("{}: {e}", check.url)))?;
+async fn asked(request: &HttpRequest) -> io::Result<HttpAnswer> {
+    let uri: Uri = request.url.expose().parse().map_err(|e| invalid(format!("this is no URL: {e}")))?;
     let tls = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
-        Some(_) | None => return Err(invalid(format!("{}: an http or https URL is needed", check.url))),
+        Some(_) | None => return Err(invalid("an http or https URL is needed")),
     };
-    let authority = uri.authority().ok_or_else(|| invalid(format!("{}: the URL names no host", check.url)))?.clone();
+    let authority = uri.authority().ok_or_else(|| invalid("the URL names no host"))?.clone();
     if authority.as_str().contains('@') {
         return Err(invalid("a URL with a user or password in it is refused"));
     }
+    let written = written(request, &uri, authority.as_str())?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let stream = TcpStream::connect((host.as_str(), port)).await?;
     if !tls {
-        return exchange(stream, &uri, authority.as_str()).await;
+        return exchange(stream, written, request.most).await;
     }
-    let name = ServerName::try_from(host).map_err(|e| invalid(format!("{}: {e}", check.url)))?;
-    let config = if check.insecure { any_certificate()? } else { trusted_certificates()? };
+    let name = ServerName::try_from(host).map_err(|e| invalid(format!("the URL's host is none: {e}")))?;
+    let config = if request.insecure { any_certificate()? } else { trusted_certificates()? };
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    exchange(stream, &uri, authority.as_str()).await
+    exchange(stream, written, request.most).await
 }
 
-async fn exchange<S>(stream: S, uri: &Uri, authority: &str) -> io::Result<HttpAnswer>
+/// The request as it is sent.
+fn written(request: &HttpRequest, uri: &Uri, authority: &str) -> io::Result<Request<Full<Bytes>>> {
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, HeaderValue::from_str(authority).map_err(|_| invalid("the URL's host is none"))?);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("cavalcade-agent"));
+    for (name, value) in &request.headers {
+        let key = HeaderName::try_from(name.as_str()).map_err(|_| invalid(format!("{name:?} is no name of a header")))?;
+        // A line break in a value would begin another header.
+        let mut value = HeaderValue::from_str(value.expose())
+            .map_err(|_| invalid(format!("the value of the header {name} holds a character that no header may have")))?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let body = Full::new(Bytes::copy_from_slice(request.body.expose().as_bytes()));
+    let mut written = Request::builder().method(request.method.as_str()).uri(path).body(body).map_err(io::Error::other)?;
+    *written.headers_mut() = headers;
+    Ok(written)
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, most: usize) -> io::Result<HttpAnswer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let path = uri.path_and_query().map_or("/", |p| p.as_str());
-    let request = Request::get(path)
-        .header(header::HOST, authority)
-        .header(header::ACCEPT, "*/*")
-        .header(header::USER_AGENT, "cavalcade-agent")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(io::Error::other)?;
     let exchange = async move {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();
-        let body = limited(response.into_body()).await?;
+        let body = limited(response.into_body(), most).await?;
         Ok(HttpAnswer { status, body })
     };
     tokio::pin!(connection);
@@ -115,13 +148,13 @@ where
     }
 }
 
-async fn limited(mut body: impl Body<Data = Bytes, Error = hyper::Error> + Unpin) -> io::Result<Vec<u8>> {
+async fn limited(mut body: impl Body<Data = Bytes, Error = hyper::Error> + Unpin, most: usize) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
-        let room = BODY_LIMIT - kept.len();
+        let room = most - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
-        if kept.len() == BODY_LIMIT {
+        if kept.len() == most {
             break;
         }
     }
@@ -249,7 +282,10 @@ mod tests {
         let late = http_get(&check(format!("http://{address}/")), Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         tcp_connect(&address.to_string(), LIMIT).await.unwrap();
-        drop(listener);
+        // Bound, so that nobody else gets the port meanwhile, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = closed.local_addr().unwrap();
         assert_eq!(tcp_connect(&address.to_string(), LIMIT).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 

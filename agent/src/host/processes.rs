@@ -130,6 +130,13 @@ pub(crate) fn processes_of(home: &Path, now: Timestamp) -> io::Result<Vec<Proces
     Ok(without_forks(found))
 }
 
+/// What a process's command line says its home is; `None` where it says nothing or is gone.
+pub(crate) fn home_of(pid: u32) -> Option<String> {
+    let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let home = cmdline.split(|b| *b == 0).find_map(|arg| arg.strip_prefix(HOME_ARGUMENT))?;
+    Some(String::from_utf8_lossy(home).into_owned())
+}
+
 /// Leaves out what was just forked and has not exec'ed: it still shows its parent's command line.
 fn without_forks(found: Vec<(u32, Process)>) -> Vec<Process> {
     let is_fork = |parent: u32, args: &[String]| found.iter().any(|(_, p)| p.id.pid == parent && p.args == args);

@@ -11,7 +11,7 @@ use cavalcade_common::action::HttpCheck;
 use jiff::Timestamp;
 
 use super::held::{self, ShimProgram};
-use super::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile};
+use super::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Process, ProcessId, RecordFile};
 use super::{files, home_lock, network, processes, record_file};
 
 /// The machine that this program runs on.
@@ -134,6 +134,10 @@ impl Host for RealHost {
 
     async fn http_get(&self, check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer> {
         network::http_get(check, limit).await
+    }
+
+    async fn http_request(&self, request: &HttpRequest, limit: Duration) -> io::Result<HttpAnswer> {
+        network::http_request(request, limit).await
     }
 
     async fn tcp_connect(&self, address: &str, limit: Duration) -> io::Result<()> {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::Stopped;
 use super::input::Input;
-use crate::host::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile, home_lock};
+use crate::host::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Process, ProcessId, RecordFile, home_lock};
 
 /// Locks all homes.
 ///
@@ -78,7 +78,7 @@ fn places(step: &PlanStep) -> (Option<&str>, Vec<&str>) {
         Action::Job(j) => (Some(&j.home), vec![&j.home]),
         Action::Command(c) => (None, vec![&c.cwd]),
         Action::Server(_) | Action::Sql(_) | Action::Query(_) | Action::Backup(_) | Action::Restore(_) => (None, Vec::new()),
-        Action::Http(_) | Action::Tcp(_) | Action::Log(_) => (None, Vec::new()),
+        Action::Http(_) | Action::Tcp(_) | Action::Log(_) | Action::Exchange(_) => (None, Vec::new()),
     }
 }
 
@@ -175,6 +175,9 @@ impl Host for HeldHomes {
     }
     async fn http_get(&self, check: &HttpCheck, limit: Duration) -> io::Result<HttpAnswer> {
         self.inner.http_get(check, limit).await
+    }
+    async fn http_request(&self, request: &HttpRequest, limit: Duration) -> io::Result<HttpAnswer> {
+        self.inner.http_request(request, limit).await
     }
     async fn tcp_connect(&self, address: &str, limit: Duration) -> io::Result<()> {
         self.inner.tcp_connect(address, limit).await

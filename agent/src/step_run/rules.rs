@@ -2,13 +2,14 @@
 //! databases sees old servers down, as far as this machine can see (promise 3; 10, rules 15 and 16).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use cavalcade_common::action::{Action, Runtime, ServerOp};
+use cavalcade_common::action::{Action, ServerOp};
 use cavalcade_common::codes::agent as codes;
 use cavalcade_common::codes::plan::HIDDEN_LAUNCH;
 use cavalcade_common::error::{Fault, Faults};
-use cavalcade_common::id::{HostId, NodeId};
-use cavalcade_common::plan::{Need, PlanNode, PlanStep, Role, Side};
+use cavalcade_common::id::NodeId;
+use cavalcade_common::plan::{Need, PlanStep, Role};
 use serde_json::Value;
 
 use super::input::Input;
@@ -91,7 +92,7 @@ impl Known {
     fn is_api_manager(&self, home: &str, host: &dyn Host) -> bool {
         match &self.role {
             Some(role) => role == Role::ApiManager.as_str(),
-            None => product(home, host).as_deref() == Some("wso2am"),
+            None => facts::product_at(host, Path::new(home)) == Some("wso2am"),
         }
     }
 
@@ -162,18 +163,4 @@ fn file_name(path: &str) -> &str {
 
 fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// What the home says of itself.
-fn product(home: &str, host: &dyn Host) -> Option<String> {
-    let node = PlanNode {
-        id: NodeId::new("home").ok()?,
-        host: HostId::new("home").ok()?,
-        role: Role::ApiManager,
-        old: Some(Side { home: home.to_owned(), profile: None, service: None }),
-        new: None,
-        runtime: Runtime::default(),
-        probe: None,
-    };
-    facts::gather(host, &node, &[]).get("old")?.get("product")?.as_str().map(str::to_owned)
 }

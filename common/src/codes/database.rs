@@ -35,6 +35,20 @@ super::codes! {
         cause: "The scratch database, or the one to restore into, holds tables or other objects.",
         certain: "Nothing in it was changed.", unknown: "Whose objects they are.",
         remedy: "Look at the objects; empty the database by hand, or name another one.";
+    DB_SESSIONS_HIDDEN = 4009, "the account does not see the sessions of others",
+        cause: "The account of the fleet file has neither PROCESS (MySQL, MariaDB) nor pg_read_all_stats (PostgreSQL).",
+        certain: "Nothing was changed by this step.", unknown: "Whether anybody else is in the database.",
+        remedy: "Grant the account that right, then retry the step.";
+    DB_HOST_UNKNOWN = 4010, "a host that sessions may come from has no address",
+        cause: "The name cannot be resolved on the node that looks at the database.",
+        certain: "Nothing was changed by this step.", unknown: "Which sessions come from that host.",
+        remedy: "Correct the name in the fleet file or the resolver of the node, then retry the step.";
+    DB_ACCOUNTS = 4011, "the servers' accounts cannot be locked",
+        cause: "The account of the fleet file may not alter them (CREATE USER on MySQL and MariaDB, CREATEROLE on PostgreSQL), \
+                the servers log in with the same account, or the server is too old for it.",
+        certain: "Nothing was changed by this step, unless it is told as a remark: then nobody was connected when it began.",
+        unknown: "Whether a server connects while the database is restored.",
+        remedy: "Give the account that right, or stop all servers and keep them down; then retry the step.";
     SQL_REFUSED = 4020, "the script is refused",
         cause: "It is not closed somewhere, holds commands of the database's client, or cannot be run statement by statement.",
         certain: "No statement was begun.", unknown: "Nothing.",

@@ -6,7 +6,8 @@ super::codes! {
         certain: "The file was not changed.", unknown: "Nothing.",
         remedy: "Correct the file by hand, then retry the step.";
     EDIT_LIMIT = 3102, "the file to edit is too large or nested too deep",
-        cause: "The file is longer than 4 MiB or its values are nested deeper than a configuration needs.",
+        cause: "The file is longer than 4 MiB, its values are nested deeper than a configuration needs, or its aliases repeat \
+                each other.",
         certain: "The file was not changed.", unknown: "Whether it is the file that was meant.",
         remedy: "Look whether the step names the right file. Reduce the file, or edit it by hand and resolve the step.";
     EDIT_NOT_FOUND = 3103, "what the edit changes is not in the file",
@@ -34,6 +35,14 @@ super::codes! {
         cause: "The value or list item carries a YAML anchor that an alias elsewhere in the file uses.",
         certain: "The file was not changed.", unknown: "Nothing.",
         remedy: "Replace the aliases by the value itself, or make the edit by hand and resolve the step as done.";
+    EDIT_EXPECTED = 3110, "a file does not hold the value that is expected in it",
+        cause: "The step compares a value with the one that the fleet file or a secret gives, and they differ.",
+        certain: "Nothing was changed.", unknown: "Which of the two is right.",
+        remedy: "Compare the named key in the file with the fleet file or the secret; correct the wrong one and retry the step.";
+    EDIT_REFUSED = 3111, "a setting would get a value that is refused",
+        cause: "The value is one that must not be used, such as a key that the product publishes as its default.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Give the setting, or the secret that it comes from, a value of your own and retry the step.";
     EDIT_UNINTENDED = 3109, "the edited text does not mean what was intended",
         cause: "After the edit the text was parsed again, and its values are not exactly those that the edit asks for.",
         certain: "The file was not changed.", unknown: "Which form of the file the editor does not handle.",

@@ -124,6 +124,10 @@ super::codes! {
         cause: "The pattern is no regular expression, or the address names no stored line.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Correct the pattern or the address. An address is NODE:LINE as printed with each line.";
+    CHECKS_BLOCK = 5046, "checks before the work found errors",
+        cause: "The plan holds findings of the severity error, and nobody let them pass.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Do what the findings say and make the plan again, or let one pass: `cavalcade apply PLAN --waive CHECK --why TEXT`.";
     SERVE = 5050, "the controller ended",
         cause: "A part of it that everything else needs failed; the message names it.",
         certain: "What was acked is in the journal. Work under way on the nodes goes on and is reported later.",

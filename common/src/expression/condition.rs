@@ -63,6 +63,18 @@ impl Condition {
         self.node.mark
     }
 
+    /// As it is written.
+    #[must_use]
+    pub fn written(&self) -> String {
+        self.node.text().map_or_else(|| self.node.to_value().to_string(), ToOwned::to_owned)
+    }
+
+    /// Its expression, where it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.node.text()
+    }
+
     /// Decides it. `None` means that a fault was noted.
     pub fn decide(&self, scope: &Scope, r: &mut Reader) -> Option<Verdict> {
         match &self.node.content {

@@ -251,6 +251,15 @@ pub(crate) fn check_inside(source: &str, scope: &Scope, later: &[&str]) -> Resul
     names(names_now, &tokens, source, scope).map(|_| ())
 }
 
+/// The dotted names that an expression reads, sorted; none where it is no expression.
+#[must_use]
+pub fn names_in(source: &str) -> Vec<String> {
+    let compiled = check_form(source).ok().and_then(|_| environment().compile_expression_owned(source.to_owned()).ok());
+    let mut found: Vec<String> = compiled.map(|e| e.undeclared_variables(true).into_iter().collect()).unwrap_or_default();
+    found.sort();
+    found
+}
+
 fn check_form(source: &str) -> Result<Vec<Token>, ExpressionError> {
     if source.len() > MAX_EXPRESSION {
         return Err(ExpressionError::TooLong(source.len()));
@@ -309,6 +318,7 @@ fn environment() -> &'static Environment<'static> {
         e.add_filter("int", minijinja::filters::int);
         e.add_filter("string", minijinja::filters::string);
         e.add_filter("where", with_value);
+        e.add_filter("each", each);
         e
     })
 }
@@ -329,6 +339,36 @@ fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>)
     Ok(minijinja::Value::from(kept))
 }
 
+/// `list | each('tcp://<address>:<ports.jms>')`: for each element the text with its attributes in place of their names.
+fn each(list: minijinja::Value, form: String) -> Result<minijinja::Value, minijinja::Error> {
+    let mut texts = Vec::new();
+    for item in list.try_iter()? {
+        texts.push(filled(&form, &item)?);
+    }
+    Ok(minijinja::Value::from(texts))
+}
+
+fn filled(form: &str, item: &minijinja::Value) -> Result<String, minijinja::Error> {
+    let mut text = String::new();
+    let mut rest = form;
+    while let Some((before, after)) = rest.split_once('<') {
+        let wrong = |detail| minijinja::Error::new(ErrorKind::InvalidOperation, detail);
+        let (path, behind) = after.split_once('>').ok_or_else(|| wrong("`<` without `>`".to_owned()))?;
+        let mut value = item.clone();
+        for part in path.split('.') {
+            value = value.get_attr(part)?;
+        }
+        if value.is_undefined() || value.is_none() {
+            return Err(wrong(format!("an element of the list has no `{path}`")));
+        }
+        text.push_str(before);
+        text.push_str(&value.to_string());
+        rest = behind;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
 fn syntax(error: &minijinja::Error) -> ExpressionError {
     ExpressionError::Syntax { says: says(error), range: error.range() }
 }
@@ -344,7 +384,7 @@ fn says(error: &minijinja::Error) -> String {
         ErrorKind::UndefinedError => "a name in it does not exist".to_owned(),
         ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
             "it calls something that is not known; filters are lower, upper, trim, replace, length, join, first, last, int, \
-             string, where"
+             string, where, each"
                 .to_owned()
         }
         other => other.to_string(),
@@ -385,6 +425,9 @@ mod tests {
         assert_eq!(value("(nodes | first).id"), json!("is-1"));
         assert_eq!(value("(nodes | where('id', 'is-2', 'x') | first).id"), json!("is-2"));
         assert_eq!(value("nodes | where('id', 'x') | length"), json!(0));
+        assert_eq!(value("nodes | where('id', 'is-2') | each('tcp://<id>:1')"), json!(["tcp://is-2:1"]));
+        assert!(evaluate("nodes | each('<id>:<none>')", &scope()).is_err());
+        assert!(evaluate("nodes | each('<id')", &scope()).is_err());
         assert_eq!(value("node.new.profile"), json!(null));
         assert_eq!(value("'am' in facts.old.databases"), json!(true));
         assert_eq!(value("facts.user_store.type in ['jdbc', 'database']"), json!(true));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cx, edit, unknown_reference, work};
+use super::{Cx, edit, exchange, unknown_reference, work};
 use crate::action::{Action, ArtifactRef, DbTarget, Runtime};
 use crate::codes::written as codes;
 use crate::written::{AbsolutePath, Content, Fields, FromNode, Node, Pattern, Reader};
@@ -31,6 +31,7 @@ pub(super) fn decode(kind: &str, node: &Node, cx: &Cx<'_>, r: &mut Reader) -> Op
         "http" => work::http(f, r).map(Action::Http),
         "tcp" => work::tcp(f, r).map(Action::Tcp),
         "log" => work::log(f, r).map(Action::Log),
+        "exchange" => exchange::exchange(f, cx, r).map(Action::Exchange),
         _ => None,
     };
     fields.finish(r);

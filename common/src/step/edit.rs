@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::Cx;
 use super::action::{artifact_ref, path};
 use crate::action::{
-    CopyFiles, PlaceArtifact, RemoveFiles, Table, TextEdit, TextReplace, TomlAppend, TomlEdit, Unpack, YamlEdit, YamlRemove,
+    CopyFiles, PlaceArtifact, RemoveFiles, Table, TextEdit, TextReplace, TomlAppend, TomlCarry, TomlCarryKey, TomlEdit, Unpack,
+    YamlEdit, YamlRemove,
 };
 use crate::codes::written as codes;
 use crate::written::{AbsolutePath, Content, Fields, FromNode, Mark, Node, Reader};
@@ -16,12 +17,16 @@ pub(super) fn toml(f: &mut Fields<'_>, r: &mut Reader) -> Option<TomlEdit> {
     let mark = f.mark();
     let file = path(f, "file", r);
     let merge_node = f.node("merge");
+    let carry_node = f.node("carry");
     let edit = TomlEdit {
         comment_out: f.or("comment_out", Vec::new(), r),
         remove: f.or("remove", Vec::new(), r),
         merge: merge_node.and_then(|n| table(n, r)).unwrap_or_default(),
         set: f.node("set").and_then(|n| table(n, r)).unwrap_or_default(),
         append: list(f, "append", r, toml_append),
+        expect: f.node("expect").and_then(|n| table(n, r)).unwrap_or_default(),
+        refuse: f.node("refuse").and_then(|n| table(n, r)).unwrap_or_default(),
+        carry: carry_node.and_then(|n| toml_carry(n, r)),
         file: file?,
     };
     if let Some(entries) = merge_node.and_then(Node::entries) {
@@ -31,8 +36,28 @@ pub(super) fn toml(f: &mut Fields<'_>, r: &mut Reader) -> Option<TomlEdit> {
         }
     }
     let nothing = edit.comment_out.is_empty() && edit.remove.is_empty() && edit.append.is_empty();
-    nothing_to_do(nothing && merge_node.is_none() && edit.set.is_empty(), mark, r);
+    let reads = !edit.expect.is_empty() || carry_node.is_some();
+    nothing_to_do(nothing && merge_node.is_none() && edit.set.is_empty() && !reads, mark, r);
     Some(edit)
+}
+
+fn toml_carry(node: &Node, r: &mut Reader) -> Option<TomlCarry> {
+    let mut f = Fields::of(node, "`carry`", r)?;
+    let from = path(&mut f, "from", r);
+    let keys = list(&mut f, "keys", r, toml_carry_key);
+    f.finish(r);
+    Some(TomlCarry { from: from?, keys })
+}
+
+/// A key, or `{ from, to }` where it has another name in the new file.
+fn toml_carry_key(node: &Node, r: &mut Reader) -> Option<TomlCarryKey> {
+    if let Some(key) = node.text() {
+        return Some(TomlCarryKey { from: key.to_owned(), to: key.to_owned() });
+    }
+    let mut f = Fields::of(node, "an element of `keys`", r)?;
+    let (from, to) = (f.req("from", r), f.req("to", r));
+    f.finish(r);
+    Some(TomlCarryKey { from: from?, to: to? })
 }
 
 fn toml_append(node: &Node, r: &mut Reader) -> Option<TomlAppend> {
@@ -126,6 +151,7 @@ pub(super) fn unpack(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<
 pub(super) fn copy(f: &mut Fields<'_>, r: &mut Reader) -> Option<CopyFiles> {
     let (from, into) = (path(f, "from", r), path(f, "into", r));
     let copy = CopyFiles {
+        paths: f.or("paths", Vec::new(), r),
         as_name: f.opt("as_name", r),
         count: f.opt("count", r),
         exclude: f.or("exclude", Vec::new(), r),

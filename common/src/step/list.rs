@@ -10,8 +10,20 @@ use crate::plan::{Omitted, OmittedWhy, PlanStep};
 use crate::written::{Content, Node, Reader, read};
 
 /// Keys that belong to a recipe's stages.
-const STAGE_KEYS: [&str; 11] =
-    ["stage", "stages", "nodes", "on", "once", "batch", "approval", "after", "undo", "point_of_no_return", "may_be_empty"];
+const STAGE_KEYS: [&str; 12] = [
+    "verify",
+    "stage",
+    "stages",
+    "nodes",
+    "on",
+    "once",
+    "batch",
+    "approval",
+    "after",
+    "undo",
+    "point_of_no_return",
+    "may_be_empty",
+];
 
 /// Steps of a file, resolved for one node.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,6 +13,7 @@
 
 mod action;
 mod edit;
+mod exchange;
 mod list;
 mod names;
 mod work;
@@ -33,9 +34,9 @@ pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
 
 /// The words that name actions.
-pub const ACTIONS: [&str; 17] = [
+pub const ACTIONS: [&str; 18] = [
     "toml", "yaml", "text", "artifact", "unpack", "copy", "remove", "server", "job", "command", "sql", "query", "backup",
-    "restore", "http", "tcp", "log",
+    "restore", "http", "tcp", "log", "exchange",
 ];
 
 /// A step as it is written, its templates not yet filled.
@@ -165,6 +166,11 @@ impl WrittenStep {
         self.action.as_ref().map(|a| a.key.as_str())
     }
 
+    /// The words of its own `needs`.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.needs.iter().map(|(word, _)| word.as_str())
+    }
+
     /// Whether the recipe leaves it out on purpose.
     #[must_use]
     pub fn is_left_out(&self) -> bool {
@@ -224,7 +230,7 @@ impl WrittenStep {
         }
         let mut steps = Vec::new();
         for item in items {
-            let label = item.as_str().map_or_else(|| item.to_string(), ToOwned::to_owned);
+            let label = label(&item);
             let name = match StepName::new(format!("{}-{label}", self.name)) {
                 Ok(name) => name,
                 Err(e) => {
@@ -316,6 +322,12 @@ fn action_of<'n>(node: &'n Node, mark: Mark, r: &mut Reader) -> Option<&'n Entry
     first
 }
 
+/// What an item adds to the step's name: itself, or the `id` of an object.
+fn label(item: &Value) -> String {
+    let named = item.get("id").unwrap_or(item);
+    named.as_str().map_or_else(|| named.to_string(), ToOwned::to_owned)
+}
+
 fn items_of(each: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> Option<Vec<Value>> {
     let value = match each.text() {
         Some(source) => match expression::evaluate(source, scope) {
@@ -331,7 +343,7 @@ fn items_of(each: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> Op
         None => each.to_value(),
     };
     match value {
-        Value::Array(items) if items.iter().all(|i| i.is_string() || i.is_number()) => Some(items),
+        Value::Array(items) if items.iter().all(|i| i.is_string() || i.is_number() || i.get("id").is_some()) => Some(items),
         _ => {
             r.fault(codes::WRONG_KIND, each.mark, "`for` needs a list of texts or numbers");
             None
@@ -388,6 +400,7 @@ fn default_timeout(action: &Action) -> Duration {
         Action::Http(g) => g.within + minutes(1),
         Action::Tcp(g) => g.within + minutes(1),
         Action::Log(g) => g.within + minutes(1),
+        Action::Exchange(e) => e.within + minutes(1),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::action::{ArtifactRef, Class, Engine, Ready, Runtime};
+use crate::action::{ArtifactRef, Class, Engine, Ready, Runtime, SqlScript};
 use crate::id::{Digest, HostId, NodeId};
 
 fn names() -> Names {
@@ -208,6 +208,37 @@ fn unknown_keys_and_names_are_found_with_the_nearest_one() {
 }
 
 #[test]
+fn sql_comes_from_an_artifact_or_from_the_recipe_and_never_from_both() {
+    let text = "- step: a\n  sql: { effect: e, database: am_db, statements: \"ALTER TABLE A ADD B INT\" }\n";
+    let Action::Sql(sql) = &read_all(text).steps[0].action else { panic!("is sql") };
+    assert_eq!((sql.statements.as_deref(), &sql.script), (Some("ALTER TABLE A ADD B INT"), &None));
+    let json = serde_json::to_value(sql).expect("is JSON");
+    assert!(json.get("script").is_none(), "{json}");
+    assert_eq!(serde_json::from_value::<SqlScript>(json).expect("reads"), *sql);
+    for keys in ["", ", script: pack, statements: SELECT 1", ", statements: \" \"", ", statements: \"SELECT '{{ secrets.am }}'\""]
+    {
+        assert_eq!(first_fault(&format!("- step: a\n  sql: {{ effect: e, database: am_db{keys} }}\n")).0, 1110, "{keys}");
+    }
+}
+
+#[test]
+fn who_may_be_in_a_database_is_read_from_names_and_servers() {
+    let read = |from: &str| {
+        let text =
+            format!("- step: a\n  query: {{ database: am_db, asserts: [{{ says: alone, no_sessions: {{ {from} }} }}] }}\n");
+        let Action::Query(query) = &read_all(&text).steps[0].action else { panic!("is a query") };
+        query.asserts[0].no_sessions.clone().expect("is there").but_from
+    };
+    assert_eq!(read(""), [""; 0]);
+    assert_eq!(read("but_from: [10.0.0.1, is-1]"), ["10.0.0.1", "is-1"]);
+    assert_eq!(read("but_from: [{ id: is-1, address: is-1.example.com, offset: 0 }, is-2]"), ["is-1.example.com", "is-2"]);
+    let text = "- step: a\n  query: { database: am_db, asserts: [{ says: x, no_sessions: { but_from: [{ id: is-1 }] } }] }\n";
+    assert_eq!(first_fault(text).0, 1110);
+    let both = "- step: a\n  query: { database: am_db, asserts: [{ says: x, table: A, no_sessions: {} }] }\n";
+    assert_eq!(first_fault(both).0, 1110);
+}
+
+#[test]
 fn a_step_is_checked_even_where_its_condition_is_false() {
     let text = "- step: a\n  when: \"facts.user_store.type == 'ldap'\"\n  toml: { file: \"{{ node.nw.home }}/x\", st: {} }\n";
     let found: Vec<u16> = faults(text).into_iter().map(|f| f.0).collect();
@@ -263,4 +294,38 @@ fn a_secret_in_the_arguments_is_refused_at_its_place() {
     let found = faults(&text("x", "p={{ secrets.am }}"));
     assert_eq!(found.iter().map(|f| (f.0, f.1, f.2)).collect::<Vec<_>>(), [(1125, 3, 27)]);
     assert!(found[0].3.contains("env: { NAME: \"{{ secrets.am }}\" }"), "{found:?}");
+}
+
+#[test]
+fn an_exchange_is_read_and_its_faults_have_places() {
+    let text = "- step: verify\n  exchange:\n    within: 90s\n    calls:\n      - name: token\n        url: https://is/oauth2/token\n        \
+                method: POST\n        basic: { user: id, password: \"{{ secrets.am }}\" }\n        form: { grant_type: x }\n        \
+                capture: { token: '\"t\":\"(.+)\"', n: '(\\d+)' }\n      - name: menu\n        url: https://gw/menu\n        \
+                headers: { Authorization: Bearer $(token) }\n        status: 204\n    \
+                query: { database: am_db, select: SELECT COUNT(*) FROM AM_API, equals: n }\n";
+    let Action::Exchange(read) = read_all(text).steps.remove(0).action else { panic!("is an exchange") };
+    assert_eq!((read.calls.len(), read.within), (2, Duration::from_secs(90)));
+    assert_eq!(read.calls[0].basic.as_deref(), Some(format!("id:{}", crate::secret::marker("am")).as_str()));
+    assert_eq!((read.calls[1].status.as_slice(), read.calls[1].insecure), (&[204][..], true));
+    assert_eq!(read.query.as_ref().map(|q| (q.database.name.as_str(), q.equals.as_str())), Some(("am_db", "n")));
+    assert_eq!(Action::Exchange(read).class(), Class::Redo);
+    let broken = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        first_fault(&text.replacen(from, to, 1))
+    };
+    assert_eq!(broken("$(token)", "$(tokn)"), (1118, 11, 9));
+    assert_eq!(broken("equals: n", "equals: m").0, 1118);
+    assert_eq!(broken("method: POST", "method: SEND"), (1110, 7, 17));
+    assert_eq!(broken("        method: POST\n", "").0, 1110);
+    assert_eq!(broken("name: menu", "name: token"), (1110, 11, 9));
+    assert_eq!(broken("https://gw", "gw"), (1110, 12, 14));
+    assert_eq!(broken("status: 204", "status: [204, 1000]"), (1110, 14, 23));
+    assert_eq!(broken("'(\\d+)'", "'\\d+'").0, 1110);
+    assert_eq!(broken("Authorization:", "Content-Length:").0, 1110);
+    assert_eq!(broken("headers:", "heders:").0, 1106);
+    assert_eq!(first_fault("- { step: x, exchange: { calls: [] } }").0, 1108);
+    // The form is checked without a node too, where templates are still open.
+    let open =
+        text.replace("status: 204", "status: \"{{ options.apart }}\"").replace("https://gw/menu", "\"{{ options.apart }}\"");
+    assert!(faults(&open).iter().all(|f| f.1 > 11), "only what the templates gave is wrong");
 }

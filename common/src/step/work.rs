@@ -6,8 +6,8 @@ use super::Cx;
 use super::action::{artifact_ref, database_at, path, patterns, runtime, within, words};
 use super::edit::list;
 use crate::action::{
-    Assert, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, ProgressPattern, Query, Ready, Restore, Sequence,
-    Server, ServerOp, SqlScript, TcpGate,
+    Assert, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, NoSessions, ProgressPattern, Query, Ready, Restore,
+    Sequence, Server, ServerOp, SqlScript, TcpGate,
 };
 use crate::codes::written as codes;
 use crate::secret::markers;
@@ -217,8 +217,32 @@ pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option
 pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<SqlScript> {
     let effect = f.req("effect", r);
     let database = f.req_node("database", r).and_then(|n| database_at(n, cx, r));
-    let script = artifact_ref(f, "script", cx, r);
-    Some(SqlScript { effect: effect?, database: database?, script: script? })
+    let but_from = but_from(f, r);
+    let mark = f.mark();
+    let given = [f.node("script"), f.node("statements")];
+    let (script, statements) = match given {
+        [Some(_), None] => (Some(artifact_ref(f, "script", cx, r)?), None),
+        [None, Some(node)] => (None, Some(statements(node, r)?)),
+        [_, _] => {
+            r.fault(codes::BAD_VALUE, mark, "`sql` needs one of `script` (an artifact) and `statements` (a text)");
+            return None;
+        }
+    };
+    Some(SqlScript { effect: effect?, database: database?, script, statements, but_from })
+}
+
+/// SQL in the recipe itself. The script ledger keeps its digest in the database, so no secret may stand in it.
+fn statements(node: &Node, r: &mut Reader) -> Option<String> {
+    let text = String::from_node(node, r)?;
+    if text.trim().is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "`statements` holds no statement");
+        return None;
+    }
+    if !crate::secret::markers(&text).is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "a secret cannot stand in `statements`");
+        return None;
+    }
+    Some(text)
 }
 
 pub(super) fn query(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Query> {
@@ -239,15 +263,39 @@ fn assertion(node: &Node, r: &mut Reader) -> Option<Assert> {
     let table: Option<String> = f.opt("table", r);
     let select: Option<String> = f.opt("select", r);
     let equals: Option<String> = f.opt("equals", r);
+    let no_sessions = f.node("no_sessions").and_then(|n| no_sessions(n, r));
     f.finish(r);
-    let forms = [column.is_some(), table.is_some(), select.is_some()];
+    let forms = [column.is_some(), table.is_some(), select.is_some(), no_sessions.is_some()];
     if forms.iter().filter(|b| **b).count() != 1 || select.is_some() != equals.is_some() {
-        r.fault(codes::BAD_VALUE, node.mark, "an assertion has one of `column`, `table`, or `select` with `equals`");
+        let message = "an assertion has one of `column`, `table`, `no_sessions`, or `select` with `equals`";
+        r.fault(codes::BAD_VALUE, node.mark, message);
     }
     if column.as_ref().is_some_and(|c| c != "open" && c.split('.').count() != 2) {
         r.fault(codes::BAD_VALUE, node.mark, "`column` is TABLE.COLUMN");
     }
-    Some(Assert { says: says?, column, table, select, equals })
+    Some(Assert { says: says?, column, table, select, equals, no_sessions })
+}
+
+/// `{}`, or `{ but_from: [...] }`.
+fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
+    let mut f = Fields::of(node, "`no_sessions`", r)?;
+    let but_from = but_from(&mut f, r);
+    f.finish(r);
+    Some(NoSessions { but_from })
+}
+
+/// Names, addresses, or servers as `identity_servers` lists them.
+fn but_from(f: &mut Fields<'_>, r: &mut Reader) -> Vec<String> {
+    list(f, "but_from", r, |item, r| match &item.content {
+        Content::Map(_) => {
+            let address = item.entries()?.iter().find(|e| e.key == "address");
+            if address.is_none() {
+                r.fault(codes::BAD_VALUE, item.mark, "a server with an `address`, or a name or address, is needed here");
+            }
+            address.and_then(|e| String::from_node(&e.value, r))
+        }
+        _ => String::from_node(item, r),
+    })
 }
 
 pub(super) fn backup(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Backup> {

@@ -10,7 +10,9 @@ use super::field::{
     attempt, attempt_to_wire, incarnation, instant, instant_to_wire, json, json_to_wire, name, required, required_attempt,
 };
 use super::parts::{Carried, Wired};
-use super::report::{evidence_from_wire, evidence_to_wire, preview, preview_to_wire, report, report_to_wire, shorten};
+use super::report::{
+    checked, checked_to_wire, evidence_from_wire, evidence_to_wire, preview, preview_to_wire, report, report_to_wire, shorten,
+};
 use crate::id::{Epoch, NodeId};
 use crate::message::{Answer, FromAgent, Heartbeat, Hello, Seen};
 use crate::report::Progress;
@@ -149,6 +151,7 @@ fn answer_to_wire(answer: Result<Answer, String>) -> Result<v1::answered::Answer
         Ok(Answer::Previews(previews)) => {
             Wire::Previews(v1::PreviewsAnswer { previews: previews.into_iter().map(preview_to_wire).collect() })
         }
+        Ok(Answer::Checked(all)) => Wire::Checked(v1::CheckedAnswer { checked: all.into_iter().map(checked_to_wire).collect() }),
         Ok(Answer::Judged(evidence)) => Wire::Judged(v1::EvidenceList { evidence: evidence_to_wire(evidence) }),
         Err(why) => Wire::Refused(why),
     })
@@ -167,6 +170,9 @@ fn answer(wire: v1::answered::Answer) -> Result<Result<Answer, String>, WireErro
         }
         Wire::Previews(v1::PreviewsAnswer { previews }) => {
             Ok(Answer::Previews(previews.into_iter().map(preview).collect::<Result<_, _>>()?))
+        }
+        Wire::Checked(v1::CheckedAnswer { checked: all }) => {
+            Ok(Answer::Checked(all.into_iter().map(checked).collect::<Result<_, _>>()?))
         }
         Wire::Judged(v1::EvidenceList { evidence }) => Ok(Answer::Judged(evidence_from_wire(evidence))),
         Wire::Refused(why) => Err(why),

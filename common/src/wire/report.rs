@@ -5,7 +5,7 @@ use cavalcade_proto::v1;
 use super::WireError;
 use super::field::{attempt_to_wire, instant, instant_to_wire, required, required_attempt};
 use crate::error::{Code, Fault, Place};
-use crate::report::{Ending, Evidence, FileDiff, Outcome, Preview, Report, Verdict};
+use crate::report::{Checked, Ending, Evidence, FileDiff, Outcome, Preview, Report, Verdict};
 
 pub(super) fn report_to_wire(seq: u64, report: Report) -> v1::SequencedReport {
     use v1::sequenced_report::Report as Kind;
@@ -126,6 +126,16 @@ pub(super) fn preview(preview: v1::Preview) -> Result<Preview, WireError> {
         v1::Verdict::Opaque => Verdict::Opaque,
     };
     Ok(Preview { verdict, says, diffs: diffs_from_wire(diffs) })
+}
+
+pub(super) fn checked_to_wire(checked: Checked) -> v1::Checked {
+    let Checked { holds, evidence, fault } = checked;
+    v1::Checked { holds, evidence: evidence_to_wire(evidence), fault: fault.map(fault_to_wire) }
+}
+
+pub(super) fn checked(checked: v1::Checked) -> Result<Checked, WireError> {
+    let v1::Checked { holds, evidence, fault } = checked;
+    Ok(Checked { holds, evidence: evidence_from_wire(evidence), fault: fault.map(fault_from_wire).transpose()? })
 }
 
 /// A report that the link can carry, for one beyond its limit: texts of diffs go first, then long evidence. Without this

@@ -19,7 +19,7 @@ use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
 use crate::plan::{PlanNode, PlanStep, Probe};
-use crate::report::{Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
+use crate::report::{Checked, Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
 use crate::secret::{SecretRef, SecretValue};
 
 fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = T> {
@@ -124,11 +124,16 @@ fn preview() -> impl Strategy<Value = Preview> {
     (verdict, text(), diffs()).prop_map(|(verdict, says, diffs)| Preview { verdict, says, diffs })
 }
 
+fn checked() -> impl Strategy<Value = Checked> {
+    (any::<bool>(), evidence(), option::of(fault())).prop_map(|(holds, evidence, fault)| Checked { holds, evidence, fault })
+}
+
 fn answer() -> impl Strategy<Value = Result<Answer, String>> {
     prop_oneof![
         btree_map(name::<NodeId>(), facts(), 0..3).prop_map(|facts| Ok(Answer::Facts(facts))),
         vec(preview(), 0..3).prop_map(|previews| Ok(Answer::Previews(previews))),
         evidence().prop_map(|evidence| Ok(Answer::Judged(evidence))),
+        vec(checked(), 0..3).prop_map(|all| Ok(Answer::Checked(all))),
         text().prop_map(Err),
     ]
 }
@@ -225,6 +230,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             given,
             hide
         }),
+        (secrets(), vec(text(), 0..3)).prop_map(|(secrets, hide)| Ask::Check { steps: vec![step()], secrets, hide }),
         attempt().prop_map(move |attempt| Ask::Rejudge { attempt, evidence: judged.clone() }),
     ]
 }

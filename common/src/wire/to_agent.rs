@@ -161,6 +161,11 @@ fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
             given: given_to_wire(&given),
             hide,
         }),
+        Ask::Check { steps, secrets, hide } => Wire::Check(v1::AskCheck {
+            steps_json: json_to_wire(&steps, "ask.check.steps_json")?,
+            secrets_json: json_to_wire(&secrets, "ask.check.secrets_json")?,
+            hide,
+        }),
         Ask::Rejudge { attempt, evidence } => Wire::Rejudge(v1::AskRejudge {
             attempt: Some(attempt_to_wire(attempt)),
             evidence_json: json_to_wire(&evidence, "ask.rejudge.evidence_json")?,
@@ -176,6 +181,11 @@ fn ask(wire: v1::ask::Ask) -> Result<Ask, WireError> {
             steps: json(&steps_json, "ask.preview.steps_json")?,
             secrets: json(&secrets_json, "ask.preview.secrets_json")?,
             given: given_from_wire(given),
+            hide,
+        },
+        Wire::Check(v1::AskCheck { steps_json, secrets_json, hide }) => Ask::Check {
+            steps: json(&steps_json, "ask.check.steps_json")?,
+            secrets: json(&secrets_json, "ask.check.secrets_json")?,
             hide,
         },
         Wire::Rejudge(v1::AskRejudge { attempt, evidence_json }) => Ask::Rejudge {

@@ -19,7 +19,7 @@ use super::painter::Stream;
 use super::{ask, find, plan, secret};
 use crate::event::Scope;
 use crate::exit::Exit;
-use crate::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, VerbAnswer};
+use crate::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, VerbAnswer, Waiver};
 use crate::rpc::method::Method;
 use crate::view::document::RunStatus;
 use crate::view::ending::Goal;
@@ -39,6 +39,12 @@ pub(super) struct ApplyArgs {
     /// Go on with a plan that is older than 24 hours, or whose facts have changed since.
     #[arg(long)]
     stale_ok: bool,
+    /// Let the findings of this check pass, which stop the plan; may be given again. Each wants its --why.
+    #[arg(long, value_name = "CHECK", requires = "why")]
+    waive: Vec<String>,
+    /// Why the check of the --waive before it is let pass: journal and report keep it.
+    #[arg(long, value_name = "TEXT", requires = "waive")]
+    why: Vec<String>,
     /// Take over this open run, whose steps must all have come to rest.
     #[arg(long, value_name = "RUN")]
     supersedes: Option<String>,
@@ -61,6 +67,7 @@ struct Wanted {
     text: String,
     goal: Goal,
     scope: Scope,
+    waive: Vec<Waiver>,
 }
 
 impl Wanted {
@@ -78,8 +85,21 @@ impl Wanted {
         let goal_nodes: BTreeSet<String> = nodes.iter().map(ToString::to_string).collect();
         let nodes = (!nodes.is_empty()).then_some(nodes);
         let goal = Goal { until, nodes: nodes.is_some().then_some(goal_nodes) };
-        Ok(Self { plan, text, goal, scope: Scope { until, nodes } })
+        Ok(Self { plan, text, goal, scope: Scope { until, nodes }, waive: waivers(args)? })
     }
+}
+
+/// The checks that are let pass, each with its reason.
+fn waivers(args: &ApplyArgs) -> Result<Vec<Waiver>, Failure> {
+    let (checks, reasons) = (args.waive.len(), args.why.len());
+    if checks != reasons {
+        return Err(Failure::usage(format!("each --waive wants a --why of its own: there are {checks} and {reasons}")));
+    }
+    if args.why.iter().any(|why| why.trim().is_empty()) {
+        return Err(Failure::usage("--why: a reason is needed"));
+    }
+    let pairs = args.waive.iter().zip(&args.why);
+    Ok(pairs.map(|(check, why)| Waiver { check: check.clone(), why: why.clone() }).collect())
 }
 
 pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Failure> {
@@ -99,6 +119,7 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         scope: wanted.scope,
         supersedes: args.supersedes.clone(),
         stale_ok: args.stale_ok,
+        waive: wanted.waive,
         confirm,
         secrets,
     };

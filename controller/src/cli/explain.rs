@@ -11,16 +11,19 @@ use super::failure::Failure;
 use super::output::{OutputArgs, emit, put};
 use crate::exit::Exit;
 use crate::preflight;
-use crate::view::{findings, manual};
+use crate::view::{checks, manual};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// The code (CVL-1107 or 1107), or the name of a check (agent-connected).
-    #[arg(value_name = "CODE", required_unless_present = "all_markdown")]
+    #[arg(value_name = "CODE", required_unless_present_any = ["all_markdown", "preflight_markdown"])]
     code: Option<String>,
     /// Write the page of all codes (docs/errors.md).
     #[arg(long, hide = true)]
     all_markdown: bool,
+    /// Write the page of all checks (docs/preflight.md).
+    #[arg(long, hide = true)]
+    preflight_markdown: bool,
     /// Write to this file.
     #[arg(long, hide = true, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -33,15 +36,20 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         put(args.out.as_deref(), &manual::errors_markdown())?;
         return Ok(Exit::Done);
     }
+    if args.preflight_markdown {
+        put(args.out.as_deref(), &checks::markdown())?;
+        return Ok(Exit::Done);
+    }
     let typed = args.code.as_deref().unwrap_or_default();
-    if let Some(check) = preflight::check(typed) {
+    if let Some(check) = preflight::explained().into_iter().find(|check| check.check == typed) {
         let document = json!({
             "schema": "cavalcade.explanation/1",
-            "check": check.name,
-            "looks_at": check.about,
+            "check": check.check,
+            "severity": check.severity,
+            "looks_at": check.looks_at,
             "remedy": check.remedy,
         });
-        emit(args.output.output, &document, || findings::explanation(check))?;
+        emit(args.output.output, &document, || checks::explanation(&check))?;
         return Ok(Exit::Done);
     }
     let upper = typed.to_uppercase();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cavalcade_common::finding::Severity;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
@@ -12,8 +13,8 @@ use super::facts;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, put, say};
 use super::plan::Files;
+use super::preflight::Ground;
 use crate::exit::Exit;
-use crate::preflight::{self, Severity};
 use crate::view::findings::findings;
 
 #[derive(Debug, Subcommand)]
@@ -60,9 +61,7 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let shipped = files.shipped().await?;
     let asked = files.survey(&shipped, now)?;
     let gathered = facts::gather(&controller, &asked).await?;
-    let results = preflight::run(&preflight::Input {
-        fleet: &files.fleet,
-        recipe: &files.recipe,
+    let ground = Ground {
         artifacts: &pinned,
         facts: &gathered.facts,
         asked: &asked,
@@ -70,7 +69,8 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         unanswered: &gathered.faults,
         hosts: Some(&status.hosts),
         now,
-    });
+    };
+    let (results, _) = ground.check(&files);
     let blocked = results.count(Severity::Error) > 0;
     let ok: serde_json::Map<String, serde_json::Value> = results.ok.iter().map(|(area, n)| (area.clone(), json!(n))).collect();
     let document = json!({

@@ -23,11 +23,14 @@ mod logs;
 mod man;
 mod node;
 mod output;
+mod pack;
 mod painter;
 mod pause;
 mod plan;
+mod preflight;
 mod preview;
 mod progress;
+mod recipe;
 mod rejudge;
 mod report;
 mod resolve;
@@ -41,6 +44,7 @@ mod status;
 mod stop_job;
 mod token;
 mod verb;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -80,10 +84,18 @@ enum Command {
     /// Packs, scripts and drivers in the controller's store.
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// Packs of the vendor.
+    #[command(subcommand)]
+    Pack(pack::PackCommand),
+    /// Recipes, for people who write their own.
+    #[command(subcommand)]
+    Recipe(recipe::RecipeCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
     Preview(preview::PreviewArgs),
+    /// Show whether the upgraded fleet works: the steps of a plan that only look, run now. Changes nothing.
+    Verify(verify::VerifyArgs),
     /// Run a plan, or go on with its run, and watch it.
     Apply(apply::ApplyArgs),
     /// Show where the runs stand.
@@ -153,7 +165,9 @@ fn command() -> clap::Command {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => serve::run(args, context),
+        Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
+        Command::Recipe(command) => recipe::run(command, context),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
         asking => {
@@ -176,6 +190,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Preview(args) => preview::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
@@ -192,7 +207,12 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Restore(args) => restore::run(args, context).await,
         Command::Secret(command) => secret::run(command, context).await,
         Command::Report(args) => report::run(args, context).await,
-        Command::Serve(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
+        Command::Serve(_)
+        | Command::Pack(_)
+        | Command::Recipe(_)
+        | Command::Explain(_)
+        | Command::Man(_)
+        | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cavalcade_common::action::ArtifactRef;
-use cavalcade_common::codes::run as run_codes;
+use cavalcade_common::codes::{plan as plan_codes, run as run_codes};
 use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::id::{HostId, NodeId};
@@ -19,6 +19,7 @@ use super::controller::Controller;
 use super::facts::{self, Gathered};
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, say};
+use super::preflight::Ground;
 use super::progress::size;
 use crate::exit::Exit;
 use crate::fleet::{self, Fleet};
@@ -26,7 +27,7 @@ use crate::operate::request::{ArtifactHasAnswer, ArtifactHasRequest};
 use crate::pack::{self, Shipped};
 use crate::plan_file;
 use crate::recipe::{self, Recipe};
-use crate::resolve::{Input, resolve, survey};
+use crate::resolve::{Input, NodeFacts, survey};
 use crate::rpc::method::Method;
 use crate::view::plan_table::plan_table;
 
@@ -69,7 +70,7 @@ pub(super) type Asked = BTreeMap<HostId, FactsWanted>;
 pub(super) struct Files {
     pub(super) fleet: Fleet,
     pub(super) recipe: Recipe,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     text: String,
 }
 
@@ -152,7 +153,7 @@ pub(super) fn hosts(path: &Path) -> Result<BTreeSet<HostId>, Failure> {
 pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let files = Files::read(&args.fleet)?;
     let controller = if args.offline { None } else { Some(Controller::connect(context).await?) };
-    let pinned = files.pin().await?.map_err(|faults| files.explain(faults))?;
+    let pinned = Ok(files.pin().await?.map_err(|faults| files.explain(faults))?);
     #[expect(clippy::disallowed_methods, reason = "a plan says when it was made, by the clock of this terminal")]
     let now = Timestamp::now();
     let shipped = files.shipped().await?;
@@ -165,18 +166,23 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let input = Input {
-        fleet: &files.fleet,
-        recipe: &files.recipe,
+    let hosts = match &controller {
+        Some(controller) => Some(controller.status(None).await?.hosts),
+        None => None,
+    };
+    let ground = Ground {
+        artifacts: &pinned,
         facts: &facts,
         asked: &asked,
         shipped: &shipped,
-        artifacts: &pinned,
-        plan_id: &uuid::Uuid::now_v7().to_string(),
-        made_by: &who(),
+        unanswered: &[],
+        hosts: hosts.as_deref(),
         now,
     };
-    let plan = resolve(&input).map_err(|faults| files.explain(faults))?;
+    let (results, planned) = ground.check(&files);
+    let Some(planned) = planned else { return Err(no_plan(&files, &facts)) };
+    let mut plan = planned.map_err(|faults| files.explain(faults))?;
+    plan.findings = results.findings;
     let plan = HashedPlan::new(plan).map_err(|error| Failure::usage(error.to_string()))?;
     if let Some(controller) = &controller {
         store(controller, context, &files, &plan.plan).await?;
@@ -201,8 +207,15 @@ async fn store(controller: &Controller, context: &Context, files: &Files, plan: 
     Ok(())
 }
 
+/// Why there is nothing to plan from: nodes without facts.
+fn no_plan(files: &Files, facts: &BTreeMap<NodeId, NodeFacts>) -> Failure {
+    let without = files.fleet.nodes.iter().filter(|node| !facts.contains_key(&node.id));
+    let faults = without.map(|n| Fault::new(plan_codes::NO_FACTS, format!("there are no facts of `{}`", n.id)).on(&n.id));
+    Faults(faults.collect()).into()
+}
+
 /// Who makes the plan: the user of this process.
-fn who() -> String {
+pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)

@@ -1,6 +1,6 @@
 //! Artifacts pinned: every file read once, its digest compared with the one in the fleet file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cavalcade_common::action::ArtifactRef;
@@ -41,6 +41,16 @@ pub fn pin(fleet: &Fleet, folder: &Path) -> Result<BTreeMap<String, ArtifactRef>
         pinned.insert(name.clone(), ArtifactRef { name: name.clone(), sha256, size, file });
     }
     r.into_faults().into_result(pinned)
+}
+
+/// Names of the entries of every artifact that is a zip or a JAR. An artifact that is none is missing.
+#[must_use]
+pub fn contents(fleet: &Fleet, folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let entries = |path: &Path| {
+        let archive = zip::ZipArchive::new(std::fs::File::open(path).ok()?).ok()?;
+        Some(archive.file_names().filter_map(|name| name.ok().map(|n| n.into_owned())).collect())
+    };
+    fleet.artifacts.iter().filter_map(|(name, a)| Some((name.clone(), entries(&folder.join(&a.file))?))).collect()
 }
 
 fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {

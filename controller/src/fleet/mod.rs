@@ -20,14 +20,16 @@ use cavalcade_common::secret::SecretRef;
 use cavalcade_common::written::Mark;
 use serde_json::{Map, Value};
 
+use crate::recipe::SettingRule;
+
 pub(crate) use artifact::digest_of;
-pub use artifact::pin;
+pub use artifact::{contents, pin};
 pub use file::read_limited;
 pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};
 
 /// A fleet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     /// The file as the person named it.
     pub file: String,
@@ -45,6 +47,8 @@ pub struct Fleet {
     pub nodes: Vec<FleetNode>,
     /// Answers that override facts on every node.
     pub answers: Map<String, Value>,
+    /// The fleet's own words on old settings, before those of the recipe.
+    pub settings: Vec<SettingRule>,
     /// The maintenance window.
     pub window: Option<Window>,
     /// How long steps take, by `STAGE.STEP` or by the name of an effect, with the places of the names.

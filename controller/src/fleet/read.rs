@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::node::{Defaults, nodes};
 use super::{Account, ArtifactFile, Database, Fleet, check, window};
+use crate::recipe::{items, setting};
 
 /// Schema word of a fleet file.
 pub const FLEET_SCHEMA: &str = "cavalcade.fleet/1";
@@ -57,6 +58,7 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
     let window = f.node("window").and_then(|n| window::window(n, r));
     let expected = window::expected(f.node("expected"), r);
     let options = options(f.node("options"), r);
+    let settings = items(f.node("settings"), "settings", r, setting);
     f.finish(r);
     Some(Fleet {
         file: r.file.to_string(),
@@ -67,6 +69,7 @@ fn fleet(root: &Node, r: &mut Reader) -> Option<Fleet> {
         databases,
         nodes: nodes?,
         answers,
+        settings,
         window,
         expected,
         options,

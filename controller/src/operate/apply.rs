@@ -2,6 +2,7 @@
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
+use cavalcade_common::finding::{Finding, Severity};
 use cavalcade_common::id::RunId;
 use cavalcade_common::plan::{HashedPlan, Plan};
 use jiff::SignedDuration;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::ask;
 use super::handler::Operations;
-use super::request::{ApplyRequest, FactsRequest, VerbAnswer};
+use super::request::{ApplyRequest, FactsRequest, VerbAnswer, Waiver};
 use crate::rpc::operator::Operator;
 use crate::run::input::{Order, Verb};
 
@@ -32,6 +33,7 @@ pub(super) async fn apply(operations: &Operations, who: &Operator, request: Appl
             }
             waived.push(format!("{text}; let pass by {}", who.name));
         }
+        waived.extend(waive(&plan.plan, &request.waive, &who.name)?);
         artifacts_present(operations, &plan.plan).await?;
         if let Some(changes) = changed_facts(operations, &plan.plan).await? {
             if !request.stale_ok {
@@ -69,6 +71,32 @@ fn confirmed(plan: &HashedPlan, typed: Option<&str>) -> Result<(), Fault> {
     Err(Fault::new(codes::run::NOT_CONFIRMED, what).help(format!("--confirm {}", plan.sha256.short())))
 }
 
+/// What is let pass of the plan's findings, a sentence each for the journal. An error that is left refuses the plan.
+fn waive(plan: &Plan, waivers: &[Waiver], who: &str) -> Result<Vec<String>, Fault> {
+    let stands: Vec<&Finding> = plan.findings.iter().filter(|f| f.severity != Severity::Unseen).collect();
+    if let Some(idle) = waivers.iter().find(|w| stands.iter().all(|f| f.check != w.check)) {
+        let names: Vec<&str> = stands.iter().filter(|f| f.severity == Severity::Error).map(|f| f.check.as_str()).collect();
+        let help = if names.is_empty() { "nothing blocks it".to_owned() } else { format!("it has {}", names.join(", ")) };
+        return Err(Fault::new(codes::operator::USAGE, format!("the plan has no finding of `{}`", idle.check)).help(help));
+    }
+    let waiver = |finding: &Finding| waivers.iter().find(|w| w.check == finding.check);
+    let left: Vec<String> = stands
+        .iter()
+        .filter(|f| f.severity == Severity::Error && waiver(f).is_none())
+        .map(|f| format!("{}{}: {}", f.check, on(f), f.found))
+        .collect();
+    if !left.is_empty() {
+        let help = "do what the plan's findings say and make it again, or let one pass: --waive CHECK --why TEXT";
+        return Err(Fault::new(codes::run::CHECKS_BLOCK, left.join("; ")).help(help));
+    }
+    let passed = stands.iter().filter_map(|f| Some((f, waiver(f)?)));
+    Ok(passed.map(|(f, w)| format!("{}{}: {}; let pass by {who}: {}", f.check, on(f), f.found, w.why)).collect())
+}
+
+fn on(finding: &Finding) -> String {
+    if finding.nodes.is_empty() { String::new() } else { format!(" on {}", finding.nodes.join(" ")) }
+}
+
 async fn artifacts_present(operations: &Operations, plan: &Plan) -> Result<(), Fault> {
     let mut missing = Vec::new();
     for artifact in &plan.artifacts {
@@ -89,18 +117,24 @@ async fn changed_facts(operations: &Operations, plan: &Plan) -> Result<Option<St
     if deciding.is_empty() {
         return Ok(None);
     }
+    let databases = deciding.iter().any(|d| d.path.starts_with("facts.databases."));
     let mut wanted = plan.asked.clone();
     for of_host in wanted.values_mut() {
         of_host.nodes.retain(|n| deciding.iter().any(|d| d.node == n.node.id));
+        if !databases {
+            of_host.databases.clear();
+        }
     }
-    wanted.retain(|_, of_host| !of_host.nodes.is_empty());
+    wanted.retain(|_, of_host| !of_host.nodes.is_empty() || !of_host.databases.is_empty());
     let now = ask::facts(operations, FactsRequest { wanted }).await;
     if let Some(fault) = now.faults.into_iter().next() {
         return Err(fault);
     }
     let mut changes = Vec::new();
     for d in deciding {
-        let found = now.facts.get(&d.node).and_then(|facts| at_path(facts, &d.path)).unwrap_or(&Value::Null);
+        let own = now.facts.get(&d.node).and_then(|facts| at_path(facts, &d.path));
+        // What is known of a database comes from the node that works on it.
+        let found = own.or_else(|| now.facts.values().find_map(|facts| at_path(facts, &d.path))).unwrap_or(&Value::Null);
         if found != &d.value {
             changes.push(format!("{} of {} was {} when the plan was made and is {found} now", d.path, d.node, d.value));
         }
@@ -111,4 +145,60 @@ async fn changed_facts(operations: &Operations, plan: &Plan) -> Result<Option<St
 fn at_path<'a>(facts: &'a Value, path: &str) -> Option<&'a Value> {
     let path = path.strip_prefix("facts.").unwrap_or(path);
     path.split('.').try_fold(facts, |value, key| value.get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let finding = |check: &str, severity, nodes: &[&str]| Finding {
+            check: check.to_owned(),
+            area: "network".to_owned(),
+            severity,
+            nodes: nodes.iter().map(ToString::to_string).collect(),
+            found: "it is so".to_owned(),
+            remedy: "look".to_owned(),
+        };
+        let mut plan = crate::view::example_plan::plan();
+        plan.findings = vec![
+            finding("port-free", Severity::Error, &["is-1", "is-2"]),
+            finding("port-free", Severity::Error, &["gw-1"]),
+            finding("disk-free", Severity::Warning, &[]),
+            finding("open-files", Severity::Unseen, &["is-1"]),
+        ];
+        plan
+    }
+
+    fn waiver(check: &str) -> Waiver {
+        Waiver { check: check.to_owned(), why: "a test instance".to_owned() }
+    }
+
+    #[test]
+    fn an_error_blocks_until_it_is_let_pass_by_name() {
+        let fault = waive(&plan(), &[], "anna").expect_err("is blocked");
+        assert_eq!(fault.code, codes::run::CHECKS_BLOCK);
+        assert_eq!(fault.message, "port-free on is-1 is-2: it is so; port-free on gw-1: it is so");
+        let passed = waive(&plan(), &[waiver("port-free")], "anna").expect("passes");
+        assert_eq!(
+            passed,
+            [
+                "port-free on is-1 is-2: it is so; let pass by anna: a test instance",
+                "port-free on gw-1: it is so; let pass by anna: a test instance"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_was_found_can_be_let_pass() {
+        for name in ["port-fre", "open-files", "weak-key"] {
+            let fault = waive(&plan(), &[waiver("port-free"), waiver(name)], "anna").expect_err(name);
+            assert_eq!((fault.code, fault.message), (codes::operator::USAGE, format!("the plan has no finding of `{name}`")));
+        }
+        let mut good = plan();
+        good.findings.retain(|f| f.severity != Severity::Error);
+        assert_eq!(waive(&good, &[], "anna"), Ok(Vec::new()));
+        let passed = waive(&good, &[waiver("disk-free")], "anna").expect("passes");
+        assert_eq!(passed, ["disk-free: it is so; let pass by anna: a test instance"]);
+    }
 }

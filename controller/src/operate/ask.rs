@@ -27,7 +27,7 @@ const FACTS_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// A preview may have to fetch packs first.
 const PREVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Duration) -> Result<Answer, Fault> {
+pub(super) async fn ask(inputs: &mpsc::Sender<Input>, host: HostId, ask: Ask, limit: Duration) -> Result<Answer, Fault> {
     let (reply, answer) = oneshot::channel();
     let gone = || Fault::new(codes::operator::NO_CONTROLLER, "the controller is ending");
     inputs.send(Input::Ask { host: host.clone(), ask, reply }).await.map_err(|_| gone())?;
@@ -91,7 +91,8 @@ pub(super) fn preview(operations: &Operations, request: PreviewRequest) -> Resul
     Ok(answers.buffered(16).flatten().boxed())
 }
 
-fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<String, SecretRef> {
+/// The secrets whose markers these steps hold.
+pub(super) fn used(secrets: &BTreeMap<String, SecretRef>, steps: &[PlanStep]) -> BTreeMap<String, SecretRef> {
     let text = serde_json::to_string(steps).unwrap_or_default();
     markers(&text).into_iter().filter_map(|n| secrets.get(n).map(|r| (n.to_owned(), r.clone()))).collect()
 }
@@ -117,6 +118,8 @@ pub(super) async fn rejudge(
     let evidence = evidence.unwrap_or_else(|| job.evidence.clone());
     match ask(&operations.inputs, planned.host.clone(), Ask::Rejudge { attempt, evidence }, LIMIT).await? {
         Answer::Judged(evidence) => Ok(evidence),
-        Answer::Facts(_) | Answer::Previews(_) => Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered")),
+        Answer::Facts(_) | Answer::Previews(_) | Answer::Checked(_) => {
+            Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered"))
+        }
     }
 }

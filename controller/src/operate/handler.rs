@@ -19,7 +19,7 @@ use super::request::{
     ArtifactHasAnswer, ArtifactHasRequest, ArtifactPutAnswer, ArtifactPutRequest, FactsRequest, LogsRequest, PreviewRequest,
     ReportRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer, VerbRequest,
 };
-use super::{apply, ask, logs, report};
+use super::{apply, ask, logs, report, verify};
 use crate::artifact::ArtifactStore;
 use crate::event::Who;
 use crate::logs::LogStore;
@@ -191,6 +191,7 @@ impl OperatorHandler for Operations {
             Method::Status | Method::NodeList => write(&self.status(&read(request)?)),
             Method::Apply => write(&apply::apply(self, who, read(request)?).await?),
             Method::Facts => write(&ask::facts(self, read::<FactsRequest>(request)?).await),
+            Method::Verify => write(&verify::verify(self, read(request)?).await?),
             Method::SecretGive => write(&self.secret_give(who, read(request)?).await?),
             Method::Report => write(&report::report(self, &read::<ReportRequest>(request)?).await?),
             Method::TokenCreate => write(&self.token(who, &read(request)?)?),

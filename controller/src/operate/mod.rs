@@ -6,3 +6,4 @@ pub mod handler;
 mod logs;
 mod report;
 pub mod request;
+mod verify;

@@ -6,7 +6,7 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{Digest, HostId, NodeId, StepKey};
-use cavalcade_common::report::Preview;
+use cavalcade_common::report::{Checked, Preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,6 +78,44 @@ pub struct PreviewItem {
     pub preview: Result<Preview, Fault>,
 }
 
+/// `Verify`: what the steps of a plan's stages with `verify` see now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// The plan file's text; without it the plan of the newest run.
+    pub plan: Option<String>,
+    /// Only these nodes; empty: all.
+    #[serde(default)]
+    pub nodes: Vec<NodeId>,
+    /// Longest wait of one step in seconds; without it as planned.
+    pub within_seconds: Option<u64>,
+}
+
+/// Answer of `Verify`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyAnswer {
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Name of the fleet.
+    pub fleet: String,
+    /// When it was looked.
+    pub at: jiff::Timestamp,
+    /// What each step saw, in the plan's order.
+    pub items: Vec<VerifyItem>,
+}
+
+/// What one step saw.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyItem {
+    /// The step.
+    pub step: StepKey,
+    /// Its name.
+    pub name: String,
+    /// The guide's row.
+    pub row: Option<String>,
+    /// What it saw, or why nobody looked.
+    pub checked: Result<Checked, Fault>,
+}
+
 /// `Apply`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApplyRequest {
@@ -89,11 +127,23 @@ pub struct ApplyRequest {
     pub supersedes: Option<String>,
     /// Whether a plan older than 24 h, or changed facts, are let pass.
     pub stale_ok: bool,
+    /// Findings that a person lets pass.
+    #[serde(default)]
+    pub waive: Vec<Waiver>,
     /// The plan's digest, typed by the person, where the plan has a point of no return.
     pub confirm: Option<String>,
     /// Values of secrets that the person was asked for.
     #[serde(default, with = "cavalcade_common::given::exposed")]
     pub secrets: GivenSecrets,
+}
+
+/// A check whose findings a person lets pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// Name of the check.
+    pub check: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Verbs on the open run: `Pause`, `Resume`, `Cancel`, `Approve`, `Retry`, `Skip`, `Resolve`, `Rejudge`, `StopJob`,

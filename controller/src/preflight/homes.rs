@@ -1,13 +1,15 @@
 //! Homes: the old ones are what the fleet file says, the new ones are free.
 
+use cavalcade_common::finding::Severity;
 use serde_json::Value;
 
-use super::{Check, Input, Looks, with_facts};
+use super::{Check, Looks, Seen};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "old-home",
         area: "homes",
+        severity: Severity::Error,
         about: "The old home of every node is there.",
         remedy: "correct old.home in the fleet file",
         look: old_home,
@@ -15,6 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "old-offset",
         area: "homes",
+        severity: Severity::Error,
         about: "The port offset of the old server in its deployment.toml is the one of the fleet file.",
         remedy: "correct the offset in the fleet file",
         look: offset,
@@ -22,6 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "old-profile",
         area: "homes",
+        severity: Severity::Error,
         about: "An old server that runs has the profile of the fleet file on its command line.",
         remedy: "correct old.profile in the fleet file",
         look: profile,
@@ -29,30 +33,42 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "old-user",
         area: "homes",
+        severity: Severity::Error,
         about: "Old servers run as the owner of their home, and the new ones will: a server that runs as another user leaves \
                 files that its owner cannot change.",
         remedy: "stop that server and start it as the home's owner, or set run_as in the fleet file",
         look: user,
     },
     Check {
+        name: "old-driver-class",
+        area: "homes",
+        severity: Severity::Warning,
+        about: "The JDBC driver classes of the old configuration are in a JAR of the old libraries. The new servers get the \
+                driver of the fleet file, whose class the recipe looks for.",
+        remedy: "find out where the old server has its driver from, and correct `driver` if nobody uses that database",
+        look: driver,
+    },
+    Check {
         name: "new-home-free",
         area: "homes",
+        severity: Severity::Error,
         about: "Nothing stands where the new home will be, unless Cavalcade has put it there.",
         remedy: "move it away, or name another new.home in the fleet file",
         look: new_home,
     },
 ];
 
-fn old_home(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
+fn old_home(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes() {
         let Some(old) = &node.old else { continue };
-        looks.expect(truth(facts, "/old/exists"), &node.id, || format!("there is no {}", old.home));
+        let Some(exists) = looks.see_truth(&node.id, facts, "/old/exists") else { continue };
+        looks.expect(exists, &node.id, || format!("there is no {}", old.home));
     }
 }
 
-fn offset(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input).filter(|(node, _)| node.old.is_some()) {
-        let Some(found) = facts.pointer("/old/offset").and_then(Value::as_i64) else { continue };
+fn offset(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let Some(found) = looks.see(&node.id, facts, "/old/offset").and_then(Value::as_i64) else { continue };
         let wanted = node.old_offset;
         looks.expect(found == i64::from(wanted), &node.id, || {
             format!("its deployment.toml has the offset {found}, the fleet file {wanted}")
@@ -60,10 +76,10 @@ fn offset(input: &Input<'_>, looks: &mut Looks) {
     }
 }
 
-fn profile(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
+fn profile(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
         let Some(wanted) = node.old.as_ref().and_then(|old| old.profile.as_deref()) else { continue };
-        for process in running(facts) {
+        for process in looks.see_list(&node.id, facts, "/old/running").unwrap_or_default() {
             let found = process.get("profile").and_then(Value::as_str).unwrap_or("default");
             looks.expect(found == wanted, &node.id, || {
                 format!("the old server runs with the profile {found}, the fleet file says {wanted}")
@@ -72,32 +88,32 @@ fn profile(input: &Input<'_>, looks: &mut Looks) {
     }
 }
 
-fn user(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
-        let owner = facts.pointer("/old/owner").and_then(Value::as_str);
-        let Some(wanted) = node.runtime.run_as.as_deref().or(owner) else { continue };
-        for process in running(facts) {
-            let Some(found) = process.get("user").and_then(Value::as_str) else { continue };
+fn user(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let Some(owner) = looks.see_text(&node.id, facts, "/old/owner") else { continue };
+        let wanted = node.runtime.run_as.as_deref().unwrap_or(owner);
+        for process in looks.see_list(&node.id, facts, "/old/running").unwrap_or_default() {
+            let Some(found) = looks.see_text(&node.id, process, "/user") else { continue };
             looks.expect(found == wanted, &node.id, || format!("the old server runs as {found}, not as {wanted}"));
         }
-        if let Some(owner) = owner {
-            looks.expect(owner == wanted, &node.id, || format!("the old home belongs to {owner}, not to {wanted}"));
+        looks.expect(owner == wanted, &node.id, || format!("the old home belongs to {owner}, not to {wanted}"));
+    }
+}
+
+fn driver(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let classes = looks.see(&node.id, facts, "/old/driver_classes").and_then(Value::as_object);
+        for (class, jar) in classes.into_iter().flatten() {
+            looks.expect(jar.is_string(), &node.id, || format!("no JAR of the old libraries holds {class}"));
         }
     }
 }
 
-fn new_home(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
+fn new_home(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes() {
         let Some(new) = &node.new else { continue };
-        let taken = truth(facts, "/new/exists") && !truth(facts, "/new/made_by_us");
-        looks.expect(!taken, &node.id, || format!("{} is there already", new.home));
+        let Some(exists) = looks.see_truth(&node.id, facts, "/new/exists") else { continue };
+        let made = exists && looks.see_truth(&node.id, facts, "/new/made_by_us").unwrap_or(false);
+        looks.expect(!exists || made, &node.id, || format!("{} is there already", new.home));
     }
-}
-
-fn running(facts: &Value) -> &[Value] {
-    facts.pointer("/old/running").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn truth(facts: &Value, path: &str) -> bool {
-    facts.pointer(path).and_then(Value::as_bool).unwrap_or(false)
 }

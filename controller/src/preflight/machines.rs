@@ -1,73 +1,57 @@
-//! Machines: a JDK, file systems that can be written.
+//! Machines: a JDK with its tools, and a temporary folder from which libraries can be loaded.
 
-use serde_json::Value;
+use cavalcade_common::finding::Severity;
 
-use super::{Check, Input, Looks, with_facts};
-
-/// Free room below which a file system is worth a word, whatever the plan needs, in bytes.
-const LITTLE: u64 = 1 << 30;
+use super::{Check, Looks, Seen};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "java-home",
         area: "machines",
+        severity: Severity::Error,
         about: "Every node names a JAVA_HOME and a JDK lies there: the products' scripts refuse to work without it.",
         remedy: "set java_home in the fleet file to a JDK's folder on that host",
         look: java,
     },
     Check {
-        name: "disk-writable",
+        name: "keytool",
         area: "machines",
-        about: "The file systems of new homes and backups can be written.",
-        remedy: "mount it for writing, or name another folder in the fleet file",
-        look: writable,
+        severity: Severity::Warning,
+        about: "The JDK has keytool, with which the sizes of the keys in keystores are measured.",
+        remedy: "set java_home to a JDK that is whole",
+        look: keytool,
     },
     Check {
-        name: "disk-free",
+        name: "tmp-noexec",
         area: "machines",
-        about: "The file systems of new homes and backups have at least 1 GiB free. What the plan needs is counted apart.",
-        remedy: "make room",
-        look: free,
+        severity: Severity::Warning,
+        about: "Servers unpack native libraries into the temporary folder and load them from there.",
+        remedy: "mount it without noexec, or set TMPDIR or -Djava.io.tmpdir in the node's `env`",
+        look: temporary,
     },
 ];
 
-fn java(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input).filter(|(node, _)| node.new.is_some()) {
+fn java(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes().filter(|(node, _)| node.new.is_some()) {
         let Some(home) = node.runtime.java_home.as_deref() else {
-            looks.error(&node.id, "no java_home is named");
+            looks.find(&node.id, "no java_home is named");
             continue;
         };
-        let version = facts.pointer("/java/version").and_then(Value::as_str);
-        looks.expect(version.is_some(), &node.id, || format!("{home} is no JDK: its file `release` names no JAVA_VERSION"));
+        let version = facts.pointer("/java/version").is_some_and(|v| v.is_string());
+        looks.expect(version, &node.id, || format!("{home} is no JDK: its file `release` names no JAVA_VERSION"));
     }
 }
 
-fn disks(facts: &Value) -> &[Value] {
-    facts.get("disks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn named(disk: &Value) -> &str {
-    let text = |key: &str| disk.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text("mount").or(text("path")).unwrap_or("a file system")
-}
-
-fn writable(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
-        for disk in disks(facts) {
-            let read_only = disk.get("read_only").and_then(Value::as_bool).unwrap_or(false);
-            looks.expect(!read_only, &node.host, || format!("{} is mounted read-only", named(disk)));
-        }
+fn keytool(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes().filter(|(node, _)| node.runtime.java_home.is_some()) {
+        let Some(there) = looks.see_truth(&node.id, facts, "/java/keytool") else { continue };
+        looks.expect(there, &node.id, || "the JDK has no keytool: nobody sees how strong the old keys are".to_owned());
     }
 }
 
-fn free(input: &Input<'_>, looks: &mut Looks) {
-    for (node, facts) in with_facts(input) {
-        for disk in disks(facts) {
-            let Some(bytes) = disk.get("free_bytes").and_then(Value::as_u64) else { continue };
-            match bytes >= LITTLE {
-                true => looks.ok(),
-                false => looks.warning(&node.host, format!("{} has only {} MiB free", named(disk), bytes >> 20)),
-            }
-        }
+fn temporary(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes().filter(|(node, _)| node.new.is_some()) {
+        let Some(noexec) = looks.see_truth(&node.id, facts, "/tmp_noexec") else { continue };
+        looks.expect(!noexec, &node.id, || "/tmp is mounted with noexec".to_owned());
     }
 }

@@ -1,63 +1,41 @@
 //! Checks before the work: the fleet file against what the agents found. All checks run before the verdict; each has a
 //! stable name. Pure: everything comes in as values.
+//!
+//! A check whose fact is missing says so ([`Severity::Unseen`]): what nobody looked at is never counted as good. Checks
+//! that know a product stand in the recipe's `checks`; `written` evaluates them.
 
 mod agents;
+mod autostart;
+mod database_server;
+mod databases;
+mod disks;
 mod homes;
+mod keystores;
+mod looks;
 mod machines;
+mod network;
 mod planning;
+mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::expression::Scope;
 use cavalcade_common::facts::FactsWanted;
+use cavalcade_common::finding::{Finding, Severity};
 use cavalcade_common::id::{HostId, NodeId};
+use cavalcade_common::plan::Plan;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::fleet::{Fleet, FleetNode};
 use crate::pack::Shipped;
-use crate::recipe::Recipe;
-use crate::resolve::NodeFacts;
+use crate::recipe::{self, BUILT_IN, Recipe};
+use crate::resolve::{self, NodeFacts};
 use crate::view::document::HostStatus;
-
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The work must not begin.
-    Error,
-    /// A person should look.
-    Warning,
-}
-
-impl Severity {
-    /// The word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// One thing found, on one or many nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Stable name of the check.
-    pub check: String,
-    /// The group that it is shown in.
-    pub area: String,
-    /// How much it matters.
-    pub severity: Severity,
-    /// The nodes, or hosts, in the fleet's order; empty for the fleet as a whole.
-    pub nodes: Vec<String>,
-    /// What was found.
-    pub found: String,
-    /// What to do.
-    pub remedy: String,
-}
+use looks::Looks;
 
 /// What the checks look at.
 #[derive(Debug, Clone, Copy)]
@@ -68,12 +46,17 @@ pub struct Input<'a> {
     pub recipe: &'a Recipe,
     /// Its artifacts, or why they cannot be read.
     pub artifacts: &'a Result<BTreeMap<String, ArtifactRef>, Faults>,
+    /// Names of the entries of those artifacts that are zips or JARs.
+    pub contents: &'a BTreeMap<String, BTreeSet<String>>,
     /// Facts of the nodes whose agents answered.
     pub facts: &'a BTreeMap<NodeId, NodeFacts>,
     /// What the hosts were asked for the facts.
     pub asked: &'a BTreeMap<HostId, FactsWanted>,
     /// What old packs shipped, by the name of the artifact that tells it.
     pub shipped: &'a BTreeMap<String, Shipped>,
+    /// The plan that is made of all this, or why there is none. `None`: something that it needs is missing, and has a
+    /// finding of its own.
+    pub planned: Option<&'a Result<Plan, Faults>>,
     /// Agents that did not answer.
     pub unanswered: &'a [Fault],
     /// Hosts as the controller knows them; `None` where it was not asked.
@@ -89,42 +72,105 @@ pub struct Check {
     pub name: &'static str,
     /// The group that it is shown in.
     pub area: &'static str,
+    /// How much its findings matter.
+    pub severity: Severity,
     /// What it looks at and why, for `explain`.
     pub about: &'static str,
     /// What to do where it finds something.
     pub remedy: &'static str,
-    look: fn(&Input<'_>, &mut Looks),
+    look: fn(&Seen<'_>, &mut Looks<'_>),
 }
 
-/// Every check, in the order in which they are shown.
-pub const CHECKS: [&[Check]; 4] = [agents::CHECKS, homes::CHECKS, machines::CHECKS, planning::CHECKS];
+/// Every check that is code, in the order in which they are shown.
+pub const CHECKS: [&[Check]; 10] = [
+    agents::CHECKS,
+    homes::CHECKS,
+    machines::CHECKS,
+    disks::CHECKS,
+    network::CHECKS,
+    autostart::CHECKS,
+    keystores::CHECKS,
+    databases::CHECKS,
+    database_server::CHECKS,
+    planning::CHECKS,
+];
 
-/// The check of a name.
+/// A check, explained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// Stable name.
+    pub check: String,
+    /// The group that it is shown in.
+    pub area: String,
+    /// How much its findings matter.
+    pub severity: Severity,
+    /// What it looks at and why.
+    pub looks_at: String,
+    /// What to do where it finds something.
+    pub remedy: String,
+    /// The recipe that it stands in; `None`: it is one of every fleet.
+    pub recipe: Option<String>,
+}
+
+/// Every check of this program: those that are code, then those of its recipes.
 #[must_use]
-pub fn check(name: &str) -> Option<&'static Check> {
-    CHECKS.iter().flat_map(|group| group.iter()).find(|check| check.name == name)
+pub fn explained() -> Vec<Explained> {
+    let code = CHECKS.iter().flat_map(|group| group.iter()).map(|check| Explained {
+        check: check.name.to_owned(),
+        area: check.area.to_owned(),
+        severity: check.severity,
+        looks_at: check.about.to_owned(),
+        remedy: check.remedy.to_owned(),
+        recipe: None,
+    });
+    let mut all: Vec<Explained> = code.collect();
+    for (name, text) in BUILT_IN {
+        let checks = recipe::read(text.as_bytes(), name).map(|recipe| recipe.checks).unwrap_or_default();
+        all.extend(checks.into_iter().map(|check| Explained {
+            check: check.name,
+            area: check.area,
+            severity: check.severity,
+            looks_at: check.about,
+            remedy: check.remedy,
+            recipe: Some(name.to_owned()),
+        }));
+    }
+    all
 }
 
-/// What a check saw.
-#[derive(Debug, Default)]
-pub struct Looks {
-    ok: usize,
-    found: Vec<(Severity, Option<String>, String, Option<String>)>,
+/// The input, with the names of each node as expressions see them: answers of the fleet file lie over the facts.
+struct Seen<'a> {
+    input: Input<'a>,
+    scopes: BTreeMap<NodeId, Scope>,
 }
 
-impl Looks {
-    fn ok(&mut self) {
-        self.ok += 1;
+impl<'a> Seen<'a> {
+    fn new(input: &Input<'a>) -> Self {
+        let none = BTreeMap::new();
+        let wanted = resolve::Input {
+            fleet: input.fleet,
+            recipe: input.recipe,
+            facts: input.facts,
+            asked: input.asked,
+            shipped: input.shipped,
+            artifacts: input.artifacts.as_ref().unwrap_or(&none),
+            plan_id: "",
+            made_by: "",
+            now: input.now,
+        };
+        Self { input: *input, scopes: resolve::scopes(&wanted) }
     }
-    fn error(&mut self, node: impl ToString, found: impl Into<String>) {
-        self.found.push((Severity::Error, Some(node.to_string()), found.into(), None));
+
+    /// Nodes with their facts.
+    fn nodes(&self) -> impl Iterator<Item = (&'a FleetNode, &Value)> {
+        let nodes = self.input.fleet.nodes.iter();
+        nodes.filter_map(|node| Some((node, self.scopes.get(&node.id)?.get("facts")?)))
     }
-    fn warning(&mut self, node: impl ToString, found: impl Into<String>) {
-        self.found.push((Severity::Warning, Some(node.to_string()), found.into(), None));
-    }
-    /// Counts a look that went well, or notes what it found.
-    fn expect(&mut self, holds: bool, node: impl ToString, found: impl FnOnce() -> String) {
-        if holds { self.ok() } else { self.error(node, found()) }
+
+    /// Nodes whose old home is there, with their facts.
+    fn old(&self) -> impl Iterator<Item = (&'a FleetNode, &Value)> {
+        let there = |facts: &Value| facts.pointer("/old/exists").and_then(Value::as_bool) == Some(true);
+        self.nodes().filter(move |(node, facts)| node.old.is_some() && there(facts))
     }
 }
 
@@ -133,7 +179,7 @@ impl Looks {
 pub struct Results {
     /// Areas in their order, with the number of looks that found nothing.
     pub ok: Vec<(String, usize)>,
-    /// What was found, errors first in each area.
+    /// What was found, area by area, errors first in each.
     pub findings: Vec<Finding>,
 }
 
@@ -143,45 +189,37 @@ impl Results {
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|f| f.severity == severity).count()
     }
+
+    fn add(&mut self, name: &str, area: &str, looks: Looks<'_>) {
+        match self.ok.iter_mut().find(|(known, _)| known == area) {
+            Some((_, ok)) => *ok += looks.good(),
+            None => self.ok.push((area.to_owned(), looks.good())),
+        }
+        self.findings.extend(looks.into_findings(name, area));
+    }
 }
 
-/// Runs every check.
+/// Runs every check: those that are code, then those of the recipe.
 #[must_use]
 pub fn run(input: &Input<'_>) -> Results {
+    let seen = Seen::new(input);
     let mut results = Results::default();
     for check in CHECKS.iter().flat_map(|group| group.iter()) {
-        let mut looks = Looks::default();
-        (check.look)(input, &mut looks);
-        match results.ok.iter_mut().find(|(area, _)| area == check.area) {
-            Some((_, ok)) => *ok += looks.ok,
-            None => results.ok.push((check.area.to_owned(), looks.ok)),
-        }
-        results.findings.extend(merged(check, looks));
+        let mut looks = Looks::new(check.severity, check.remedy);
+        (check.look)(&seen, &mut looks);
+        results.add(check.name, check.area, looks);
     }
+    for check in &input.recipe.checks {
+        let mut looks = Looks::new(check.severity, &check.remedy);
+        written::look(check, &seen, &mut looks);
+        results.add(&check.name, &check.area, looks);
+    }
+    let areas: Vec<&String> = results.ok.iter().map(|(area, _)| area).collect();
+    let place = |finding: &Finding| (areas.iter().position(|a| **a == finding.area), finding.severity);
+    let mut findings = std::mem::take(&mut results.findings);
+    findings.sort_by_key(place);
+    results.findings = findings;
     results
-}
-
-/// One finding over many nodes once.
-fn merged(check: &Check, looks: Looks) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for (severity, node, found, remedy) in looks.found {
-        let remedy = remedy.unwrap_or_else(|| check.remedy.to_owned());
-        let same = |f: &&mut Finding| f.severity == severity && f.found == found && f.remedy == remedy;
-        if let Some(finding) = findings.iter_mut().find(same) {
-            finding.nodes.extend(node.filter(|n| !finding.nodes.contains(n)));
-            continue;
-        }
-        let (check, area) = (check.name.to_owned(), check.area.to_owned());
-        findings.push(Finding { check, area, severity, nodes: node.into_iter().collect(), found, remedy });
-    }
-    findings.sort_by_key(|f| f.severity);
-    findings
-}
-
-/// Nodes with their facts.
-fn with_facts<'a>(input: &Input<'a>) -> impl Iterator<Item = (&'a FleetNode, &'a serde_json::Value)> {
-    let facts = input.facts;
-    input.fleet.nodes.iter().filter_map(move |node| Some((node, &facts.get(&node.id)?.value)))
 }
 
 #[cfg(test)]

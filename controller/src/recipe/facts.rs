@@ -16,10 +16,14 @@ pub struct FactsWritten {
     pub pack: Option<(String, Mark)>,
     /// By name: globs of files whose digests are told.
     pub files: BTreeMap<String, Vec<String>>,
+    /// Names of `files` whose custom ones are copied: what the pack shipped must be known then.
+    pub custom: Vec<String>,
     /// By name: globs of which number and size are told.
     pub trees: BTreeMap<String, Vec<String>>,
     /// Globs of keystores.
     pub keystores: Vec<String>,
+    /// Passwords that the vendor ships keystores with.
+    pub keystore_passwords: Vec<String>,
     /// By name: values found in files by a pattern.
     pub values: BTreeMap<String, ValueWanted>,
     /// By name: dotted keys of the old deployment.toml whose value is told.
@@ -35,8 +39,10 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     let written = FactsWritten {
         pack,
         files: f.or("files", BTreeMap::new(), r),
+        custom: f.or("custom", Vec::new(), r),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
+        keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
         conf: f.or("conf", BTreeMap::new(), r),
         libraries: f.or("libraries", Vec::new(), r),

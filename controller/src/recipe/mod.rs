@@ -1,8 +1,15 @@
 //! The recipe: what is done, in which order, for any fleet. All knowledge of products and versions stands there.
 
+mod check;
 mod facts;
+pub mod known_facts;
+pub mod lint;
+mod order;
 mod read;
+pub mod schema;
+mod settings;
 mod stage;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +23,13 @@ use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
+pub use check::{CheckWritten, Must, Which};
 pub use facts::FactsWritten;
+pub use order::order;
+pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
+pub use settings::SettingRule;
+pub(crate) use settings::setting;
 
 /// A recipe.
 #[derive(Debug, Clone)]
@@ -44,6 +56,8 @@ pub struct Recipe {
     pub profiles: Profiles,
     /// Where agents look on the old servers.
     pub facts: Vec<FactsWritten>,
+    /// What becomes of old settings; the first rule that matches decides.
+    pub settings: Vec<SettingRule>,
     /// Values by name, each an expression over the names of a node and the values before it.
     pub values: Vec<(String, Node)>,
     /// How new servers are seen ready; the first whose condition holds counts.
@@ -54,6 +68,8 @@ pub struct Recipe {
     pub require: Vec<Requirement>,
     /// Remarks for the reader of the plan.
     pub remarks: Vec<Remark>,
+    /// What is looked at before the work.
+    pub checks: Vec<CheckWritten>,
     /// Key patterns whose values are hidden in diffs.
     pub hide: Vec<String>,
     /// Stages in the order of the file.
@@ -170,6 +186,8 @@ pub struct Stage {
     pub undo: Undo,
     /// Whether a way back from here loses new data.
     pub point_of_no_return: bool,
+    /// Whether its steps only look, so that they may run alone at any time.
+    pub verify: bool,
     /// Whether a fleet may have no node for it.
     pub may_be_empty: bool,
     /// What each of its steps that launches something or changes a database needs.

@@ -10,17 +10,30 @@ use cavalcade_common::plan::Role;
 use cavalcade_common::written::{Content, Fields, FromNode, Mark, Node, Pattern, Reader, read as read_yaml};
 use serde_json::{Map, Value};
 
-use super::facts;
+use super::settings::setting;
 use super::stage::stages;
 use super::{NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
+use super::{check, facts};
 use crate::fleet::schema_word;
 
 /// Schema word of a recipe.
 pub const RECIPE_SCHEMA: &str = "cavalcade.recipe/1";
 
 /// Root names that are known only with a fleet.
-const LATER: [&str; 11] =
-    ["name", "node", "facts", "fleet", "databases", "artifacts", "secrets", "identity_servers", "api_managers", "item", "values"];
+const LATER: [&str; 12] = [
+    "name",
+    "node",
+    "facts",
+    "fleet",
+    "databases",
+    "artifacts",
+    "secrets",
+    "identity_servers",
+    "api_managers",
+    "item",
+    "values",
+    "settings",
+];
 
 /// Reads a recipe. `file` is its name for errors.
 ///
@@ -47,11 +60,13 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let ports = f.node("ports").map(|n| ports(n, r)).unwrap_or_default();
     let profiles = f.node("profiles").and_then(|n| profiles(n, r)).unwrap_or_default();
     let facts = items(f.node("facts"), "facts", r, facts::facts);
+    let settings = items(f.node("settings"), "settings", r, setting);
     let values = f.node("values").map(|n| values(n, r)).unwrap_or_default();
     let probes = items(f.node("probes"), "probes", r, probe);
     let needs = declared(f.node("needs"), "need", r, need);
     let require = items(f.node("require"), "require", r, requirement);
     let remarks = items(f.node("remarks"), "remarks", r, remark);
+    let checks = items(f.node("checks"), "checks", r, check::check);
     let hide = f.opt::<Vec<Pattern>>("hide", r).unwrap_or_default().into_iter().map(|p| p.0).collect();
     let stages = f.req_node("stages", r).map(|n| stages(n, r));
     f.finish(r);
@@ -67,11 +82,13 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         ports,
         profiles,
         facts,
+        settings,
         values,
         probes,
         needs,
         require,
         remarks,
+        checks,
         hide,
         stages: stages?,
     })
@@ -99,7 +116,7 @@ fn declared<T>(
     found
 }
 
-fn items<T>(node: Option<&Node>, key: &str, r: &mut Reader, read: impl Fn(&Node, &mut Reader) -> Option<T>) -> Vec<T> {
+pub(crate) fn items<T>(node: Option<&Node>, key: &str, r: &mut Reader, read: impl Fn(&Node, &mut Reader) -> Option<T>) -> Vec<T> {
     match node.map(|n| (&n.content, n)) {
         None => Vec::new(),
         Some((Content::List(items), _)) => items.iter().filter_map(|n| read(n, r)).collect(),
@@ -220,6 +237,7 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
             expression::note(node, &error, r);
         }
     }
+    check::check_forms(recipe, &scope, &LATER, r);
     for probe in &recipe.probes {
         let open = cavalcade_common::template::check(&probe.ready, &scope, &LATER, r);
         let _form: Option<cavalcade_common::action::Ready> = FromNode::from_node(&open, r);

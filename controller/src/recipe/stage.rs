@@ -48,7 +48,7 @@ fn stage(node: &Node, r: &mut Reader) -> Option<Stage> {
     let undo = f.node("undo").and_then(|n| undo(n, r)).unwrap_or(Undo::Files);
     let needs = f.node("needs").map(|n| marked::<String>(n, r)).unwrap_or_default();
     let (once, point_of_no_return) = (f.or("once", false, r), f.or("point_of_no_return", false, r));
-    let may_be_empty = f.or("may_be_empty", false, r);
+    let (may_be_empty, verify) = (f.or("may_be_empty", false, r), f.or("verify", false, r));
     let steps = f.req_node("steps", r).map(|n| steps(n, r));
     let selects = f.node("nodes").is_some() || on.is_some();
     f.finish(r);
@@ -68,6 +68,7 @@ fn stage(node: &Node, r: &mut Reader) -> Option<Stage> {
         batch,
         undo,
         point_of_no_return,
+        verify,
         may_be_empty,
         needs,
         steps: steps?,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ArtifactRef, ServerOp};
+use cavalcade_common::action::{Action, ArtifactRef, ServerOp, SqlScript};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::codes::written;
 use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
@@ -61,7 +61,9 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         decided_by: growing.decided.into_values().collect(),
         secrets: BTreeMap::new(),
         hide: input.recipe.hide.clone(),
+        settings: nodes.iter().flat_map(|n| n.settings.iter().cloned()).collect(),
         asked: input.asked.clone(),
+        findings: Vec::new(),
         window: input.fleet.window.clone(),
         expected: input.fleet.expected.iter().map(|(name, (takes, _))| (name.clone(), Takes(*takes))).collect(),
         remarks,
@@ -115,6 +117,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
+        verify: one.stage.verify,
     }
 }
 
@@ -140,7 +143,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Query(_)
         | Action::Http(_)
         | Action::Tcp(_)
-        | Action::Log(_) => false,
+        | Action::Log(_)
+        | Action::Exchange(_) => false,
     };
     if concerned {
         let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));
@@ -160,6 +164,7 @@ fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
         }
         if let Some(behind) = node.made_from.get(name) {
             open.extend(behind);
+            continue;
         }
         if let Some(path) = name.strip_prefix("facts.") {
             let mut answered = &node.answers;
@@ -298,7 +303,7 @@ fn artifacts(stages: &[PlanStage]) -> Vec<ArtifactRef> {
         let artifact = match &step.action {
             Action::Artifact(a) => &a.artifact,
             Action::Unpack(u) => &u.artifact,
-            Action::Sql(s) => &s.script,
+            Action::Sql(SqlScript { script: Some(script), .. }) => script,
             _ => continue,
         };
         used.insert(&artifact.name, artifact);

@@ -3,11 +3,14 @@
 //! Every condition is decided here and every template filled: execution has no choices left. Pure but for the digests of
 //! artifacts and the facts, which come in as values.
 
+mod absent;
 mod assemble;
+mod custom;
 mod name;
 mod need;
 mod rule;
 mod select;
+mod settings;
 mod space;
 mod survey;
 mod wanted;
@@ -17,6 +20,7 @@ use std::collections::BTreeMap;
 use cavalcade_common::action::ArtifactRef;
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Faults;
+use cavalcade_common::expression::Scope;
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::id::{HostId, NodeId};
 use cavalcade_common::plan::Plan;
@@ -119,6 +123,13 @@ pub fn names_of(input: &Input<'_>, node: &NodeId) -> Result<Names, Faults> {
         Some(node) if r.count() == 0 => Ok(Names { values: node.scope.to_values(), ..node.names }),
         _ => Err(r.into_faults()),
     }
+}
+
+/// The names of each node with facts, for checks: what cannot be made is missing from them.
+#[must_use]
+pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
+    let nodes = input.fleet.nodes.iter();
+    nodes.filter_map(|n| Some((n.id.clone(), name::as_far(input, n, &input.facts.get(&n.id)?.value)))).collect()
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use cavalcade_common::action::{Engine, Ready};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
-use cavalcade_common::plan::{Probe, Role, Side};
+use cavalcade_common::plan::{Probe, Role, Setting, Side};
 use cavalcade_common::step::{HomeNames, Names, secret_values};
 use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
-use super::{Input, Readers, need, wanted};
+use super::{Input, Readers, absent, custom, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
 /// What agents write where a JDBC URL holds a password.
@@ -32,6 +32,8 @@ pub(super) struct NodeNames<'a> {
     pub(super) made_from: BTreeMap<String, Reads>,
     /// The answers that override its facts.
     pub(super) answers: Value,
+    /// What becomes of its old settings.
+    pub(super) settings: Vec<Setting>,
 }
 
 /// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
@@ -45,7 +47,7 @@ pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>
             continue;
         };
         r.recipe.node = Some(node.id.to_string());
-        found.extend(one(input, node, &facts.value, &fleet, &mut r.recipe));
+        found.extend(one(input, node, &facts.value, &fleet, r));
         r.recipe.node = None;
     }
     need::all(input, &mut found, r);
@@ -55,9 +57,12 @@ pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>
 /// The names without a node: for `on`.
 pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
     let databases = input.fleet.databases.iter();
-    let databases = databases.map(|(name, d)| (name.clone(), database_value(d))).collect::<Map<_, _>>();
+    let mut databases = databases.map(|(name, d)| (name.clone(), database_value(d))).collect::<Map<_, _>>();
+    absent::named(&mut databases, input.recipe.databases.keys(), &DATABASE_KEYS);
     let artifacts = input.artifacts.iter();
     let artifacts = artifacts.map(|(n, a)| (n.clone(), json!({ "file": a.file, "sha256": a.sha256, "size": a.size })));
+    let mut artifacts = artifacts.collect::<Map<_, _>>();
+    absent::named(&mut artifacts, input.recipe.artifacts.keys(), &["file", "sha256", "size"]);
     let new = || input.fleet.nodes.iter().filter(|n| n.new.is_some());
     let of_role = |role: Role| new().filter(|n| n.role == role).map(|n| brief(input, n)).collect::<Vec<_>>();
     let mut profiles: Vec<&str> = new().filter_map(|n| profile(n, n.new.as_ref())).collect();
@@ -67,7 +72,7 @@ pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
         .with("options", Value::Object(wanted::option_values(input)))
         .with("fleet", json!({ "name": input.fleet.name, "nodes": input.fleet.nodes.len(), "profiles": profiles }))
         .with("databases", Value::Object(databases))
-        .with("artifacts", Value::Object(artifacts.collect()))
+        .with("artifacts", Value::Object(artifacts))
         .with("secrets", secret_values(input.fleet.secrets.keys().map(String::as_str)))
         .with("identity_servers", Value::Array(of_role(Role::IdentityServer)))
         .with("api_managers", Value::Array(of_role(Role::ApiManager)))
@@ -78,41 +83,76 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
     fleet_scope(input).with("name", Value::String(node.id.to_string())).with("node", node_value(input, node))
 }
 
+/// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
+pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value) -> Scope {
+    let (mut quiet, mut made_from) = (Readers::new(input), BTreeMap::new());
+    let (_, facts) = answered(input, node, facts, &mut quiet);
+    let databases = databases_of(input, &facts, &mut made_from, &mut quiet.recipe);
+    let scope = before_facts(input, node).with("facts", facts).with("databases", databases);
+    add_values(input, scope, &mut made_from, &mut quiet.recipe)
+}
+
 /// The recipe's `values` added, as far as they have one in this scope.
 pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
     let mut quiet = Reader::new(&input.recipe.file);
     add_values(input, scope.clone(), &mut BTreeMap::new(), &mut quiet)
 }
 
-fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope, r: &mut Reader) -> Option<NodeNames<'a>> {
-    let before = r.count();
-    let mut answers = Value::Object(input.fleet.answers.clone());
-    merge(&mut answers, &Value::Object(node.answers.clone()));
-    let mut facts = facts.clone();
-    merge(&mut facts, &answers);
-    let mut made_from = BTreeMap::new();
+fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope, all: &mut Readers) -> Option<NodeNames<'a>> {
+    let before = all.count();
+    let (answers, facts) = answered(input, node, facts, all);
+    let r = &mut all.recipe;
+    let mut made_from = custom::made_from(&facts);
     let databases = databases_of(input, &facts, &mut made_from, r);
     let scope = fleet
         .with("name", Value::String(node.id.to_string()))
         .with("node", node_value(input, node))
-        .with("facts", facts)
+        .with("facts", facts.clone())
         .with("databases", databases);
+    let settings = settings::of_node(input, node, &scope, &facts, r);
+    let scope = scope.with("settings", settings::names(&settings));
+    settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
     let (probe, script) = match &node.new {
         Some(new) => probe(input, node, new, &scope, r),
         None => (None, None),
     };
+    let names = names(input, node, probe.as_ref(), script);
+    (all.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers, settings })
+}
+
+/// The answers for a node, and its facts with them and with what is known from elsewhere: old packs, other nodes.
+fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers) -> (Value, Value) {
+    let mut answers = Value::Object(input.fleet.answers.clone());
+    merge(&mut answers, &Value::Object(node.answers.clone()));
+    let mut facts = facts.clone();
+    custom::lay_under(&mut facts, "databases", databases_seen(input));
+    merge(&mut facts, &answers);
+    let known = before_facts(input, node);
+    absent::facts(input, node, &known, &mut facts, &mut r.recipe);
+    custom::add(input, node, &known, &mut facts, r);
+    (answers, facts)
+}
+
+/// What the nodes that work on databases found out about them: every node may ask for it.
+fn databases_seen(input: &Input<'_>) -> Map<String, Value> {
+    let seen = input.facts.values().filter_map(|f| f.value.get("databases")?.as_object());
+    seen.flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// What the step reader needs; `values` stay empty.
+fn names(input: &Input<'_>, node: &FleetNode, probe: Option<&Probe>, script: Option<String>) -> Names {
     let side = |side: &Side, script: Option<String>, ready: Ready| HomeNames {
         home: side.home.clone(),
         service: side.service.clone(),
         script,
         ready,
     };
-    let ready = probe.as_ref().map(|p| p.ready.clone()).unwrap_or_default();
+    let ready = probe.map(|p| p.ready.clone()).unwrap_or_default();
     let old = node.old.iter().map(|s| side(s, None, Ready::default()));
     let homes = old.chain(node.new.iter().map(|s| side(s, script.clone(), ready.clone()))).collect();
     let databases = &input.fleet.databases;
-    let names = Names {
+    Names {
         node: node.id.clone(),
         host: node.host.clone(),
         values: Map::new(),
@@ -122,8 +162,7 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
         databases: databases.iter().map(|(n, d)| (n.clone(), d.target.clone())).collect(),
         backup_to: databases.iter().filter_map(|(n, d)| Some((n.clone(), d.backup_to.clone()?))).collect(),
         needs: BTreeMap::new(),
-    };
-    (r.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers })
+    }
 }
 
 fn add_values(input: &Input<'_>, mut scope: Scope, made_from: &mut BTreeMap<String, Reads>, r: &mut Reader) -> Scope {
@@ -187,8 +226,12 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
         }
         all.insert(name.clone(), value);
     }
+    absent::named(&mut all, input.recipe.databases.keys(), &DATABASE_KEYS);
     Value::Object(all)
 }
+
+/// What steps may read of a database.
+const DATABASE_KEYS: [&str; 10] = ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver"];
 
 fn database_value(database: &Database) -> Value {
     let target = &database.target;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ServerOp};
+use cavalcade_common::action::{Action, Exchange, ServerOp};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::id::{NodeId, StepKey};
 use cavalcade_common::plan::{Need, PlanStage, PlanStep, Role};
@@ -35,6 +35,7 @@ pub(super) fn check(
             identity_servers_first(stage, step, node, &known, mark, r);
             old_servers_down(step, node, &known, mark, r);
             no_hidden_launch(step, &known, mark, r);
+            verify_only_looks(stage, step, mark, r);
             r.recipe.node = None;
             r.recipe.step = None;
         }
@@ -117,6 +118,7 @@ fn own_node(input: &Input<'_>, step: &PlanStep, mark: Mark, r: &mut Readers) {
         Action::Query(q) => &q.database,
         Action::Backup(b) => &b.database,
         Action::Restore(b) => &b.database,
+        Action::Exchange(Exchange { query: Some(query), .. }) => &query.database,
         _ => return,
     };
     let Some(from) = input.fleet.databases.get(&database.name).map(|d| &d.from) else { return };
@@ -185,6 +187,14 @@ fn old_servers_down(step: &PlanStep, node: &NodeNames<'_>, known: &Known, mark: 
         let message = format!("`{}` changes databases while old servers may run: {}", step.name, missing.join(", "));
         let help = "add `needs: [old-servers-down]` to the step or its stage".to_owned();
         r.recipe.fault_with(codes::NO_DOWN_BEFORE, mark, message, Some(help));
+    }
+}
+
+/// Stages that run alone at any time change nothing.
+fn verify_only_looks(stage: &PlanStage, step: &PlanStep, mark: Mark, r: &mut Readers) {
+    if stage.verify && !step.action.only_looks() {
+        let message = format!("`{}` would change something, and the stage `{}` says `verify: true`", step.name, stage.id);
+        r.recipe.fault(codes::VERIFY_ACTS, mark, message);
     }
 }
 

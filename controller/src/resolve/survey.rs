@@ -53,6 +53,7 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
         look.files.extend(written.files.clone());
         look.trees.extend(written.trees.clone());
         look.keystores.extend(written.keystores.clone());
+        look.keystore_passwords.extend(written.keystore_passwords.clone());
         look.values.extend(written.values.clone());
         look.conf.extend(written.conf.clone());
         look.libraries.extend(written.libraries.clone());

@@ -33,6 +33,7 @@ const TABLE: &[(&str, Role)] = &[
     ("/cavalcade.v1.Operator/Apply", Role::Operator),
     ("/cavalcade.v1.Operator/Facts", Role::Operator),
     ("/cavalcade.v1.Operator/Preview", Role::Operator),
+    ("/cavalcade.v1.Operator/Verify", Role::Operator),
     ("/cavalcade.v1.Operator/Pause", Role::Operator),
     ("/cavalcade.v1.Operator/Resume", Role::Operator),
     ("/cavalcade.v1.Operator/Cancel", Role::Operator),

@@ -55,6 +55,8 @@ methods! {
     Facts: Call,
     /// What a plan would do.
     Preview: Stream,
+    /// What the looking steps of a plan see now.
+    Verify: Call,
     /// Stops what comes after the steps under way.
     Pause: Call,
     /// Goes on.

@@ -330,6 +330,7 @@ operator_api! {
     calls: [
         status Status,
         apply Apply,
+        verify Verify,
         facts Facts,
         pause Pause,
         resume Resume,

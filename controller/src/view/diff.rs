@@ -6,6 +6,7 @@ use cavalcade_common::plan::{Plan, PlanStage};
 use cavalcade_common::report::{FileDiff, Preview, Verdict};
 use serde::Serialize;
 
+use super::settings;
 use super::text::{Line, Style, clean, ranges, wrap};
 use crate::operate::request::PreviewItem;
 
@@ -88,7 +89,7 @@ pub fn preview(plan: &Plan, items: &[PreviewItem], tally: Tally, show: Show) -> 
         out.push_str(&folded(&same));
         out.push('\n');
     }
-    out + &summary(tally)
+    out + &settings::settings(plan) + &summary(tally)
 }
 
 fn summary(t: Tally) -> String {

@@ -86,6 +86,12 @@ pub(crate) fn plan() -> Plan {
             { "node": "is-2", "path": "facts.symmetric_encryption", "value": true, "answered": true },
         ],
         "secrets": {}, "artifacts": [], "hide": [],
+        "findings": [
+            { "check": "port-free", "area": "network", "severity": "error", "nodes": ["is-1"],
+              "found": "the process 4711 listens on port 9443", "remedy": "stop what listens there" },
+            { "check": "open-files", "area": "machines", "severity": "unseen", "nodes": ["is-1"],
+              "found": "facts.limits.open_files", "remedy": "look there" },
+        ],
         "remarks": ["gw-1: the profile gateway-worker keeps its name"],
     });
     serde_json::from_value(made).unwrap_or_else(|error| panic!("the example is no plan: {error}"))

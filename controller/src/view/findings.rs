@@ -1,7 +1,10 @@
-//! The findings of `fleet check` as a person reads them. Pure.
+//! The findings of the checks as a person reads them: how it stands area by area, then errors, warnings, and what nobody
+//! could look at. Pure.
+
+use cavalcade_common::finding::{Finding, Severity};
 
 use super::text::{Line, Style, ranges, wrap};
-use crate::preflight::{Check, Finding, Results, Severity};
+use crate::preflight::Results;
 
 /// Columns of the text.
 const WIDTH: usize = 79;
@@ -9,27 +12,43 @@ const WIDTH: usize = 79;
 /// All findings, with the verdict at the end.
 #[must_use]
 pub fn findings(results: &Results, colour: bool) -> String {
+    let mut out = areas(results, colour);
+    for severity in [Severity::Error, Severity::Warning] {
+        let of_kind: Vec<&Finding> = results.findings.iter().filter(|f| f.severity == severity).collect();
+        if !of_kind.is_empty() {
+            out.push('\n');
+            out.extend(of_kind.into_iter().map(|finding| one(finding, colour)));
+        }
+    }
+    out.push_str(&unseen(&results.findings));
+    out + "\n" + &verdict(results)
+}
+
+/// One line for each area.
+fn areas(results: &Results, colour: bool) -> String {
     let mut out = String::new();
     for (area, ok) in &results.ok {
-        let of_area: Vec<&Finding> = results.findings.iter().filter(|f| f.area == *area).collect();
-        let count = |severity: Severity| of_area.iter().filter(|f| f.severity == severity).count();
-        let mut line = Line::of(" ").add(Style::Bold, area).to_column(18).text(format!("ok {ok}"));
-        for (severity, style) in [(Severity::Error, Style::Red), (Severity::Warning, Style::Yellow)] {
-            if count(severity) > 0 {
-                line = line.text("  ").add(style, format!("{} {}", severity.word(), count(severity)));
+        let mut line = Line::of(" ").add(Style::Bold, area).to_column(18).text(format!("ok {ok}")).to_column(26);
+        for (severity, style) in
+            [(Severity::Error, Style::Red), (Severity::Warning, Style::Yellow), (Severity::Unseen, Style::Yellow)]
+        {
+            let count = results.findings.iter().filter(|f| f.area == *area && f.severity == severity).count();
+            if count > 0 {
+                line = line.add(style, format!("{} {count}", severity.word())).text("  ");
             }
         }
         out.push_str(&line.render(WIDTH, colour));
         out.push('\n');
-        out.extend(of_area.into_iter().map(|finding| one(finding, colour)));
     }
-    out + "\n" + &verdict(results)
+    out
 }
 
-fn one(finding: &Finding, colour: bool) -> String {
+/// One finding.
+pub(super) fn one(finding: &Finding, colour: bool) -> String {
     let (mark, style) = match finding.severity {
         Severity::Error => ("x", Style::Red),
         Severity::Warning => ("!", Style::Yellow),
+        Severity::Unseen => ("?", Style::Yellow),
     };
     let nodes = ranges(finding.nodes.iter().map(String::as_str));
     let head = Line::of(" ").add(style, mark).text(" ").add(Style::Bold, &finding.check).text(format!("   {nodes}"));
@@ -37,61 +56,93 @@ fn one(finding: &Finding, colour: bool) -> String {
     let head = if head.width() + word.len() < WIDTH { head.to_column(WIDTH - word.len()) } else { head.text("   ") };
     let mut out = head.add(style, word).render(WIDTH, colour) + "\n";
     out.push_str(&wrap(&finding.found, WIDTH, "     found    ", "              "));
-    out.push_str(&wrap(&finding.remedy, WIDTH, "     remedy   ", "              "));
-    out + &format!("     more     cavalcade explain {}\n", finding.check)
+    out + &wrap(&finding.remedy, WIDTH, "     remedy   ", "              ")
+}
+
+/// What nobody could look at: each missing fact once, with the checks that wanted it.
+fn unseen(findings: &[Finding]) -> String {
+    let mut facts: Vec<(&str, Vec<&str>, Vec<&str>)> = Vec::new();
+    for finding in findings.iter().filter(|f| f.severity == Severity::Unseen) {
+        let nodes: Vec<&str> = finding.nodes.iter().map(String::as_str).collect();
+        match facts.iter_mut().find(|(fact, on, _)| *fact == finding.found && *on == nodes) {
+            Some((_, _, checks)) => checks.push(&finding.check),
+            None => facts.push((&finding.found, nodes, vec![&finding.check])),
+        }
+    }
+    let line = |(fact, nodes, checks): (&str, Vec<&str>, Vec<&str>)| {
+        let text = format!("{fact}   {}: {}", ranges(nodes), checks.join(", "));
+        wrap(&text, WIDTH, " ? ", "     ")
+    };
+    if facts.is_empty() {
+        return String::new();
+    }
+    facts.into_iter().fold("\n Not looked at, because a fact is missing:\n".to_owned(), |out, fact| out + &line(fact))
 }
 
 fn verdict(results: &Results) -> String {
     let plural = |n: usize, word: &str| if n == 1 { format!("{n} {word}") } else { format!("{n} {word}s") };
-    let (errors, warnings) = (results.count(Severity::Error), results.count(Severity::Warning));
-    let text = match (errors, warnings) {
-        (0, 0) => "Result: nothing stands against it.".to_owned(),
-        (0, n) => format!("Result: nothing blocks it; {}.", plural(n, "warning")),
-        (n, 0) => format!("Result: blocked by {}.", plural(n, "error")),
-        (n, w) => format!("Result: blocked by {}; {}.", plural(n, "error"), plural(w, "warning")),
+    let count = |severity| results.count(severity);
+    let (errors, warnings, unseen) = (count(Severity::Error), count(Severity::Warning), count(Severity::Unseen));
+    let mut text = match (errors, warnings, unseen) {
+        (0, 0, 0) => "Result: nothing stands against it.".to_owned(),
+        (0, ..) => "Result: nothing blocks it".to_owned(),
+        (n, ..) => format!("Result: blocked by {}", plural(n, "error")),
     };
-    wrap(&format!("{text} Nothing was changed."), WIDTH, "", "  ")
-}
-
-/// A check for `explain`.
-#[must_use]
-pub fn explanation(check: &Check) -> String {
-    let part = |word: &str, text: &str| wrap(text, WIDTH, &format!("  {word:<9}"), "           ");
-    format!("{}: a check of `cavalcade fleet check`\n\n", check.name)
-        + &part("looks at", check.about)
-        + &part("remedy", check.remedy)
+    if warnings > 0 {
+        text.push_str(&format!("; {}", plural(warnings, "warning")));
+    }
+    if unseen > 0 {
+        text.push_str(&format!("; not looked at: {unseen}"));
+    }
+    if !text.ends_with('.') {
+        text.push('.');
+    }
+    let mut out = wrap(&format!("{text} Nothing was changed."), WIDTH, "", "  ");
+    if errors + warnings > 0 {
+        out.push_str("More of a check: cavalcade explain CHECK\n");
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_looks_like_this() {
-        let finding = |check: &str, severity, nodes: &[&str], found: &str| Finding {
+    fn finding(check: &str, severity: Severity, nodes: &[&str], found: &str) -> Finding {
+        Finding {
             check: check.to_owned(),
             area: "agents".to_owned(),
             severity,
             nodes: nodes.iter().map(ToString::to_string).collect(),
             found: found.to_owned(),
             remedy: "start cavalcade-agent there, and see whether it reaches the controller's port for agents".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn it_looks_like_this() {
         let results = Results {
             ok: vec![("agents".to_owned(), 9), ("homes".to_owned(), 24)],
             findings: vec![
                 finding("agent-connected", Severity::Error, &["am-2", "am-3"], "its agent is not connected"),
                 finding("agent-clock", Severity::Warning, &["gw-1"], "the clock differs by +9000 ms from the controller's"),
+                finding("keystores-readable", Severity::Unseen, &["is-1", "is-2", "is-3"], "facts.old.keystores"),
+                finding("weak-key", Severity::Unseen, &["is-1", "is-2", "is-3"], "facts.old.keystores"),
+                finding("open-files", Severity::Unseen, &["is-1"], "facts.limits.open_files"),
             ],
         };
         let text = findings(&results, false);
         insta::assert_snapshot!(text);
+        assert!(text.lines().all(|line| line.len() < 80), "{text}");
         assert_eq!(console::strip_ansi_codes(&findings(&results, true)), text);
     }
 
     #[test]
-    fn every_check_can_be_explained() {
-        for check in crate::preflight::CHECKS.iter().flat_map(|group| group.iter()) {
-            assert!(explanation(check).lines().all(|l| l.len() < 80), "{}", check.name);
-        }
+    fn nothing_found_is_said_so() {
+        let text = findings(&Results { ok: vec![("agents".to_owned(), 9)], findings: Vec::new() }, false);
+        assert!(text.ends_with("Result: nothing stands against it. Nothing was changed.\n"), "{text}");
+        let warned = vec![finding("agent-clock", Severity::Warning, &["a"], "it differs")];
+        let text = findings(&Results { ok: Vec::new(), findings: warned }, false);
+        assert!(text.contains("Result: nothing blocks it; 1 warning. Nothing was changed."), "{text}");
     }
 }

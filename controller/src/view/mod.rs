@@ -1,5 +1,6 @@
 //! What operators see: documents made from the run loop's snapshot, and their forms on screens and in files.
 
+pub mod checks;
 pub mod diff;
 pub mod document;
 pub mod ending;
@@ -17,10 +18,13 @@ pub mod manual;
 pub mod overview;
 pub mod person;
 pub mod plan_table;
+pub mod recipe_graph;
 pub mod report;
 pub mod report_html;
 pub mod report_junit;
 pub mod report_text;
 pub mod screen;
+pub mod settings;
 pub mod table;
 pub mod text;
+pub mod verification;

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cavalcade_common::action::Class;
+use cavalcade_common::finding::Severity;
 use cavalcade_common::plan::{Need, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
 use jiff::Timestamp;
 
 use super::document::age;
+use super::findings;
+use super::settings;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
 
@@ -29,8 +32,16 @@ pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp) -> Stri
     if !deciding.is_empty() {
         out.push_str(&format!("\n{deciding}"));
     }
+    let settings = settings::summary(plan);
+    if !settings.is_empty() {
+        out.push_str(&format!("\n{settings}"));
+    }
     for remark in &plan.remarks {
         out.push_str(&format!("\n{}", wrap(remark, width, " * ", "   ")));
+    }
+    let found = found(plan);
+    if !found.is_empty() {
+        out.push_str(&format!("\n{found}"));
     }
     out.push_str(&format!("\n{}", summary(plan)));
     out.push_str(&format!("Saved {file}  sha256 {:.8}...   Nothing was changed.\n", sha256));
@@ -136,6 +147,23 @@ fn answered(plan: &Plan) -> String {
     let line =
         |(text, nodes): (String, Vec<&str>)| wrap(&format!("{text}, on {}", ranges(nodes)), usize::from(WIDTH), " ! ", "     ");
     lines.into_iter().map(line).collect()
+}
+
+/// What the checks found: errors and warnings whole, of what nobody could look at the number.
+fn found(plan: &Plan) -> String {
+    let of = |severity: Severity| plan.findings.iter().filter(move |f| f.severity == severity);
+    let mut out: String = of(Severity::Error).chain(of(Severity::Warning)).map(|f| findings::one(f, false)).collect();
+    let width = usize::from(WIDTH);
+    let unseen = of(Severity::Unseen).count();
+    if unseen > 0 {
+        let text = format!("{unseen} looks of the checks could not be made: cavalcade fleet check shows what is missing");
+        out.push_str(&wrap(&text, width, " ? ", "   "));
+    }
+    if of(Severity::Error).next().is_some() {
+        let text = "The plan has errors: apply will refuse it, unless each is let pass with --waive CHECK --why TEXT.";
+        out.push_str(&wrap(text, width, " x ", "   "));
+    }
+    out
 }
 
 fn summary(plan: &Plan) -> String {

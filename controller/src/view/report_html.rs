@@ -4,6 +4,7 @@ use cavalcade_common::report::Outcome;
 
 use super::document::StepStatus;
 use super::report::{Report, instant, span};
+use super::settings;
 use super::text::{clean, ranges};
 
 const STYLE: &str = "
@@ -89,6 +90,7 @@ fn stages(report: &Report) -> String {
         .collect();
     section("Planned and actual", &table(&["", "Stage", "Nodes", "Planned", "Done", "Began", "Took"], &rows))
         + &section("Left out by the plan", &table(&["Step", "Row", "Nodes", "Reason"], &omitted))
+        + &section("Old settings", &table(&["Setting", "Becomes", "Why", "Nodes"], &settings::rows(&report.answer.plan)))
 }
 
 fn downtimes(report: &Report) -> String {

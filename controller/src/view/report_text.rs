@@ -1,6 +1,7 @@
 //! The report as Markdown, for tickets.
 
 use super::report::{Report, instant, span};
+use super::settings;
 use super::text::{clean, ranges};
 
 /// The text.
@@ -58,7 +59,8 @@ fn rest(report: &Report) -> String {
             vec![s.step.clone(), s.name.clone(), s.state.clone(), s.attempt.to_string(), s.decided.clone().unwrap_or_default()]
         })
         .collect();
-    let mut out = table("Downtime by service", &["Node", "From", "Down for"], &down);
+    let mut out = table("Old settings", &["Setting", "Becomes", "Why", "Nodes"], &settings::rows(&report.answer.plan));
+    out += &table("Downtime by service", &["Node", "From", "Down for"], &down);
     out.push_str(&table("Decisions", &["When", "Who", "Verb", "On", "Why"], &decisions));
     let head = ["Step", "Name", "State", "Try", "Decided"];
     out.push_str(&table("Skipped, repeated, failed, indeterminate", &head, &remarkable));

@@ -1,10 +1,12 @@
 //! Commands that change nothing: status, logs, previews, reports, explanations; tokens and artifacts.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use cavalcade_common::id::Digest;
 use cavalcade_controller::rpc::method::Method;
 use serde_json::{Value, json};
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::documents::{empty, person, plan, run};
 use super::fake::{Said, Session, cavalcade};
@@ -178,10 +180,38 @@ fn explanations_need_no_controller() {
 }
 
 #[test]
+fn a_pack_is_listed_and_its_list_is_one_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let mut zip = ZipWriter::new(std::fs::File::create(at("wso2am-3.1.0.zip")).expect("is made"));
+    for (name, text) in [
+        ("wso2am-3.1.0/repository/conf/deployment.toml", "[server]\nhostname = \"localhost\"\n"),
+        ("wso2am-3.1.0/repository/components/lib/a.jar", "jar"),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).expect("is added");
+        zip.write_all(text.as_bytes()).expect("is written");
+    }
+    zip.finish().expect("is closed");
+
+    let said = alone(&["pack", "list", &at("wso2am-3.1.0.zip"), "--out", &at("am.json")]).ends(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("", "wso2am-3.1.0: files 2, settings 1\n"));
+    let list: Value = serde_json::from_str(&std::fs::read_to_string(at("am.json")).expect("is there")).expect("JSON");
+    assert_eq!(list["schema"], "cavalcade.pack/1");
+    assert_eq!(list["settings"], json!({ "server.hostname": "localhost" }));
+    assert_eq!(list["files"]["repository/components/lib/a.jar"], json!(Digest::of(b"jar")));
+    let again = alone(&["pack", "list", &at("am.json")]).ends(0);
+    assert_eq!(serde_json::from_str::<Value>(&again.out).expect("JSON"), list);
+    std::fs::write(at("no.zip"), "PK but no zip").expect("is written");
+    alone(&["pack", "list", &at("no.zip")]).ends(2).err_has(&["no.zip", "cannot be read as a zip"]);
+    alone(&["pack", "list", &at("none.zip")]).ends(2).err_has(&["none.zip"]);
+}
+
+#[test]
 fn manual_pages_and_completions_come_from_the_program() {
     let folder = tempfile::tempdir().expect("a folder");
     alone(&["man", "--out", folder.path().to_str().expect("UTF-8")]).ends(0);
-    for page in ["cavalcade.1", "cavalcade-apply.1", "cavalcade-token-create.1", "cavalcade-stop-job.1"] {
+    for page in ["cavalcade.1", "cavalcade-apply.1", "cavalcade-token-create.1", "cavalcade-stop-job.1", "cavalcade-pack-list.1"]
+    {
         let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
         assert!(text.contains(".SH SYNOPSIS"), "{page}");
     }
@@ -189,4 +219,58 @@ fn manual_pages_and_completions_come_from_the_program() {
     for shell in ["bash", "zsh", "fish"] {
         alone(&["completions", shell]).ends(0).out_has(&["stop-job"]);
     }
+}
+
+#[test]
+fn verify_groups_by_node_and_ends_as_documented() {
+    let plan = plan(false);
+    let session = Session::new(empty());
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let file = file.to_str().expect("UTF-8");
+    let saw = |holds: bool, found: &str| json!({ "Ok": { "holds": holds, "evidence": [{ "what": "GET https://is-1:9443/health", "found": found, "holds": holds }] } });
+    let item = |step: &str, name: &str, checked: Value| json!({ "step": step, "name": name, "row": "D16", "checked": checked });
+    let answer =
+        |items: Vec<Value>| json!({ "plan": plan.sha256, "fleet": "test", "at": "2026-11-23T01:12:40Z", "items": items });
+    let good = item("3.1@is-1", "health", saw(true, "status 200, 15 bytes"));
+    let bad = item("3.2@is-2", "token", saw(false, "status 401, 33 bytes"));
+    let gone = json!({ "Err": { "code": 5031, "message": "is-2.example.com is not connected" } });
+    let unreachable = item("3.1@is-2", "health", gone);
+
+    session.script.answer(Method::Verify, answer(vec![good.clone()]));
+    let said = session.run(["verify", file]).ends(0);
+    let said = said.out_has(&[
+        " is-1\n",
+        "= 3.1 health (D16)",
+        "holds",
+        "status 200",
+        "1 of 1 steps hold on 1 node. Nothing was changed.",
+    ]);
+    assert!(said.out.lines().all(|line| line.chars().count() < 80), "{}", said.out);
+    let asked = session.script.asked(Method::Verify).pop().expect("asked");
+    assert_eq!((&asked["nodes"], &asked["within_seconds"]), (&json!([]), &json!(30)));
+    assert_eq!(asked["plan"], json!(std::fs::read_to_string(file).expect("is there")));
+
+    // Without a plan it is that of the newest run.
+    session.run(["verify", "--node", "is-1", "--within", "2min"]).ends(0);
+    let asked = session.script.asked(Method::Verify).pop().expect("asked");
+    assert_eq!((&asked["plan"], &asked["nodes"], &asked["within_seconds"]), (&Value::Null, &json!(["is-1"]), &json!(120)));
+
+    session.script.answer(Method::Verify, answer(vec![good.clone(), bad, unreachable.clone()]));
+    let said = session.run(["verify", file]).ends(1);
+    said.out_has(&[
+        "x 3.2 token (D16)",
+        "NOT AS WANTED: status 401",
+        "? 3.1 health",
+        "1 of 3 steps hold on 2 nodes; 1 does not; nobody looked for 1",
+    ]);
+    let document: Value = serde_json::from_str(&session.run(["verify", file, "-o", "json"]).ends(1).out).expect("JSON");
+    assert_eq!(document["schema"], "cavalcade.verification/1");
+    assert_eq!(document["counts"], json!({ "holds": 1, "open": 1, "unasked": 1 }));
+
+    session.script.answer(Method::Verify, answer(vec![good, unreachable]));
+    session.run(["verify", file]).ends(8);
+    session.run(["verify", file, "--node", "is-9"]).ends(9).err_has(&["no node `is-9`"]);
+    let nothing = cavalcade_common::error::Fault::new(cavalcade_common::codes::plan::NOTHING_TO_VERIFY, "no stage");
+    session.script.refuse(Method::Verify, nothing);
+    session.run(["verify"]).ends(2).err_has(&["CVL-1241", "Nothing was changed."]);
 }

@@ -8,7 +8,10 @@ use cavalcade_tests::standin::{
     offsets::FREE,
     packs,
 };
-use cavalcade_tests::upgrade::layout::{self, DatabasePlace, Layout};
+use cavalcade_tests::upgrade::{
+    extent::Extent,
+    layout::{self, DatabasePlace, Layout},
+};
 use clap::{Args, Parser, Subcommand};
 
 /// Stand-ins for WSO2 packs: small, with the real names and layout.
@@ -78,23 +81,33 @@ struct DemoFleet {
     /// The folder with the database's clients.
     #[arg(long)]
     client_bin: PathBuf,
+    /// Everything that the guide's rows ask for, in place of none of it.
+    #[arg(long)]
+    full: bool,
 }
 
 fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
     layout::check_packs(&demo.packs)?;
     // Free now, and held until everything is written; then the servers take them.
-    let (nodes, _leases) = layout::place(&layout::SIX, &FREE)?;
+    let extent = if demo.full { Extent::Full } else { Extent::Ldap };
+    let (nodes, _leases) = layout::place(extent.hosts(), &FREE)?;
     let layout = Layout {
         folder: demo.folder,
         packs: demo.packs,
         java_home: demo.java_home,
         nodes,
         database: DatabasePlace { port: demo.database_port, client_bin: demo.client_bin },
+        extent,
         options: BTreeMap::new(),
     };
     layout.write()?;
     fs::write(layout.folder.join("old-fleet.json"), serde_json::to_vec_pretty(&layout.old_fleet()?)?)?;
-    fs::write(layout.folder.join("accounts.sql"), layout::accounts_sql())?;
+    fs::write(layout.folder.join("accounts.sql"), layout::accounts_sql(extent))?;
+    let data = layout.folder.join("data");
+    fs::create_dir_all(&data)?;
+    for (name, _) in extent.databases() {
+        fs::write(data.join(format!("{name}.sql")), extent.data(name))?;
+    }
     for node in &layout.nodes {
         println!("{} {} {} {}", node.name, node.address, node.offset, node.port(9443));
     }

@@ -128,6 +128,7 @@ impl Builder {
             batch: Batch { size, canary: 0, failure_budget: 0 },
             undo: Undo::Nothing,
             point_of_no_return: false,
+            verify: false,
         });
     }
 }
@@ -187,7 +188,9 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         secrets: BTreeMap::new(),
         artifacts: Vec::new(),
         hide: Vec::new(),
+        settings: Vec::new(),
         asked: BTreeMap::new(),
+        findings: Vec::new(),
         window: None,
         expected: BTreeMap::new(),
         remarks: Vec::new(),

@@ -172,14 +172,22 @@ async fn move_uuids(registry: &mut MySqlConnection, apim: &mut MySqlConnection) 
 /// The gateway environments that the registry's APIs are deployed in, as far as the configuration knows them: 4.0.0 calls its
 /// default one `Default`, and another name is an error for each.
 async fn labels(server: &Server, registry: &mut MySqlConnection) -> anyhow::Result<(Vec<String>, u32)> {
-    let query = "SELECT DISTINCT REG_VALUE FROM REG_PROPERTY WHERE REG_NAME = 'environments'";
-    let wanted: Vec<String> = sqlx::query_scalar(query).fetch_all(registry).await?;
+    // 4.0.0 keeps no versions: it finds what belongs to a resource by the path and sees nothing else.
+    let query = "SELECT DISTINCT p.REG_VALUE FROM REG_PROPERTY p JOIN REG_RESOURCE_PROPERTY r ON r.REG_PROPERTY_ID = p.REG_ID \
+                 AND r.REG_TENANT_ID = p.REG_TENANT_ID WHERE p.REG_NAME = 'environments' AND r.REG_PATH_ID IS NOT NULL";
+    let wanted: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut *registry).await?;
+    let versioned = "SELECT COUNT(*) FROM REG_RESOURCE_PROPERTY WHERE REG_PATH_ID IS NULL";
+    let unread = database::number(registry, versioned).await?;
+    if unread > 0 {
+        server.boot.log.error(FROM_320, "Error while Reading Labels");
+        server.boot.witness.record("registry-unread", json!({"rows": unread}))?;
+    }
     let known = server.config.in_each("apim.gateway.environment", "name");
     let (labels, unknown): (Vec<String>, Vec<String>) = wanted.into_iter().partition(|name| known.contains(name));
     for name in &unknown {
         server.boot.log.error(FROM_320, &format!("Configured read only environment not found: {name}"));
     }
-    Ok((labels, u32::try_from(unknown.len())?))
+    Ok((labels, u32::try_from(unknown.len())? + u32::from(unread > 0)))
 }
 
 async fn add_revisions(apim: &mut MySqlConnection, labels: &[String]) -> anyhow::Result<()> {

@@ -4,9 +4,10 @@ use std::{fs, io, path::PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::MySqlConnection;
 
-use super::{database, peer::Address, server::Server};
+use super::{database, peer::Address, reading, server::Server};
 
 /// One API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,29 +65,55 @@ pub async fn visible(server: &Server) -> anyhow::Result<Vec<Api>> {
         return Ok(Vec::new());
     }
     let Some(mut connection) = connect(server, "apim_db").await? else { return Ok(Vec::new()) };
-    rows(&mut connection, "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API").await
+    let query = match index_of(server) {
+        Some(index) if !index.tenants => {
+            "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API WHERE API_PROVIDER NOT LIKE '%-AT-%'"
+        }
+        Some(_) | None => "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API",
+    };
+    rows(&mut connection, query).await
+}
+
+/// What an index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Documents.
+    pub documents: i64,
+    /// Whether those of other tenants are among them: a tenant is indexed when it is loaded, and only a bundle loads all.
+    pub tenants: bool,
 }
 
 /// Indexes the registry, if `[indexing] re_indexing` asks for it and the registry's log has something to index.
 ///
 /// # Errors
 ///
-/// When the database cannot be asked or `solr` cannot be written.
+/// When the database cannot be asked, or `solr` or the witness cannot be written.
 pub async fn index(server: &Server) -> anyhow::Result<()> {
-    let asked =
-        server.config.text("indexing.re_indexing").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
-    if !asked || index_mark(server).exists() {
+    let number = server.config.text("indexing.re_indexing").and_then(|number| number.parse::<u32>().ok()).unwrap_or_default();
+    if number == 0 || index_mark(server).exists() {
         return Ok(());
     }
     let Some(mut connection) = connect(server, "shared_db").await? else { return Ok(()) };
-    let logged = database::number(&mut connection, "SELECT COUNT(*) FROM REG_LOG WHERE REG_ACTION = 1").await?;
-    if logged > 0 {
+    let tenants = reading::has_tenant_loader(&server.boot.launch.home);
+    let query = if tenants {
+        "SELECT COUNT(*) FROM REG_LOG WHERE REG_ACTION = 1"
+    } else {
+        "SELECT COUNT(*) FROM REG_LOG WHERE REG_ACTION = 1 AND REG_TENANT_ID = -1234"
+    };
+    let documents = database::number(&mut connection, query).await?;
+    if documents > 0 {
         let mark = index_mark(server);
         fs::create_dir_all(mark.parent().ok_or_else(|| io::Error::other("no folder"))?)?;
-        fs::write(mark, format!("{logged} documents\n"))?;
+        fs::write(mark, serde_json::to_vec(&Index { documents, tenants })?)?;
         server.boot.log.info("org.wso2.carbon.registry.indexing.AsyncIndexer", "Indexing of the registry is done");
+        let detail = json!({"number": number, "documents": documents, "tenants": tenants, "fresh": server.fresh_index});
+        server.boot.witness.record("reindexed", detail)?;
     }
     Ok(())
+}
+
+fn index_of(server: &Server) -> Option<Index> {
+    serde_json::from_slice(&fs::read(index_mark(server)).ok()?).ok()
 }
 
 fn index_mark(server: &Server) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What a server reads in its deployment.toml.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use toml_edit::{DocumentMut, Item, Value};
@@ -10,6 +10,7 @@ use toml_edit::{DocumentMut, Item, Value};
 pub struct Config {
     document: DocumentMut,
     offset: u16,
+    secrets: BTreeMap<String, String>,
 }
 
 /// One `[database.<name>]` table.
@@ -46,7 +47,7 @@ impl Config {
     /// When it is not TOML, or the offset is no number.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let document: DocumentMut = text.parse()?;
-        let mut config = Self { document, offset: 0 };
+        let mut config = Self { document, offset: 0, secrets: BTreeMap::new() };
         if let Some(offset) = config.text("server.offset") {
             config.offset = offset.trim().parse().context("[server] offset is not a port offset")?;
         }
@@ -58,6 +59,26 @@ impl Config {
     pub fn with_offset(mut self, offset: u16) -> Self {
         self.offset = offset;
         self
+    }
+
+    /// Takes the plain values of `$secret{...}`.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: BTreeMap<String, String>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// `[secrets]` as it stands.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeMap<String, String> {
+        let Some(table) = self.item("secrets").and_then(Item::as_table_like) else { return BTreeMap::new() };
+        table.iter().filter_map(|(alias, item)| Some((alias.to_owned(), plain(item.as_value()?)))).collect()
+    }
+
+    /// The file of the primary key store.
+    #[must_use]
+    pub fn primary_store(&self) -> String {
+        self.text("keystore.primary.file_name").unwrap_or_else(|| "wso2carbon.jks".to_owned())
     }
 
     /// `[server] offset`.
@@ -148,6 +169,9 @@ impl Config {
             let Some((path, after)) = rest.split_once('}') else { break };
             let Some(value) = self.item(path).and_then(Item::as_value) else { break };
             out = format!("{before}{}{after}", plain(value));
+        }
+        for (alias, value) in &self.secrets {
+            out = out.replace(&format!("$secret{{{alias}}}"), value);
         }
         out
     }

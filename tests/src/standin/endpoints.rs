@@ -37,7 +37,12 @@ fn version(server: &Server) -> Response {
 async fn identity_server(server: &Server, request: &Request) -> Response {
     match request.path.as_str() {
         "/api/health-check/v1.0/health" => health(server).await,
-        "/oauth2/token" if request.method == "POST" => token(request),
+        "/oauth2/token" if request.method == "POST" => {
+            if server.boot.product.is_new() && server.keys.signing_bits < 2048 {
+                return too_weak(server);
+            }
+            token(request)
+        }
         "/oauth2/introspect" if request.method == "POST" => introspect(request),
         path if path.starts_with("/keymanager-operations/") => keymanager_operations(server, request),
         _ => Response::empty(404),
@@ -63,6 +68,16 @@ async fn health(server: &Server) -> Response {
     } else {
         Response::json(503, &json!({ "errors": errors }))
     }
+}
+
+/// From 5.11.0 on a token is signed with RS256, which takes no key below 2048 bits.
+fn too_weak(server: &Server) -> Response {
+    let message = "The RSA key size must be at least 2048 bits";
+    server
+        .boot
+        .log
+        .error("org.wso2.carbon.identity.oauth2.token.JWTTokenIssuer", &format!("Error occurred while signing JWT: {message}"));
+    Response::json(500, &json!({"error": "server_error", "error_description": message}))
 }
 
 /// Any application and any user: a client that says who it is gets a token.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use super::packs;
+use super::{packs, variant::Variant};
 
 /// What `standin-packs old-fleet` reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct OldNode {
     /// Databases by the name of their table (`apim_db`, `shared_db`).
     #[serde(default)]
     pub databases: BTreeMap<String, Account>,
+    /// What it has beyond its pack.
+    #[serde(default)]
+    pub variant: Variant,
     /// Whether [`OldFleet::lay_out`] starts it.
     #[serde(default)]
     pub start: bool,
@@ -132,7 +135,8 @@ impl OldNode {
         if let Some(url) = &self.key_manager {
             settings.push(("apim.key_manager.service_url".to_owned(), value(url)));
         }
-        edit_toml(home, settings)
+        edit_toml(home, settings)?;
+        self.variant.apply(home, self.role)
     }
 }
 

@@ -51,10 +51,14 @@ pub async fn key_manager_answers(boot: &Boot, config: &Config) -> anyhow::Result
 }
 
 /// A gateway does not finish its start before the brokers of its Traffic Managers and of the event hub can be reached.
-pub async fn wait_for_brokers(server: &Server) {
+///
+/// # Errors
+///
+/// When the witness cannot be written.
+pub async fn wait_for_brokers(server: &Server) -> anyhow::Result<()> {
     let boot = &server.boot;
     if !boot.product.serves_apis(boot.launch.profile()) {
-        return;
+        return Ok(());
     }
     for url in server.config.in_each("apim.throttling.url_group", "traffic_manager_auth_urls") {
         let reached = match Address::of_url(&url) {
@@ -66,14 +70,25 @@ pub async fn wait_for_brokers(server: &Server) {
             boot.log.error(publisher, &format!("Cannot borrow client for {url}."));
         }
     }
-    for key in ["apim.throttling.throttle_decision_endpoints", "apim.event_hub.event_listening_endpoints"] {
-        let endpoints = server.config.texts(key);
+    let keys = ["apim.throttling.throttle_decision_endpoints", "apim.event_hub.event_listening_endpoints"];
+    let [mut throttling, hub] = keys.map(|key| server.config.texts(key));
+    if boot.product.is_new() && boot.launch.profile() == "gateway-worker" && throttling.is_empty() && hub.is_empty() {
+        // The product looks for a Traffic Manager in its own process, where this profile starts none.
+        let message = "Error while connecting to the throttle decision endpoints: none is configured";
+        boot.log.error(JMS, message);
+        boot.witness.record("without-brokers", json!({}))?;
+        if boot.settings.strict {
+            throttling.push(format!("tcp://localhost:{}", server.port(5672).unwrap_or(5672)));
+        }
+    }
+    for endpoints in [throttling, hub] {
         while !endpoints.is_empty() && !any_answers(&endpoints).await {
             let what = "Unable to continue server startup as it seems the JMS Provider is not yet started.";
             boot.log.warn(JMS, &format!("JMSListener {what} Please start the JMS provider now."));
             pause(boot.settings.waiting_interval.max(0.01)).await;
         }
     }
+    Ok(())
 }
 
 async fn any_answers(urls: &[String]) -> bool {

@@ -11,6 +11,7 @@ use sqlx::MySqlConnection;
 
 use super::{
     config::Config,
+    crypto::{self, Keys},
     database,
     jvm::Boot,
     mishap::{Mishap, strike},
@@ -65,6 +66,9 @@ struct Migrator {
     parameters: Option<serde_yaml::Mapping>,
 }
 
+/// What the server read: its configuration and its keys.
+type Read<'s> = (&'s Config, &'s Keys);
+
 /// How a block of versions ended.
 enum Outcome {
     /// All orders were passed, `errors` of them badly.
@@ -80,7 +84,7 @@ enum Outcome {
 /// # Errors
 ///
 /// When the witness cannot be written.
-pub async fn run(boot: &Boot, config: &Config) -> Step {
+pub async fn run(boot: &Boot, config: &Config, keys: &Keys) -> Step {
     if !has_client(boot) {
         boot.log.warn(IDENTITY_CORE, "Waiting for migration client.");
         boot.log.exception(
@@ -99,7 +103,7 @@ pub async fn run(boot: &Boot, config: &Config) -> Step {
             (1, false)
         }
         Ok(migration) if !is_true(&migration.migration_enable) => (0, false),
-        Ok(migration) => match run_versions(boot, config, &migration).await? {
+        Ok(migration) => match run_versions(boot, (config, keys), &migration).await? {
             (Outcome::Passed { errors }, ran) => {
                 let issues = "Execution was done through all the requested version list without having unexpected issues.";
                 boot.log.info(CLIENT, &format!("{PREFIX}{issues} There may be steps that were bypassed ('continueOnError')."));
@@ -143,7 +147,7 @@ fn read_config(boot: &Boot) -> anyhow::Result<MigrationConfig> {
 }
 
 /// Returns how it ended and whether any block ran: a `currentVersion` that fits no block runs nothing.
-async fn run_versions(boot: &Boot, config: &Config, migration: &MigrationConfig) -> anyhow::Result<(Outcome, bool)> {
+async fn run_versions(boot: &Boot, read: Read<'_>, migration: &MigrationConfig) -> anyhow::Result<(Outcome, bool)> {
     let (from, to) = (text(&migration.current_version), text(&migration.migrate_version));
     let (mut ran, mut all_errors) = (false, 0);
     for pair in VERSIONS.windows(2) {
@@ -154,7 +158,7 @@ async fn run_versions(boot: &Boot, config: &Config, migration: &MigrationConfig)
             continue;
         }
         ran = true;
-        match run_block(boot, config, migration, current).await? {
+        match run_block(boot, read, migration, current).await? {
             Outcome::Passed { errors } => all_errors += errors,
             other => return Ok((other, ran)),
         }
@@ -165,7 +169,7 @@ async fn run_versions(boot: &Boot, config: &Config, migration: &MigrationConfig)
     Ok((Outcome::Passed { errors: all_errors }, ran))
 }
 
-async fn run_block(boot: &Boot, config: &Config, migration: &MigrationConfig, version: &str) -> anyhow::Result<Outcome> {
+async fn run_block(boot: &Boot, read: Read<'_>, migration: &MigrationConfig, version: &str) -> anyhow::Result<Outcome> {
     let Some(block) = migration.versions.iter().find(|block| text(&block.version) == version) else {
         return Ok(Outcome::Stopped(format!("no block for version {version}")));
     };
@@ -176,7 +180,7 @@ async fn run_block(boot: &Boot, config: &Config, migration: &MigrationConfig, ve
         boot.log.info("org.wso2.carbon.is.migration.VersionMigration", &format!("{PREFIX}{step}........................... "));
         boot.witness.record("migration-order", json!({"migration": "identity", "version": version, "order": order}))?;
         let failure = match strike(boot, order).await? {
-            Mishap::None => run_migrator(boot, config, version, migrator).await?,
+            Mishap::None => run_migrator(boot, read, version, migrator).await?,
             Mishap::Error => Some("Error while migrating the data of this step".to_owned()),
             Mishap::Exception => return Ok(Outcome::Stopped("Error while migrating the data of this step".to_owned())),
             Mishap::Throwable => return Ok(Outcome::Stopped("java.lang.OutOfMemoryError: Java heap space".to_owned())),
@@ -196,7 +200,8 @@ async fn run_block(boot: &Boot, config: &Config, migration: &MigrationConfig, ve
 }
 
 /// Does the work of one order; returns what went wrong.
-async fn run_migrator(boot: &Boot, config: &Config, version: &str, migrator: &Migrator) -> anyhow::Result<Option<String>> {
+async fn run_migrator(boot: &Boot, read: Read<'_>, version: &str, migrator: &Migrator) -> anyhow::Result<Option<String>> {
+    let (config, keys) = read;
     let parameter = |name: &str| migrator.parameters.as_ref().and_then(|all| all.get(name)).map(text);
     match migrator.name.as_str() {
         "SchemaMigrator" | "ConfigurationManagementSchemaMigrator" | "UserPortalDataMigrator" => {
@@ -204,6 +209,10 @@ async fn run_migrator(boot: &Boot, config: &Config, version: &str, migrator: &Mi
                 return Ok(Some("the step names no script".to_owned()));
             };
             run_script(boot, config, version, &location, &schema).await
+        }
+        "EncryptionAdminFlowMigrator" => {
+            let Some(mut connection) = open(config, "identity").await? else { return Ok(None) };
+            Ok(crypto::migrate(&mut connection, keys).await.err().map(|error| format!("{error:#}")))
         }
         "GroupsAndRolesMigrator" => {
             boot.log.info(

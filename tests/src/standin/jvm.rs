@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     carbon_log::CarbonLog,
+    cipher_tool,
     launch::{Command, Launch, parse},
     product::Product,
     server,
@@ -53,6 +54,11 @@ pub fn run(jdk: &Path, arguments: &[String]) -> anyhow::Result<i32> {
         Command::Refused(sentence) => {
             eprintln!("{sentence}");
             Ok(1)
+        }
+        Command::Encrypt(launch) => {
+            let (status, said) = cipher_tool::run(&launch.home, &launch.arguments);
+            print!("{said}");
+            Ok(status)
         }
         Command::Serve(launch) => {
             let home = launch.home.clone();

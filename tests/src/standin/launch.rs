@@ -9,6 +9,8 @@ pub enum Command {
     Version,
     /// Start the server of a home.
     Serve(Launch),
+    /// Run the cipher tool in a home.
+    Encrypt(Launch),
     /// No main class, or no `carbon.home`: a JVM ends with status 1.
     Refused(String),
 }
@@ -71,9 +73,11 @@ pub fn parse(arguments: &[String]) -> Command {
         }
     }
     let Some(class) = class else { return Command::Refused("Error: no main class was given".to_owned()) };
-    if class != "org.wso2.carbon.bootstrap.Bootstrap" {
-        return Command::Refused(format!("Error: Could not find or load main class {class}"));
-    }
+    let command = match class.as_str() {
+        "org.wso2.carbon.bootstrap.Bootstrap" => Command::Serve,
+        "org.wso2.ciphertool.CipherTool" => Command::Encrypt,
+        _ => return Command::Refused(format!("Error: Could not find or load main class {class}")),
+    };
     let arguments: Vec<String> = words.cloned().collect();
     for argument in &arguments {
         if let Some(property) = argument.strip_prefix("-D") {
@@ -82,7 +86,7 @@ pub fn parse(arguments: &[String]) -> Command {
         }
     }
     match properties.get("carbon.home") {
-        Some(home) => Command::Serve(Launch { home: PathBuf::from(home), properties, arguments }),
+        Some(home) => command(Launch { home: PathBuf::from(home), properties, arguments }),
         None => Command::Refused("Error: -Dcarbon.home is missing".to_owned()),
     }
 }

@@ -55,6 +55,12 @@ impl Product {
         Ok(Self { kind, version: version.to_owned() })
     }
 
+    /// Whether it is a product of the version that is upgraded to.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        matches!(self.version.as_str(), "5.11.0" | "4.0.0")
+    }
+
     /// `wso2is` or `wso2am`.
     #[must_use]
     pub fn short_name(&self) -> &'static str {

@@ -46,6 +46,9 @@ pub async fn check(boot: &Boot, config: &Config) -> Databases {
     if config.user_database() == "user" {
         names.push("user");
     }
+    if config.database("config").is_some() {
+        names.push("config");
+    }
     for name in names {
         let Some(table) = config.database(name).filter(|table| table.engine == "mysql") else { continue };
         if !check_one(boot, config, &table).await && name != "identity_db" && name != "apim_db" {
@@ -115,7 +118,7 @@ fn needs(boot: &Boot, config: &Config, database: &str) -> Vec<Need> {
     let mut needs = Vec::new();
     // Before its migration client ran, Identity Server cannot expect the tables that this client makes.
     let migrated = !boot.launch.migrates_identity();
-    let new = matches!(boot.product.version.as_str(), "5.11.0" | "4.0.0");
+    let new = boot.product.is_new();
     match database {
         "identity_db" => {
             needs.extend([table("IDN_BASE_TABLE"), table("IDN_OAUTH_CONSUMER_APPS")]);
@@ -130,7 +133,7 @@ fn needs(boot: &Boot, config: &Config, database: &str) -> Vec<Need> {
                 needs.push(column("AM_GW_API_DEPLOYMENTS", "VHOST"));
             }
         }
-        "shared_db" => needs.push(table("REG_LOG")),
+        "shared_db" | "config" => needs.push(table("REG_LOG")),
         _ => {}
     }
     if database == config.user_database() {

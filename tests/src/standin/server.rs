@@ -17,16 +17,20 @@ use super::{
     am_migration,
     apis::{self, Api},
     config::Config,
+    crypto::{self, Keys},
     gateway, is_migration,
     jvm::Boot,
     product::{Kind, Listener},
+    reading,
     schema::{self, Databases},
     settings::Fault,
-    transports,
+    transports, vault,
 };
 
 const CORE: &str = "org.wso2.carbon.core.internal.CarbonCoreActivator";
 const MANAGER: &str = "org.wso2.carbon.core.init.CarbonServerManager";
+const KEYSTORES: &str = "org.wso2.carbon.core.util.KeyStoreManager";
+const VAULT: &str = "org.wso2.carbon.securevault.SecretManagerInitializer";
 const FINALIZER: &str = "org.wso2.carbon.core.internal.StartupFinalizerServiceComponent";
 
 /// A server that has read its configuration.
@@ -40,6 +44,10 @@ pub struct Server {
     pub deployed: Mutex<Vec<Api>>,
     /// Whether the Key Manager answered at the start; true where none is configured.
     pub key_manager: bool,
+    /// What it encrypts and signs with.
+    pub keys: Keys,
+    /// Whether there was no `solr` when it started.
+    pub fresh_index: bool,
 }
 
 /// `ControlFlow::Break` ends the process with a status.
@@ -72,6 +80,7 @@ pub async fn live(boot: &Arc<Boot>) -> anyhow::Result<i32> {
         None => config,
     };
     greet(boot);
+    let config = open_secrets(boot, config)?;
     if settings.fault == Some(Fault::Crash) {
         boot.log.fatal(MANAGER, "WSO2 Carbon initialization Failed");
         return Ok(1);
@@ -91,6 +100,16 @@ pub async fn live(boot: &Arc<Boot>) -> anyhow::Result<i32> {
 /// From the databases to `WSO2 Carbon started`.
 async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Result<ControlFlow<i32, Arc<Server>>> {
     let settings = &boot.settings;
+    let keys = crypto::keys(&boot.launch.home, &config, boot.product.is_new());
+    boot.witness.record("settings", reading::settings(&boot.launch.home, &config, &keys))?;
+    if !keys.problems.is_empty() {
+        for problem in &keys.problems {
+            let exception = format!("org.wso2.carbon.CarbonException: {problem}");
+            boot.log.exception(KEYSTORES, "Error while loading the key store", &exception, &[]);
+        }
+        boot.log.fatal(MANAGER, "WSO2 Carbon initialization Failed");
+        wait_for_services(boot, "org.wso2.carbon.base.api.ServerConfigurationService,").await;
+    }
     if schema::check(boot, &config).await == Databases::Unusable {
         boot.log.fatal(MANAGER, "WSO2 Carbon initialization Failed");
         wait_for_services(boot, "org.wso2.carbon.registry.core.service.RegistryService,").await;
@@ -101,18 +120,21 @@ async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Resu
     pause(remaining * 0.6).await;
     if boot.product.kind == Kind::IdentityServer && boot.launch.migrates_identity() {
         // Within the activation of identity.core: before any transport.
-        if let ControlFlow::Break(status) = is_migration::run(boot, &config).await? {
+        if let ControlFlow::Break(status) = is_migration::run(boot, &config, &keys).await? {
             return Ok(ControlFlow::Break(status));
         }
     }
+    crypto::check(boot, &config, &keys).await?;
     let key_manager = gateway::key_manager_answers(boot, &config).await?;
-    let server = Arc::new(Server { boot: Arc::clone(boot), config, deployed: Mutex::new(Vec::new()), key_manager });
+    let fresh_index = !boot.launch.home.join("solr").exists();
+    let deployed = Mutex::new(Vec::new());
+    let server = Arc::new(Server { boot: Arc::clone(boot), config, deployed, key_manager, keys, fresh_index });
     transports::open(&server).await?;
     pause(remaining * 0.2).await;
     if boot.product.kind == Kind::ApiManager {
         // The first start makes an index that knows nothing.
         fs::create_dir_all(boot.launch.home.join("solr/data")).context("solr cannot be made")?;
-        gateway::wait_for_brokers(&server).await;
+        gateway::wait_for_brokers(&server).await?;
         if let ControlFlow::Break(status) = am_migration::run(&server).await? {
             return Ok(ControlFlow::Break(status));
         }
@@ -123,6 +145,16 @@ async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Resu
     let role = server.config.text("server.server_role");
     boot.witness.record("ready", json!({"server_role": role, "offset": server.config.offset(), "key_manager": key_manager}))?;
     Ok(ControlFlow::Continue(server))
+}
+
+/// Puts the plain values of secrets in. What cannot be decrypted stays as it stands, and whatever needs it fails.
+fn open_secrets(boot: &Boot, config: Config) -> anyhow::Result<Config> {
+    let vault = vault::unlock(&boot.launch.home, &config)?;
+    for problem in &vault.problems {
+        let exception = format!("org.wso2.securevault.SecureVaultException: {problem}");
+        boot.log.exception(VAULT, "Error while reading the secrets of deployment.toml", &exception, &[]);
+    }
+    Ok(config.with_secrets(vault.values))
 }
 
 /// A started server: deploys APIs and answers until a signal ends it.

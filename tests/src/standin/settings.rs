@@ -37,6 +37,8 @@ pub struct Settings {
     pub migration: Migration,
     /// Whether the gateway has the health check that only an updated 4.0.0 has.
     pub gateway_healthcheck: bool,
+    /// Whether a gateway without throttling endpoints waits for ever, as the product does.
+    pub strict: bool,
     /// How often a start says what it waits for. The kernel's own interval is 60 s.
     pub waiting_interval: f64,
 }
@@ -102,6 +104,7 @@ impl Default for Settings {
             fault: None,
             migration: Migration::default(),
             gateway_healthcheck: false,
+            strict: false,
             waiting_interval: 1.0,
         }
     }

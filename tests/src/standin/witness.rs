@@ -67,8 +67,9 @@ pub struct Line {
     pub version: String,
     /// The profile of `-Dprofile`, `default` without.
     pub profile: String,
-    /// What happened: `launch`, `pid-file`, `ready`, `term`, `exit`, `migration-begin`, `migration-order`, `migration-end`,
-    /// `migration-destroyed`, `started-without-is`, `is-answered`, `port-in-use`.
+    /// What happened: `launch`, `pid-file`, `settings`, `ready`, `term`, `exit`, `migration-begin`, `migration-order`,
+    /// `migration-end`, `migration-destroyed`, `registry-unread`, `encrypted-with-another-key`, `reindexed`,
+    /// `started-without-is`, `is-answered`, `without-brokers`, `port-in-use`.
     pub what: String,
     /// Everything else of the line.
     #[serde(flatten)]

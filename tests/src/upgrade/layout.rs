@@ -9,16 +9,21 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use cavalcade_controller::recipe;
 use serde_json::{Value, json};
 
+use super::extent::{Extent, new_profile};
 use crate::standin::{
     fleet::{Account, OldFleet, OldNode, Role},
     offsets::OffsetLease,
     packs,
 };
 
-/// Artifacts of the recipe: the names that the files are published under, `*` for what changes with each release.
-const ARTIFACTS: [(&str, &[&str]); 8] = [
+/// The recipe.
+const RECIPE: &str = "wso2-is-km-5.10.0-to-5.11.0";
+
+/// Artifacts that the recipe may declare: the names that the files are published under, `*` for what changes with each release.
+const ARTIFACTS: [(&str, &[&str]); 13] = [
     ("is_pack", &["wso2is-5.11.0*.zip"]),
     ("am_pack", &["wso2am-4.0.0*.zip"]),
     ("is_connector", &["wso2is-km-connector-*.zip", "wso2is-extensions-*.zip"]),
@@ -27,6 +32,11 @@ const ARTIFACTS: [(&str, &[&str]); 8] = [
     ("am_migration_resources", &["migration-resources.zip"]),
     ("am_script", &["am-3.1.0-to-4.0.0-mysql.sql"]),
     ("jdbc_driver", packs::DRIVERS),
+    ("is_old_pack", &[packs::OLD_IS_PACK]),
+    ("am_old_pack", &[packs::OLD_AM_PACK]),
+    ("registry_versioning_script", &["registry-versioning-*.sql"]),
+    ("reg_index_script", &["reg-index.sql"]),
+    ("tenantloader", &["tenantloader-*.jar"]),
 ];
 
 /// One server.
@@ -74,19 +84,11 @@ pub struct Layout {
     pub nodes: Vec<Placed>,
     /// The database server.
     pub database: DatabasePlace,
-    /// Options of the recipe.
+    /// What the old fleet uses.
+    pub extent: Extent,
+    /// Options of the recipe, beside those that belong to the extent.
     pub options: BTreeMap<String, Value>,
 }
-
-/// The six hosts of the demo: name, role, profile.
-pub const SIX: [(&str, Role, &str); 6] = [
-    ("is-1", Role::Is, "default"),
-    ("is-2", Role::Is, "default"),
-    ("am-1", Role::Am, "default"),
-    ("tm-1", Role::Am, "traffic-manager"),
-    ("gw-1", Role::Am, "gateway-worker"),
-    ("gw-2", Role::Am, "gateway-worker"),
-];
 
 /// Places nodes on addresses of their own with free ports. The offsets stay this caller's as long as the leases live.
 ///
@@ -170,16 +172,17 @@ impl Layout {
         let first = self.nodes.iter().find(|node| node.role == Role::Is).context("a fleet has an Identity Server")?;
         let key_manager = format!("https://{}:{}/services/", first.address, first.port(9443));
         let databases: BTreeMap<String, Account> =
-            [("apim_db", "am_db"), ("shared_db", "shared_db")].map(|(key, name)| (key.to_owned(), self.account(name))).into();
+            self.extent.databases().iter().map(|(name, table)| ((*table).to_owned(), self.account(name))).collect();
         let node = |node: &Placed| OldNode {
             name: node.name.clone(),
             role: node.role,
             profile: node.profile.clone(),
             offset: node.offset,
             hostname: node.address.clone(),
-            user_store: "database".to_owned(),
+            user_store: self.extent.user_store().to_owned(),
             key_manager: (node.role == Role::Am).then(|| key_manager.clone()),
             databases: databases.clone(),
+            variant: self.extent.variant(node, &self.nodes),
             start: true,
         };
         Ok(OldFleet {
@@ -199,7 +202,7 @@ impl Layout {
     pub fn write(&self) -> anyhow::Result<()> {
         let secrets = self.folder.join("secrets");
         fs::create_dir_all(&secrets)?;
-        for (name, value) in [("ddl", DDL_PASSWORD), ("server", SERVER_PASSWORD)] {
+        for (name, value) in self.secrets() {
             fs::write(secrets.join(name), value)?;
         }
         fs::create_dir_all(self.backups())?;
@@ -213,11 +216,13 @@ impl Layout {
     ///
     /// When an artifact is missing.
     pub fn fleet_text(&self) -> anyhow::Result<String> {
+        let recipe = recipe::load(RECIPE, Path::new(".")).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         let mut artifacts = serde_json::Map::new();
-        for (name, patterns) in ARTIFACTS {
+        for (name, patterns) in ARTIFACTS.into_iter().filter(|(name, _)| recipe.artifacts.contains_key(*name)) {
             artifacts.insert(name.to_owned(), json!({ "file": packs::find(&self.packs, patterns)? }));
         }
         let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
+        let secrets: BTreeMap<&str, Value> = self.secrets().into_iter().map(|(name, _)| (name, secret(name))).collect();
         let from = &self.nodes.first().context("a fleet has nodes")?.name;
         let database = |name: &str| {
             json!({
@@ -232,38 +237,56 @@ impl Layout {
                 "server": { "user": "wso2carbon", "password": "server" },
             })
         };
+        let databases: BTreeMap<&str, Value> = self.extent.databases().iter().map(|(name, _)| (*name, database(name))).collect();
+        let mut options = self.options.clone();
+        for (name, value) in self.own_options() {
+            if recipe.options.contains_key(name) {
+                options.entry(name.to_owned()).or_insert(value);
+            }
+        }
         let nodes: serde_json::Map<String, Value> =
             self.nodes.iter().map(|node| (node.name.clone(), self.fleet_node(node))).collect();
         let fleet = json!({
             "schema": "cavalcade.fleet/1",
             "fleet": "demo",
-            "recipe": "wso2-is-km-5.10.0-to-5.11.0",
+            "recipe": RECIPE,
             "artifacts": artifacts,
-            "secrets": { "ddl": secret("ddl"), "server": secret("server") },
-            "databases": { "am_db": database("am_db"), "shared_db": database("shared_db") },
+            "secrets": secrets,
+            "databases": databases,
             "defaults": { "java_home": self.java_home, "backup_to": self.backups() },
             "nodes": nodes,
-            "options": self.options,
+            "options": options,
         });
         Ok(serde_yaml::to_string(&fleet)?)
     }
 
+    /// Secrets of the fleet file.
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("ddl", DDL_PASSWORD.to_owned()),
+            ("server", SERVER_PASSWORD.to_owned()),
+            ("verify_client", "portalKey:portalSecret".to_owned()),
+        ]
+    }
+
+    /// Options that belong to the site.
+    fn own_options(&self) -> Vec<(&'static str, Value)> {
+        vec![("verify_client", json!("verify_client")), ("verify_path", json!("/orders/1.0.0/42"))]
+    }
+
     fn fleet_node(&self, node: &Placed) -> Value {
-        let (role, profile) = match node.role {
-            Role::Is => ("identity-server", None),
-            Role::Am => ("api-manager", Some(&node.profile)),
+        let (old, new) = (self.old_home(node), self.new_home(node));
+        let (role, old, new) = match node.role {
+            Role::Is => ("identity-server", json!({ "home": old }), json!({ "home": new })),
+            Role::Am => {
+                let new = match new_profile(&node.profile) {
+                    Some(profile) => json!({ "home": new, "profile": profile }),
+                    None => json!("retired"),
+                };
+                ("api-manager", json!({ "home": old, "profile": node.profile }), new)
+            }
         };
-        let side = |home: PathBuf| match profile {
-            Some(profile) => json!({ "home": home, "profile": profile }),
-            None => json!({ "home": home }),
-        };
-        json!({
-            "role": role,
-            "address": node.address,
-            "old_offset": node.offset,
-            "old": side(self.old_home(node)),
-            "new": side(self.new_home(node)),
-        })
+        json!({ "role": role, "address": node.address, "old_offset": node.offset, "old": old, "new": new })
     }
 }
 
@@ -274,10 +297,12 @@ pub const SERVER_PASSWORD: &str = "demo-server";
 
 /// The accounts that the fleet file names, and the databases, for the vendor's client.
 #[must_use]
-pub fn accounts_sql() -> String {
+pub fn accounts_sql(extent: Extent) -> String {
     let mut sql = String::new();
-    for database in ["am_db", "am_db_proof", "shared_db", "shared_db_proof"] {
-        sql.push_str(&format!("CREATE DATABASE {database} CHARACTER SET latin1;\n"));
+    for (database, _) in extent.databases() {
+        for name in [database, format!("{database}_proof").as_str()] {
+            sql.push_str(&format!("CREATE DATABASE {name} CHARACTER SET latin1;\n"));
+        }
     }
     for host in ["%", "localhost", "127.0.0.1"] {
         for (user, password, rights) in [("wso2_ddl", DDL_PASSWORD, "ALL ON *.*"), ("wso2carbon", SERVER_PASSWORD, "")] {
@@ -286,7 +311,7 @@ pub fn accounts_sql() -> String {
                 sql.push_str(&format!("GRANT {rights} TO {user}@'{host}' WITH GRANT OPTION;\n"));
             }
         }
-        for database in ["am_db", "shared_db"] {
+        for (database, _) in extent.databases() {
             sql.push_str(&format!("GRANT ALL ON {database}.* TO wso2carbon@'{host}';\n"));
         }
     }

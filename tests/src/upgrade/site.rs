@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
+    extent::Extent,
     layout::{self, DatabasePlace, Layout},
     process::{self, Running},
 };
@@ -73,6 +74,8 @@ impl Programs {
 pub struct Wanted {
     /// Name, role and profile of its nodes.
     pub nodes: Vec<(&'static str, Role, &'static str)>,
+    /// What the old fleet uses.
+    pub extent: Extent,
     /// Settings of the stand-ins' JDK.
     pub standins: Value,
     /// Options of the recipe.
@@ -83,6 +86,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             nodes: vec![("is-1", Role::Is, "default"), ("is-2", Role::Is, "default"), ("am-1", Role::Am, "default")],
+            extent: Extent::default(),
             standins: json!({ "start": 0.8, "migration": { "per_order": 0.05 } }),
             // The recipe's own 30 s prove the same.
             options: json!({ "apart": "1s" }),
@@ -115,16 +119,18 @@ impl Site {
         let folder = tempfile::tempdir()?;
         let root = folder.path().canonicalize()?;
         let database = MariaDb::start(&root.join("mariadb"))?;
-        database.sql("mysql", &layout::accounts_sql())?;
-        database.sql("am_db", packs::AM_DB_SQL)?;
-        database.sql("shared_db", packs::SHARED_DB_SQL)?;
+        database.sql("mysql", &layout::accounts_sql(wanted.extent))?;
+        for (name, _) in wanted.extent.databases() {
+            database.sql(name, &wanted.extent.data(name))?;
+        }
         let packs_folder = root.join("packs");
         packs::write_all(&packs_folder)?;
         let jdk = packs::jdk::install(&root.join("jdk"), &programs.java, Some(&root.join("witness.jsonl")), &wanted.standins)?;
         let (nodes, leases) = layout::place(&wanted.nodes, &HELD)?;
         let options = serde_json::from_value(wanted.options.clone()).context("options are a mapping")?;
         let place = DatabasePlace { port: database.port, client_bin: database.client_bin.clone() };
-        let layout = Layout { folder: root, packs: packs_folder, java_home: jdk, nodes, database: place, options };
+        let extent = wanted.extent;
+        let layout = Layout { folder: root, packs: packs_folder, java_home: jdk, nodes, database: place, extent, options };
         layout.write()?;
         let ports = (free_port()?, free_port()?);
         let (controller, agents) = (None, BTreeMap::new());

@@ -131,6 +131,7 @@ async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else(
         supersedes: None,
         stale_ok: true,
         confirm: None,
+        waive: Vec::new(),
         secrets: GivenSecrets::default(),
     };
     let _: VerbAnswer = product.ask(Method::Apply, &request).await.expect("is open");

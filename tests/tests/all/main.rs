@@ -16,6 +16,7 @@ mod standin;
 mod standin_migration;
 mod step_run;
 mod tidy;
+mod verify;
 
 use std::path::Path;
 

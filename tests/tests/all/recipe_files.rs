@@ -44,7 +44,28 @@ fn trial() -> Trial {
             |name: &str| json!({ "url": format!("jdbc:mysql://db/{name}?a=b&amp;c=d"), "driver": "com.mysql.cj.jdbc.Driver" });
         let version = if node.role.as_str() == "identity-server" { "5.10.0" } else { "3.1.0" };
         let databases = json!({ "apim_db": database("am_db"), "shared_db": database("shared_db") });
-        let value = json!({ "old": { "version": version, "databases": databases }, "user_store": { "type": "database" } });
+        let nothing = json!({ "files": 0, "bytes": 0, "names": [] });
+        let value = json!({
+            "old": {
+                "version": version, "databases": databases, "weak_key": false, "settings": [], "keystores": [],
+                "files": {
+                    "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [],
+                    "sequences": [], "templates": [],
+                },
+                "trees": { "tenants": nothing, "user_stores": nothing },
+                "values": {
+                    "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
+                    "versioning_tags": "false", "versioning_ratings": "false",
+                },
+                "conf": {
+                    "encryption_provider": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
+                    "keystore_alias": null, "keystore_key_password": null, "re_indexing": null,
+                    "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
+                },
+            },
+            "databases": { "shared_db": { "asked": { "tenants": "0" } } },
+            "user_store": { "type": "database" },
+        });
         (node.id.clone(), NodeFacts { value, gathered_at: now })
     });
     let facts: BTreeMap<NodeId, NodeFacts> = facts.collect();

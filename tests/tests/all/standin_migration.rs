@@ -36,6 +36,7 @@ async fn scene(settings: &Value) -> Scene {
     let database = MariaDb::start(folder.path()).unwrap();
     database.create("am_db", packs::AM_DB_SQL).unwrap();
     database.create("shared_db", packs::SHARED_DB_SQL).unwrap();
+    database.run("shared_db", packs::TENANT_SQL[0]).unwrap();
     database.run("am_db", packs::AM_UPGRADE_SQL).unwrap();
     let stage = Stage::new(Path::new(env!("CARGO_BIN_EXE_standin-java")), settings).unwrap();
     let (identity, offset) = stage.home("is-1", packs::IS_PACK).unwrap();

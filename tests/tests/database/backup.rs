@@ -1,5 +1,7 @@
 //! Backups count when they were restored; restores go into empty databases and end with a new incarnation.
 
+use std::time::Duration;
+
 use cavalcade_agent::database::{DbError, Refusal, backup, incarnation, restore, run_script};
 use cavalcade_common::action::{Assert, Backup, Engine, Restore};
 use cavalcade_common::id::Digest;
@@ -118,8 +120,8 @@ async fn a_backup_is_refused_while_others_are_connected_or_without_an_empty_scra
         let target = db.target().clone();
         let stranger = tokio::spawn(async move {
             let select = Some(sleeps.to_owned());
-            let assert = Assert { says: String::new(), column: None, table: None, select, equals: None };
-            cavalcade_agent::database::run_query(&target, &[assert]).await
+            let assert = Assert { select, ..Assert::default() };
+            cavalcade_agent::database::run_query(&target, &[assert], Duration::ZERO).await
         });
         while cavalcade_agent::database::sessions(db.target()).await.expect("asks").iter().all(|s| !s.executing) {
             tokio::task::yield_now().await;

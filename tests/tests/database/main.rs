@@ -2,9 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "in a test and its helpers an error is the test's failure")]
 
+mod accounts;
+mod alone;
 mod backup;
 mod crash;
+mod described;
 mod facts;
 mod script;
 mod servers;
+mod statements;
 mod vendor;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use cavalcade_agent::database::{Progress, ScriptRun};
-use cavalcade_common::action::{DbTarget, Engine};
+use cavalcade_agent::database::{Progress, ScriptRun, run_query, sessions};
+use cavalcade_common::action::{Assert, DbTarget, Engine};
 use cavalcade_common::id::Digest;
 use cavalcade_tests::database_server::{MariaDb, Postgres};
 
@@ -58,6 +59,30 @@ impl Db {
         match self {
             Self::Mysql(_, t) | Self::Postgresql(_, t) => t,
         }
+    }
+
+    /// The same over TCP.
+    pub(crate) fn over_tcp(&self) -> DbTarget {
+        DbTarget { socket: None, host: "127.0.0.1".to_owned(), ..self.target().clone() }
+    }
+
+    /// A session over TCP as this user that executes for so many seconds. It is there when this returns.
+    pub(crate) async fn occupied(&self, user: &str, seconds: u32) -> tokio::task::JoinHandle<()> {
+        let target = DbTarget { user: user.to_owned(), ..self.over_tcp() };
+        let select = match target.engine {
+            Engine::Mysql => format!("SELECT SLEEP({seconds})"),
+            Engine::Postgresql => format!("SELECT 1 FROM pg_sleep({seconds})"),
+        };
+        let before = sessions(self.target()).await.expect("asks").iter().filter(|s| s.executing).count();
+        let occupies = tokio::spawn(async move {
+            let assert = Assert { select: Some(select), ..Assert::default() };
+            // It may be ended.
+            let _ended = run_query(&target, &[assert], Duration::ZERO).await;
+        });
+        while sessions(self.target()).await.expect("asks").iter().filter(|s| s.executing).count() == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        occupies
     }
 
     /// Runs SQL with the vendor's client and gives what it prints, trimmed.

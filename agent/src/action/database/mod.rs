@@ -14,7 +14,7 @@ use super::{Context, Failure};
 use crate::database::DbError;
 
 /// The target with its password in place.
-fn revealed(cx: &Context, target: &DbTarget) -> Result<DbTarget, Failure> {
+pub(super) fn revealed(cx: &Context, target: &DbTarget) -> Result<DbTarget, Failure> {
     let password = cx.secrets.reveal(&target.password).map_err(|e| Fault::new(codes::agent::SECRET_MISSING, e.to_string()))?;
     Ok(DbTarget { password: password.expose().to_owned(), ..target.clone() })
 }

@@ -1,5 +1,7 @@
 //! `query`: assertions on a database, in a read-only session.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use cavalcade_common::action::Query;
 use cavalcade_common::codes;
@@ -10,9 +12,12 @@ use super::{failure, revealed};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::run_query;
 
-async fn look(query: &Query, cx: &Context) -> Result<Vec<Evidence>, Failure> {
+/// How long a session of a server that just stopped may take to go away.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn look(query: &Query, cx: &Context, patience: Duration) -> Result<Vec<Evidence>, Failure> {
     let target = revealed(cx, &query.database)?;
-    let results = run_query(&target, &query.asserts).await.map_err(|e| failure(&e, false))?;
+    let results = run_query(&target, &query.asserts, patience).await.map_err(|e| failure(&e, false))?;
     Ok(results
         .into_iter()
         .map(|r| {
@@ -25,7 +30,7 @@ async fn look(query: &Query, cx: &Context) -> Result<Vec<Evidence>, Failure> {
 #[async_trait]
 impl Act for Query {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
-        let evidence = look(self, cx).await?;
+        let evidence = look(self, cx, Duration::ZERO).await?;
         let open = evidence.iter().filter(|e| !e.holds).count();
         let says = match open {
             0 => format!("all {} assertions on {} hold already", evidence.len(), self.database.name),
@@ -39,7 +44,7 @@ impl Act for Query {
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let evidence = look(self, cx).await?;
+        let evidence = look(self, cx, PATIENCE).await?;
         if evidence.iter().all(|e| e.holds) {
             return Ok(evidence);
         }

@@ -1,12 +1,37 @@
 //! `restore`: the way back, into an empty database, proved equal to the backup's manifest (10, rule 23).
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
 use crate::action::{Act, Applied, Context, Failure};
+use crate::database::Accounts;
 use crate::database::restore::restore;
+
+/// What people must know of the servers' accounts.
+fn told(accounts: &Accounts) -> Vec<Evidence> {
+    let Accounts { locked, before, open, stay } = accounts;
+    let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut evidence = Vec::new();
+    if !locked.is_empty() {
+        let after = match stay {
+            None => "and open again".to_owned(),
+            Some(fault) => format!("and still are, open them by hand: {fault}"),
+        };
+        evidence.push(Evidence::holds("servers' accounts were locked meanwhile", format!("{}, {after}", list(locked))));
+    }
+    if !before.is_empty() {
+        evidence.push(Evidence::holds("accounts that were locked before and stay so", list(before)));
+    }
+    if let Some(fault) = open {
+        let found = format!("not locked, but nobody was connected when the restore began: {fault}");
+        evidence.push(Evidence::holds("servers' accounts", found));
+    }
+    evidence
+}
 
 #[async_trait]
 impl Act for Restore {
@@ -26,10 +51,11 @@ impl Act for Restore {
         let resolved = Restore { database, ..self.clone() };
         let outcome = restore(&resolved, true).await.map_err(|e| failure(&e, true))?;
         let tables = outcome.manifest.contents.tables.len();
-        let evidence = vec![
+        let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),
             incarnation_evidence(&self.database.name, &outcome.incarnation),
         ];
+        evidence.extend(told(&outcome.accounts));
         Ok(Applied { changed: true, diffs: Vec::new(), evidence })
     }
 

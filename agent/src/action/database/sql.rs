@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backoff::Retryable;
-use cavalcade_common::action::{DbTarget, SqlScript};
+use cavalcade_common::action::{DbTarget, NoSessions, SqlScript};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
+use cavalcade_common::id::Digest;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, revealed};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{
-    Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, sessions,
+    Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
 };
 
 /// A lost connection is taken up again this often before a person hears of it.
@@ -21,19 +22,20 @@ const RECONNECTS: usize = 5;
 struct Prepared {
     target: DbTarget,
     text: String,
+    sha256: Digest,
     effect: String,
     attempt: String,
     incarnation: Option<String>,
 }
 
 impl Prepared {
-    fn run<'a>(&'a self, step: &'a SqlScript, cx: &Context, approved: Option<Approval>) -> ScriptRun<'a> {
+    fn run<'a>(&'a self, cx: &Context, approved: Option<Approval>) -> ScriptRun<'a> {
         ScriptRun {
             target: &self.target,
             effect: &self.effect,
             attempt: &self.attempt,
             epoch: cx.epoch.0,
-            script_sha256: &step.script.sha256,
+            script_sha256: &self.sha256,
             script: &self.text,
             incarnation: self.incarnation.as_deref(),
             approved,
@@ -43,27 +45,39 @@ impl Prepared {
 
 async fn prepare(step: &SqlScript, cx: &Context) -> Result<Prepared, Failure> {
     let target = revealed(cx, &step.database)?;
-    let path = cx.artifacts.fetch(&step.script, &cx.cache_dir, cx.out.as_ref()).await?;
-    let unreadable = |e: &dyn std::fmt::Display| Fault::new(codes::artifact::CACHE_ACCESS, format!("{}: {e}", path.display()));
-    let bytes = cx.host.read(&path).map_err(|e| unreadable(&e))?.ok_or_else(|| unreadable(&"it is gone"))?;
-    let text = String::from_utf8(bytes).map_err(|e| unreadable(&e))?;
+    let (text, sha256) = text(step, cx).await?;
     Ok(Prepared {
         target,
         text,
+        sha256,
         effect: step.effect.clone(),
         attempt: cx.attempt.to_string(),
         incarnation: cx.incarnations.get(&step.database.name).cloned(),
     })
 }
 
+/// The statements, and the digest that they must have.
+async fn text(step: &SqlScript, cx: &Context) -> Result<(String, Digest), Failure> {
+    let Some(script) = &step.script else {
+        let statements = step.statements.clone().unwrap_or_default();
+        let sha256 = Digest::of(statements.as_bytes());
+        return Ok((statements, sha256));
+    };
+    let path = cx.artifacts.fetch(script, &cx.cache_dir, cx.out.as_ref()).await?;
+    let unreadable = |e: &dyn std::fmt::Display| Fault::new(codes::artifact::CACHE_ACCESS, format!("{}: {e}", path.display()));
+    let bytes = cx.host.read(&path).map_err(|e| unreadable(&e))?.ok_or_else(|| unreadable(&"it is gone"))?;
+    let text = String::from_utf8(bytes).map_err(|e| unreadable(&e))?;
+    Ok((text, script.sha256.clone()))
+}
+
 /// The statement that a person's word is about: the one that is open.
-async fn approval(step: &SqlScript, cx: &Context, prepared: &Prepared) -> Result<Option<Approval>, Failure> {
+async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>, Failure> {
     let decision = match cx.decision.as_deref() {
         Some("done") => Decision::Done,
         Some("not-done") => Decision::NotDone,
         Some(_) | None => return Ok(None),
     };
-    let state = inspect_script(&prepared.run(step, cx, None)).await.map_err(|e| failure(&e, false))?;
+    let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
     Ok(match state {
         ScriptState::Partial { next, begun: true, .. } => Some(Approval { statement: next, decision }),
         ScriptState::None | ScriptState::Done { .. } | ScriptState::Partial { .. } | ScriptState::Running { .. } => None,
@@ -98,15 +112,13 @@ fn show(cx: &Context, progress: &RunProgress) {
 impl Act for SqlScript {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let prepared = prepare(self, cx).await?;
-        let state = inspect_script(&prepared.run(self, cx, None)).await.map_err(|e| failure(&e, false))?;
+        let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
         let (verdict, says) = match state {
             ScriptState::Done { statements } => (Verdict::Same, format!("all {statements} statements are done already")),
             ScriptState::None => {
-                (Verdict::Opaque, format!("runs {} on {}; judged by the script ledger", self.script.file, self.database.name))
+                (Verdict::Opaque, format!("runs {} on {}; judged by the script ledger", self.title(), self.database.name))
             }
-            ScriptState::Partial { next, .. } => {
-                (Verdict::Opaque, format!("goes on with statement {next} of {}", self.script.file))
-            }
+            ScriptState::Partial { next, .. } => (Verdict::Opaque, format!("goes on with statement {next} of {}", self.title())),
             ScriptState::Running { session, .. } => (Verdict::Opaque, format!("session {session} executes it now")),
         };
         Ok(Preview { verdict, says, diffs: Vec::new() })
@@ -115,7 +127,8 @@ impl Act for SqlScript {
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let prepared = prepare(self, cx).await?;
         if !cx.resumed {
-            let others = sessions(&prepared.target).await.map_err(|e| failure(&e, false))?;
+            let wanted = NoSessions { but_from: self.but_from.clone() };
+            let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, false))?;
             if let Some(other) = others.first() {
                 let why = format!(
                     "session {} of {} is in {}; nobody else may be while its script runs",
@@ -126,8 +139,8 @@ impl Act for SqlScript {
             let shown = cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
             shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
         }
-        let approved = approval(self, cx, &prepared).await?;
-        let run = prepared.run(self, cx, approved);
+        let approved = approval(cx, &prepared).await?;
+        let run = prepared.run(cx, approved);
         let progress = |p: RunProgress| show(cx, &p);
         // A connection that ends is taken up again at once: the ledger knows where. Inside a span of session state the
         // runner itself says that a person decides.
@@ -144,7 +157,7 @@ impl Act for SqlScript {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let prepared = prepare(self, cx).await?;
-        match inspect_script(&prepared.run(self, cx, None)).await.map_err(|e| failure(&e, true))? {
+        match inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, true))? {
             ScriptState::Done { statements } => Ok(vec![Evidence::holds(
                 "script ledger in the database",
                 format!("{statements} of {statements} statements done"),

@@ -4,12 +4,18 @@ use super::{
     archive::Archive,
     artifacts::{bundle, web_application},
 };
+use crate::standin::keystore::{Entry, KeyStore, SHIPPED_KEY, SHIPPED_PASSWORD};
 
 const START_SCRIPT: &str = include_str!("../../../standin/bin/start-server.sh");
 const PROFILE_SCRIPT: &str = include_str!("../../../standin/bin/profileSetup.sh");
 
-/// The magic number of a JKS and a word: no key is in it.
-const KEY_STORE: &[u8] = b"\xFE\xED\xFE\xED\x00\x00\x00\x02stand-in, no keys";
+const CIPHER_TOOL: &str = include_str!("../../../standin/bin/ciphertool.sh");
+/// The registry's configuration as it is shipped: nothing is versioned.
+pub const REGISTRY: &str = include_str!("../../../standin/conf/registry.xml");
+/// The mails' texts as they are shipped.
+pub const MAILS: &str = include_str!("../../../standin/conf/email-admin-config.xml");
+/// The path of the mails' texts in a home.
+pub const MAILS_PATH: &str = "repository/conf/email/email-admin-config.xml";
 
 const AM_400_WEBAPPS: [&str; 16] = [
     "am#sample#calculator#v1.war",
@@ -56,8 +62,7 @@ const IS_WEBAPPS: [&str; 6] = [
 #[must_use]
 pub fn identity_server() -> Archive {
     let archive = common("wso2is-5.11.0", "WSO2 Identity Server v5.11.0", "4.6.1", "wso2server.sh", false)
-        .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-5.11.0.toml"))
-        .file("repository/conf/email/email-admin-config.xml", "<configurations/>\n");
+        .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-5.11.0.toml"));
     with_webapps(archive, &IS_WEBAPPS)
 }
 
@@ -65,9 +70,7 @@ pub fn identity_server() -> Archive {
 #[must_use]
 pub fn old_identity_server() -> Archive {
     let archive = common("wso2is-km-5.10.0", "WSO2 Identity Server v5.10.0", "4.6.0", "wso2server.sh", false)
-        .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-km-5.10.0.toml"))
-        .file("repository/conf/email/email-admin-config.xml", "<configurations/>\n")
-        .file("repository/conf/carbon.properties", "carbon.registry.root=/\n");
+        .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-km-5.10.0.toml"));
     with_webapps(archive, &IS_WEBAPPS)
 }
 
@@ -101,28 +104,33 @@ fn common(root: &str, version: &str, kernel: &str, script: &str, api_manager: bo
     let features: &[&str] = if api_manager { &["optimize"] } else { &[] };
     let endorsed = if api_manager { " \"$CARBON_HOME\"/lib/endorsed/*.jar" } else { "" };
     let start = conditional(START_SCRIPT, features).replace("@SCRIPT@", script).replace("@ENDORSED@", endorsed);
+    let own = KeyStore::new(SHIPPED_PASSWORD, vec![Entry::private("wso2carbon", SHIPPED_KEY, 2048)]);
+    let trusted = KeyStore::new(SHIPPED_PASSWORD, vec![Entry::trusted("wso2carbon"), Entry::trusted("publicroot")]);
     let mut archive = Archive::new(root)
         .script(&format!("bin/{script}"), start)
-        .script("bin/ciphertool.sh", "#!/bin/sh\necho 'A stand-in encrypts nothing.'\n")
+        .script("bin/ciphertool.sh", CIPHER_TOOL)
         .file("bin/version.txt", format!("{version}\n"))
         .file("bin/wso2carbon-version.txt", format!("WSO2 Carbon Framework v{kernel}\n"))
         .file("bin/tomcat-juli-8.5.57.jar", empty_bundle("tomcat-juli"))
         .file("lib/org.wso2.carbon.bootstrap.jar", empty_bundle("org.wso2.carbon.bootstrap"))
         .file(&format!("repository/components/plugins/org.wso2.carbon.core_{kernel}.jar"), empty_bundle("org.wso2.carbon.core"))
         .file("repository/components/lib/shipped-library-1.0.jar", empty_bundle("shipped-library"))
+        .file("repository/components/dropins/shipped-bundle_1.0.0.jar", empty_bundle("shipped-bundle"))
         .file("repository/conf/carbon.xml", "<Server/>\n")
-        .file("repository/conf/log4j2.properties", "rootLogger.level = INFO\n")
+        .file("repository/conf/carbon.properties", include_str!("../../../standin/conf/carbon.properties"))
+        .file("repository/conf/log4j2.properties", include_str!("../../../standin/conf/log4j2.properties"))
+        .file("repository/conf/registry.xml", REGISTRY)
+        .file(MAILS_PATH, MAILS)
         .file("repository/conf/etc/logging-bridge.properties", ".level=INFO\n")
         .file("repository/resources/conf/default.json", "{}\n")
-        .file("repository/resources/security/wso2carbon.jks", KEY_STORE)
-        .file("repository/resources/security/client-truststore.jks", KEY_STORE)
+        .file("repository/resources/security/wso2carbon.jks", own.bytes())
+        .file("repository/resources/security/client-truststore.jks", trusted.bytes())
         .file("repository/database/WSO2CARBON_DB.mv.db", "stand-in for H2\n")
         .file("repository/database/WSO2SHARED_DB.mv.db", "stand-in for H2\n")
         .file("dbscripts/mysql.sql", "-- tables of the registry and of the users\n")
         .file("dbscripts/identity/mysql.sql", "-- tables of the identity database\n")
         .file("LICENSE.txt", "A stand-in for tests; no software of WSO2 is in it.\n");
     for folder in [
-        "repository/components/dropins",
         "repository/components/extensions",
         "repository/components/patches",
         "repository/deployment/server/userstores",

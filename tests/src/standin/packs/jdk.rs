@@ -1,4 +1,4 @@
-//! The stand-in JDK: a folder with `bin/java` and `standin.json`.
+//! The stand-in JDK: a folder with `bin/java`, `bin/keytool` and `standin.json`.
 
 use std::{
     fs, io,
@@ -20,15 +20,8 @@ use crate::standin::settings;
 pub fn install(folder: &Path, program: &Path, witness: Option<&Path>, overrides: &Value) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder.join("bin"))?;
     fs::create_dir_all(folder.join("lib"))?;
-    let java = folder.join("bin/java");
-    match fs::remove_file(&java) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be replaced", java.display())),
-    }
-    // A link saves the copy where both lie on one file system.
-    if fs::hard_link(program, &java).is_err() {
-        fs::copy(program, &java).with_context(|| format!("{} cannot be copied", program.display()))?;
+    for name in ["java", "keytool"] {
+        put(program, &folder.join("bin").join(name))?;
     }
     fs::write(folder.join("release"), "JAVA_VERSION=\"11.0.21\"\n")?;
     let Value::Object(mut all) = overrides.clone() else { anyhow::bail!("settings are an object") };
@@ -37,4 +30,18 @@ pub fn install(folder: &Path, program: &Path, witness: Option<&Path>, overrides:
     }
     fs::write(folder.join(settings::FILE), serde_json::to_vec_pretty(&Value::Object(all))?)?;
     Ok(folder.to_path_buf())
+}
+
+/// Puts the program under a name.
+fn put(program: &Path, name: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(name) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be replaced", name.display())),
+    }
+    // A link saves the copy where both lie on one file system.
+    if fs::hard_link(program, name).is_err() {
+        fs::copy(program, name).with_context(|| format!("{} cannot be copied", program.display()))?;
+    }
+    Ok(())
 }

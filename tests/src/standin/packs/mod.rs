@@ -19,8 +19,23 @@ pub const MIGRATION_CONFIG: &str = include_str!("../../../standin/migration/migr
 pub const AM_UPGRADE_SQL: &str = include_str!("../../../standin/sql/am-3.1.0-to-4.0.0-mysql.sql");
 /// A small API Manager database of 3.1.0 with rows.
 pub const AM_DB_SQL: &str = include_str!("../../../standin/sql/am_db-3.1.0.sql");
-/// A small shared database of 3.1.0 with rows.
-pub const SHARED_DB_SQL: &str = include_str!("../../../standin/sql/shared_db-3.1.0.sql");
+/// A small registry of 3.1.0 with rows.
+pub const REGISTRY_SQL: &str = include_str!("../../../standin/sql/registry-3.1.0.sql");
+/// Users and roles of 3.1.0, of the first tenant alone.
+pub const USERS_SQL: &str = include_str!("../../../standin/sql/users-3.1.0.sql");
+/// A small shared database of 3.1.0: registry and users in one.
+pub const SHARED_DB_SQL: &str =
+    concat!(include_str!("../../../standin/sql/registry-3.1.0.sql"), include_str!("../../../standin/sql/users-3.1.0.sql"));
+/// A second tenant in the database of users, in the registry, and with an API in AM_DB.
+pub const TENANT_SQL: [&str; 3] = [
+    include_str!("../../../standin/sql/tenant-users.sql"),
+    include_str!("../../../standin/sql/tenant-registry.sql"),
+    include_str!("../../../standin/sql/tenant-apis.sql"),
+];
+/// Makes a registry one that kept versions.
+pub const VERSIONED_SQL: &str = include_str!("../../../standin/sql/registry-versioned.sql");
+/// The script that takes the versions out again (row B3).
+pub const VERSIONING_SQL: &str = include_str!("../../../standin/sql/registry-versioning-mysql.sql");
 /// The script that asks for a new index of the registry.
 pub const REG_INDEX_SQL: &str = include_str!("../../../standin/sql/reg-index.sql");
 
@@ -40,6 +55,8 @@ pub const IS_MIGRATION: &str = "wso2is-migration-1.0.147.zip";
 pub const AM_MIGRATION: &str = "org.wso2.carbon.apimgt.migrate.client-4.0.0.jar";
 /// The API-M migration client's resources.
 pub const AM_MIGRATION_RESOURCES: &str = "migration-resources.zip";
+/// The bundle that loads every tenant at a start, so that its registry is indexed.
+pub const TENANT_LOADER: &str = "tenantloader-1.0.jar";
 /// The names that JDBC drivers for MySQL are published under.
 pub const DRIVERS: &[&str] = &["mysql-connector-j*.jar"];
 /// The JDBC driver of the stand-ins.
@@ -62,13 +79,14 @@ pub fn write_all(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         (AM_MIGRATION, artifacts::bundle("org.wso2.carbon.apimgt.migrate.client", "4.0.0")?),
         (AM_MIGRATION_RESOURCES, artifacts::api_manager_migration_resources()?),
         (DRIVER, artifacts::driver()?),
-        ("tenantloader-1.0.jar", artifacts::bundle("tenantloader", "1.0")?),
+        (TENANT_LOADER, artifacts::bundle("tenantloader", "1.0")?),
     ];
     for (name, text) in [
         ("am-3.1.0-to-4.0.0-mysql.sql", AM_UPGRADE_SQL),
         ("am_db-3.1.0.sql", AM_DB_SQL),
         ("shared_db-3.1.0.sql", SHARED_DB_SQL),
         ("reg-index.sql", REG_INDEX_SQL),
+        ("registry-versioning-mysql.sql", VERSIONING_SQL),
     ] {
         files.push((name, text.as_bytes().to_vec()));
     }
@@ -140,7 +158,7 @@ mod tests {
         let two = tempfile::tempdir().unwrap();
         let names = write_all(one.path()).unwrap();
         write_all(two.path()).unwrap();
-        assert_eq!(names.len(), 14);
+        assert_eq!(names.len(), 15);
         for name in names {
             let name = name.file_name().unwrap();
             assert!(fs::read(one.path().join(name)).unwrap() == fs::read(two.path().join(name)).unwrap(), "{name:?}");

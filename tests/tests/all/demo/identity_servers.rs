@@ -25,12 +25,12 @@ pub(super) fn set_up(demo: &Demo) {
         ("A4", "connector-webapp"),
         ("A5", "health-check"),
         ("C1", "identity-database"),
-        ("C2", "user-store-jdbc"),
         ("C8", "keep-admin-account"),
         ("C14", "start"),
     ] {
         assert_eq!(demo.nodes_of(row, step), IDENTITY_SERVERS, "{row}");
     }
+    assert_eq!(demo.has_step("C2", "user-store-jdbc"), demo.full, "C2 is done where users are in a database");
 }
 
 fn a1_unpacked(demo: &Demo, node: &str) {
@@ -71,9 +71,14 @@ fn a3_a4_connector(demo: &Demo, node: &str) {
 fn c2_user_store(demo: &Demo, node: &str) {
     let toml = demo.toml(node);
     let store = item(&toml, "user_store").unwrap().as_table().unwrap();
-    assert_eq!((store.len(), text(&toml, "user_store.type")), (1, Some("database")), "C2 {node}");
     let ldap = demo.toml_text(node).lines().filter(|line| line.starts_with('#') && line.contains("ldap")).count();
-    assert!(ldap > 0, "C2 {node}: the default table is commented out, not gone");
+    if demo.full {
+        assert_eq!((store.len(), text(&toml, "user_store.type")), (1, Some("database")), "C2 {node}");
+        assert!(ldap > 0, "C2 {node}: the default table is commented out, not gone");
+    } else {
+        assert!(text(&toml, "user_store.type").unwrap().contains("ldap"), "C2 {node}: users stay in the directory");
+        assert_eq!(ldap, 0, "C2 {node}");
+    }
 }
 
 pub(super) fn migrated_once(demo: &Demo) {

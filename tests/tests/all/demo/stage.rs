@@ -56,20 +56,24 @@ pub(super) struct Demo {
     pub(super) said: String,
     pub(super) report: Value,
     pub(super) hosts: Vec<Host>,
+    /// Whether the old fleet used everything.
+    pub(super) full: bool,
     _left: Left,
     _parent: TempDir,
 }
 
 impl Demo {
-    pub(super) fn run() -> Self {
+    pub(super) fn run(options: &[&str]) -> Self {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().canonicalize().unwrap().join("demo");
         let left = Left(folder.clone());
-        let ended = script(&["--keep", "--dir", folder.to_str().unwrap()]);
+        let arguments = [options, &["--keep", "--dir", folder.to_str().unwrap()]].concat();
+        let ended = script(&arguments);
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{}\n{said}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
         let hosts = fs::read_to_string(folder.join("nodes")).unwrap().lines().map(host).collect();
-        let mut demo = Self { folder, said, report: Value::Null, hosts, _left: left, _parent: parent };
+        let full = options.contains(&"--full");
+        let mut demo = Self { folder, said, report: Value::Null, hosts, full, _left: left, _parent: parent };
         demo.report = serde_json::from_str(&demo.cavalcade(&["report", "upgrade.plan", "--output", "json"])).unwrap();
         demo
     }
@@ -105,6 +109,11 @@ impl Demo {
             assert_eq!(step.state, "succeeded", "row {row}, {} {}", step.step, step.name);
         }
         steps
+    }
+
+    /// Whether the run has a step of this row and name.
+    pub(super) fn has_step(&self, row: &str, name: &str) -> bool {
+        self.steps().iter().any(|step| step.row.as_deref() == Some(row) && step.name == name)
     }
 
     /// The nodes of a row's steps of one name, in the plan's order.

@@ -1,0 +1,35 @@
+//! What would start a server behind the plan's back: found, and known to be of a kind that can be switched off.
+
+use cavalcade_common::finding::Severity;
+use serde_json::Value;
+
+use super::{Check, Looks, Seen};
+
+/// Kinds that the action `autostart` disables and enables again.
+const OURS: [&str; 3] = ["systemd", "cron", "init"];
+
+pub(super) const CHECKS: &[Check] = &[Check {
+    name: "autostart",
+    area: "machines",
+    severity: Severity::Error,
+    about: "From the stop of the old servers to the end of the run nobody else may start them. Units, cron and init entries \
+            are disabled by the plan and recorded; a supervisor or a configuration management must be stopped by a person.",
+    remedy: "switch it off for this host until the run is done, then let this pass with --waive",
+    look: autostart,
+}];
+
+fn autostart(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes() {
+        let sides = [("/old/autostart", node.old.is_some()), ("/new/autostart", node.new.is_some())];
+        for (path, _) in sides.into_iter().filter(|(_, there)| *there) {
+            for entry in looks.see_list(&node.id, facts, path).unwrap_or_default() {
+                let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or("?");
+                let enabled = entry.get("enabled") != Some(&Value::Bool(false));
+                let other = enabled && !OURS.contains(&text("kind"));
+                looks.expect(!other, &node.id, || {
+                    format!("{} would start it ({}), and the plan cannot disable that", text("kind"), text("file"))
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a server encrypts its own data with: before 5.11.0 the key of its key store, unless it is told otherwise; from then on
+//! `[encryption] key`, and without that one a key that everybody knows.
+//!
+//! Such data stand in the column of the applications' secrets as `{rsa:ID}text` or `{aes:FINGERPRINT}text`; what has no brace was
+//! never encrypted. The texts are plain: the stand-ins guard which key was used, nothing else.
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::bail;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use sqlx::{Executor as _, MySqlConnection};
+
+use super::{
+    config::Config,
+    database,
+    jvm::Boot,
+    keystore::{KeyStore, SHIPPED_PASSWORD},
+    product::Kind,
+};
+
+/// The key that IS 5.11.0's default.json publishes.
+pub const PUBLIC_KEY: &str = "03BAFEB27A8E871CAD83C5CD4E771DAB";
+/// The class that `[encryption] internal_crypto_provider` names where the old version encrypts with a secret key.
+pub const SYMMETRIC_PROVIDER: &str = "org.wso2.carbon.crypto.provider.SymmetricKeyInternalCryptoProvider";
+
+const CRYPTO: &str = "org.wso2.carbon.crypto.impl.DefaultCryptoService";
+
+/// The keys of one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Fingerprint of the secret key; none where it encrypts with its key store.
+    pub secret: Option<String>,
+    /// Whether that is the key that everybody knows.
+    pub public: bool,
+    /// Ids of the private keys at hand.
+    pub private: BTreeSet<String>,
+    /// Bits of the primary key store's key.
+    pub signing_bits: u32,
+    /// Why key stores cannot be read.
+    pub problems: Vec<String>,
+}
+
+/// Reads the keys that a configuration names.
+#[must_use]
+pub fn keys(home: &Path, config: &Config, new: bool) -> Keys {
+    let mut keys = Keys::default();
+    let symmetric = new || config.text("encryption.internal_crypto_provider").as_deref() == Some(SYMMETRIC_PROVIDER);
+    if symmetric {
+        let key = config.text("encryption.key").unwrap_or_else(|| PUBLIC_KEY.to_owned());
+        keys.public = key.eq_ignore_ascii_case(PUBLIC_KEY);
+        keys.secret = Some(fingerprint(&key));
+    }
+    for kind in ["primary", "internal"] {
+        let file = match config.text(&format!("keystore.{kind}.file_name")) {
+            Some(file) => file,
+            None if kind == "primary" => config.primary_store(),
+            None => continue,
+        };
+        let password = config.text(&format!("keystore.{kind}.password")).unwrap_or_else(|| SHIPPED_PASSWORD.to_owned());
+        match KeyStore::open(&home.join("repository/resources/security").join(&file), &password) {
+            Ok(store) => {
+                let entry = store.key();
+                keys.private.extend(entry.and_then(|entry| entry.key.clone()));
+                if kind == "primary" {
+                    keys.signing_bits = entry.map_or(0, |entry| entry.bits);
+                }
+            }
+            Err(error) => keys.problems.push(format!("{file}: {error:#}")),
+        }
+    }
+    keys
+}
+
+/// What tells one secret key from another without telling it.
+#[must_use]
+pub fn fingerprint(key: &str) -> String {
+    hex::encode(&Sha256::digest(key)[..4])
+}
+
+/// Encrypts the applications' secrets with the server's secret key, as the migration client does.
+///
+/// # Errors
+///
+/// When a secret was encrypted with a key that is not at hand, or the database cannot be asked.
+pub async fn migrate(connection: &mut MySqlConnection, keys: &Keys) -> anyhow::Result<()> {
+    let own = keys.secret.clone().unwrap_or_default();
+    let mut failed = 0;
+    for (id, text) in secrets(connection).await? {
+        let Some(plain) = open(&text, keys) else {
+            failed += 1;
+            continue;
+        };
+        let sealed = format!("{{aes:{own}}}{plain}");
+        let update = sqlx::query("UPDATE IDN_OAUTH_CONSUMER_APPS SET CONSUMER_SECRET = ? WHERE ID = ?").bind(sealed).bind(id);
+        connection.execute(update).await?;
+    }
+    if failed > 0 {
+        bail!("org.wso2.carbon.crypto.api.CryptoException: An error occurred while decrypting {failed} secrets");
+    }
+    Ok(())
+}
+
+/// Looks whether a server can read what is in its database. It cannot: an error in the log, and nothing that depends on it works.
+///
+/// # Errors
+///
+/// When the witness cannot be written.
+pub async fn check(boot: &Boot, config: &Config, keys: &Keys) -> anyhow::Result<()> {
+    let name = match boot.product.kind {
+        Kind::IdentityServer if config.database("identity_db").is_some() => "identity_db",
+        Kind::IdentityServer | Kind::ApiManager => "apim_db",
+    };
+    let Some(table) = config.database(name).filter(|table| table.engine == "mysql") else { return Ok(()) };
+    // A database that cannot be reached was complained of before.
+    let Ok(mut connection) = database::connect(&table).await else { return Ok(()) };
+    let Ok(all) = secrets(&mut connection).await else { return Ok(()) };
+    let foreign = all.iter().filter(|(_, text)| open(text, keys).is_none()).count();
+    if foreign > 0 {
+        boot.log.exception(
+            CRYPTO,
+            "An error occurred while decrypting data",
+            "org.wso2.carbon.crypto.api.CryptoException: javax.crypto.AEADBadTagException: Tag mismatch!",
+            &["org.wso2.carbon.crypto.impl.DefaultCryptoService.decrypt(DefaultCryptoService.java)"],
+        );
+        boot.witness.record("encrypted-with-another-key", json!({"database": name, "rows": foreign}))?;
+    }
+    Ok(())
+}
+
+async fn secrets(connection: &mut MySqlConnection) -> sqlx::Result<Vec<(i32, String)>> {
+    sqlx::query_as("SELECT ID, CONSUMER_SECRET FROM IDN_OAUTH_CONSUMER_APPS WHERE CONSUMER_SECRET IS NOT NULL")
+        .fetch_all(connection)
+        .await
+}
+
+fn open<'t>(text: &'t str, keys: &Keys) -> Option<&'t str> {
+    let Some((how, plain)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return Some(text) };
+    let known = match how.split_once(':')? {
+        ("rsa", id) => keys.private.contains(id),
+        ("aes", of) => keys.secret.as_deref() == Some(of),
+        _ => false,
+    };
+    known.then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::standin::keystore::Entry;
+
+    #[test]
+    fn the_old_version_uses_its_key_store_and_the_new_one_a_key_that_everybody_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let security = folder.path().join("repository/resources/security");
+        fs::create_dir_all(&security).unwrap();
+        let store = KeyStore::new("p", vec![Entry::private("wso2carbon", "weak", 1024)]);
+        fs::write(security.join("own.jks"), store.bytes()).unwrap();
+        let toml = "[keystore.primary]\nfile_name = 'own.jks'\npassword = 'p'\n";
+        let read = |more: &str, new: bool| keys(folder.path(), &Config::parse(&format!("{toml}{more}")).unwrap(), new);
+        let old = read("", false);
+        assert_eq!((old.secret.as_ref(), old.signing_bits, old.problems.len()), (None, 1024, 0));
+        assert_eq!((open("{rsa:weak}x", &old), open("{rsa:shipped}x", &old), open("x", &old)), (Some("x"), None, Some("x")));
+        assert!(read("", true).public);
+        let own = read("[encryption]\nkey = 'ABC'\n", true);
+        assert!(!own.public && open(&format!("{{aes:{}}}x", fingerprint("ABC")), &own) == Some("x"));
+        assert_eq!(open(&format!("{{aes:{}}}x", fingerprint(PUBLIC_KEY)), &own), None);
+        assert_eq!(read("[keystore.internal]\nfile_name = 'none.jks'\n", true).problems.len(), 1);
+    }
+}

@@ -1,0 +1,5 @@
+-- A second tenant: its row in the database of users.
+INSERT INTO UM_TENANT (UM_ID, UM_DOMAIN_NAME, UM_EMAIL, UM_ACTIVE) VALUES (1, 'example.org', 'admin@example.org', TRUE);
+INSERT INTO UM_DOMAIN (UM_DOMAIN_NAME, UM_TENANT_ID) VALUES ('PRIMARY', 1);
+INSERT INTO UM_USER (UM_USER_ID, UM_USER_NAME, UM_USER_PASSWORD, UM_TENANT_ID) VALUES
+    ('3c7c1d0a-0000-4000-8000-000000000003', 'admin', 'hash', 1);
