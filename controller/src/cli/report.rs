@@ -15,6 +15,7 @@ use super::plan;
 use crate::exit::Exit;
 use crate::operate::request::{ReportAnswer, ReportRequest};
 use crate::rpc::method::Method;
+use crate::view::expected::expected;
 use crate::view::report::{REPORT_SCHEMA, Report};
 use crate::view::report_html::html;
 use crate::view::report_junit::junit;
@@ -31,6 +32,9 @@ pub(super) struct ReportArgs {
     /// Form of the report.
     #[arg(short, long, env = "CAVALCADE_REPORT_OUTPUT", default_value = "html", value_name = "FORM")]
     output: Form,
+    /// Print how long its never-interrupted steps took, as `expected` for the fleet file of the next night.
+    #[arg(long, conflicts_with = "change")]
+    expected: bool,
     /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -64,6 +68,10 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> Result<Exit, Fai
     let request = ReportRequest { run: meant(args.of.as_deref())? };
     let controller = Controller::connect(context).await?;
     let answer: ReportAnswer = controller.ask(Method::Report, &request).await?;
+    if args.expected {
+        put(args.out.as_deref(), &expected(&answer))?;
+        return Ok(Exit::Done);
+    }
     #[expect(clippy::disallowed_methods, reason = "a report says when it was made, by the clock of this terminal")]
     let made_at = Timestamp::now();
     let report = Report { answer: &answer, change: args.change.as_deref(), made_at };

@@ -47,8 +47,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "facts-readable",
         area: "agents",
-        severity: Severity::Error,
-        about: "The agent can read and understand every file that facts come from.",
+        severity: Severity::Warning,
+        about: "The agent can read and understand every file that facts come from. What the plan itself needs and cannot \
+                know keeps it from being made.",
         remedy: "let the agent read the file (it runs as root, or as the owner of the home), or correct the file",
         look: readable,
     },

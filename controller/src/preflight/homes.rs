@@ -40,6 +40,15 @@ pub(super) const CHECKS: &[Check] = &[
         look: user,
     },
     Check {
+        name: "old-driver-class",
+        area: "homes",
+        severity: Severity::Warning,
+        about: "The JDBC driver classes of the old configuration are in a JAR of the old libraries. The new servers get the \
+                driver of the fleet file, whose class the recipe looks for.",
+        remedy: "find out where the old server has its driver from, and correct `driver` if nobody uses that database",
+        look: driver,
+    },
+    Check {
         name: "new-home-free",
         area: "homes",
         severity: Severity::Error,
@@ -88,6 +97,15 @@ fn user(seen: &Seen<'_>, looks: &mut Looks<'_>) {
             looks.expect(found == wanted, &node.id, || format!("the old server runs as {found}, not as {wanted}"));
         }
         looks.expect(owner == wanted, &node.id, || format!("the old home belongs to {owner}, not to {wanted}"));
+    }
+}
+
+fn driver(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let classes = looks.see(&node.id, facts, "/old/driver_classes").and_then(Value::as_object);
+        for (class, jar) in classes.into_iter().flatten() {
+            looks.expect(jar.is_string(), &node.id, || format!("no JAR of the old libraries holds {class}"));
+        }
     }
 }
 

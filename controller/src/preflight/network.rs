@@ -76,14 +76,17 @@ fn peers(seen: &Seen<'_>, looks: &mut Looks<'_>, mut say: impl FnMut(&str, &str,
 fn reached(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     peers(seen, looks, |node, address, peer, looks| {
         let Some(connected) = looks.see_truth(node, peer, "/connected") else { return };
-        let problem = peer.get("problem").and_then(Value::as_str).unwrap_or("no connection");
-        looks.expect(connected, node, || format!("{address} cannot be reached: {problem}"));
+        let problem = peer.get("problem").and_then(Value::as_str);
+        let how = if connected { "answers, but not with TLS" } else { "cannot be reached" };
+        looks.expect(connected && problem.is_none(), node, || {
+            format!("{address} {how}: {}", problem.unwrap_or("no reason is known"))
+        });
     });
 }
 
 /// Whether a handshake showed a certificate.
 fn shown(peer: &Value) -> bool {
-    peer.get("connected") == Some(&Value::Bool(true)) && peer.get("names").is_some_and(Value::is_array)
+    peer.get("names").and_then(Value::as_array).is_some_and(|names| !names.is_empty())
 }
 
 fn names(seen: &Seen<'_>, looks: &mut Looks<'_>) {
@@ -94,8 +97,7 @@ fn names(seen: &Seen<'_>, looks: &mut Looks<'_>) {
         let Some(matches) = looks.see_truth(node, peer, "/matches") else { return };
         let names = peer.get("names").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let names: Vec<&str> = names.take(6).collect();
-        let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-        looks.expect(matches, node, || format!("the certificate of {address} names {names}"));
+        looks.expect(matches, node, || format!("the certificate of {address} names {}", names.join(", ")));
     });
 }
 

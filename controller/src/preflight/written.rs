@@ -13,7 +13,7 @@ use super::Seen;
 use super::looks::Looks;
 use crate::fleet::FleetNode;
 use crate::logs::Glob;
-use crate::recipe::{CheckWritten, Must};
+use crate::recipe::{CheckWritten, Must, Which};
 
 /// What a condition came to.
 enum Verdict {
@@ -46,9 +46,9 @@ pub(super) fn look(check: &CheckWritten, seen: &Seen<'_>, looks: &mut Looks<'_>)
                 hold(check, that, one, file, looks);
             }
         }
-        Must::HoldForDatabases(names, that) => {
+        Must::HoldForDatabases(which, that) => {
             for one in &at {
-                databases(check, names, that, one, seen, looks);
+                databases(check, which, that, one, seen, looks);
             }
         }
         Must::BeEqual(same) => equal(check, same, &at, file, looks),
@@ -75,16 +75,21 @@ fn found(check: &CheckWritten, at: &At<'_>, because: String, file: &str, looks: 
     looks.note(Some(at.node.id.to_string()), says, None);
 }
 
-/// Every database of the fleet among `names`, on the node where its steps run.
-fn databases(check: &CheckWritten, names: &[String], that: &Condition, at: &At<'_>, seen: &Seen<'_>, looks: &mut Looks<'_>) {
+/// Every database that is meant, on the node where its steps run. One that was not reached has a finding of its own.
+fn databases(check: &CheckWritten, which: &Which, that: &Condition, at: &At<'_>, seen: &Seen<'_>, looks: &mut Looks<'_>) {
     let all = seen.input.fleet.databases.iter();
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let wanted = |name: &str| which.names.is_empty() || which.names.iter().any(|n| n == name);
     for (name, _) in all.filter(|(name, database)| wanted(name) && database.from == at.node.id) {
         let path = format!("facts.databases.{name}");
         let (Some(facts), Some(mut database)) = (at.scope.get(&path), at.scope.get(&format!("databases.{name}")).cloned()) else {
             looks.unseen(&at.node.id, path);
             continue;
         };
+        let engine = facts.get("engine").and_then(Value::as_str).unwrap_or_default();
+        let meant = which.engines.is_empty() || which.engines.iter().any(|e| e == engine);
+        if !meant || facts.get("reachable") == Some(&Value::Bool(false)) {
+            continue;
+        }
         database["key"] = Value::String(name.clone());
         let scope = at.scope.with("seen", facts.clone()).with("database", database);
         match decide(that, &scope, &seen.input.recipe.file) {
@@ -103,7 +108,10 @@ fn equal(check: &CheckWritten, same: &Node, at: &[At<'_>], file: &str, looks: &m
     let source = same.text().unwrap_or_default();
     for one in at {
         match evaluate(source, &one.scope) {
-            Ok(done) => values.entry(done.value.to_string()).or_default().push(one),
+            Ok(done) => match nulls(source, &done.reads) {
+                Some(names) => looks.unseen(&one.node.id, names),
+                None => values.entry(plain(&done.value)).or_default().push(one),
+            },
             Err(error) => looks.unseen(&one.node.id, open(&error)),
         }
     }
@@ -130,7 +138,12 @@ fn be_in(artifact: &str, holds: &[Node], at: &At<'_>, seen: &Seen<'_>, looks: &m
     };
     for glob in holds {
         let mut quiet = Reader::new(&input.recipe.file);
-        let filled = template::fill(glob, &at.scope, &mut Reads::new(), &mut quiet);
+        let mut reads = Reads::new();
+        let filled = template::fill(glob, &at.scope, &mut reads, &mut quiet);
+        if let Some(names) = nulls("", &reads) {
+            looks.unseen(&at.node.id, names);
+            continue;
+        }
         let Some(glob) = filled.text().filter(|_| quiet.count() == 0) else {
             looks.unseen(&at.node.id, names(&quiet.into_faults()));
             continue;
@@ -149,15 +162,24 @@ fn decide(condition: &Condition, scope: &Scope, file: &str) -> Verdict {
     let Some(verdict) = condition.decide(scope, &mut r) else {
         return Verdict::Open(names(&r.into_faults()));
     };
-    let told = |name: &str| ["facts.", "seen.", "values.", "database.", "databases."].iter().any(|root| name.starts_with(root));
-    let null = verdict.reads.iter().filter(|(name, value)| value.is_null() && told(name));
-    let null: Vec<&str> = null.map(|(name, _)| name.as_str()).collect();
-    let speaks = condition.text().is_some_and(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "none"));
-    match (null.is_empty() || speaks, verdict.holds) {
-        (false, _) => Verdict::Open(null.join(", ")),
-        (true, true) => Verdict::Holds,
-        (true, false) => Verdict::Fails(verdict.because()),
+    match (nulls(condition.text().unwrap_or_default(), &verdict.reads), verdict.holds) {
+        (Some(names), _) => Verdict::Open(names),
+        (None, true) => Verdict::Holds,
+        (None, false) => Verdict::Fails(verdict.because()),
     }
+}
+
+/// Names without a value, in an expression that does not itself speak of `none`.
+fn nulls(source: &str, reads: &Reads) -> Option<String> {
+    let told = |name: &str| ["facts.", "seen.", "values.", "database.", "databases."].iter().any(|root| name.starts_with(root));
+    let null: Vec<&str> =
+        reads.iter().filter(|(name, value)| value.is_null() && told(name)).map(|(name, _)| name.as_str()).collect();
+    let speaks = source.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "none");
+    (!null.is_empty() && !speaks).then(|| null.join(", "))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// What keeps a condition open: names that do not exist, or the sentence of another fault.

@@ -34,14 +34,22 @@ pub struct CheckWritten {
     pub mark: Mark,
 }
 
+/// Databases that a check looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Which {
+    /// By name; none: all of the fleet.
+    pub names: Vec<String>,
+    /// On servers of these engines, as the agent names them; none: any.
+    pub engines: Vec<String>,
+}
+
 /// What a check wants.
 #[derive(Debug, Clone)]
 pub enum Must {
     /// The condition holds on each node.
     Hold(Condition),
-    /// The condition holds for each of these databases that the fleet has (none named: for all), on the node where its
-    /// steps run. It sees the database as `database`, and what was found of it as `seen`.
-    HoldForDatabases(Vec<String>, Condition),
+    /// The condition holds for each of these databases that the fleet has, on the node where its steps run. It sees the database as `database`, and what was found of it as `seen`.
+    HoldForDatabases(Which, Condition),
     /// The expression has the same value on all nodes.
     BeEqual(Node),
     /// The artifact, a zip or a JAR, holds an entry for each of these globs.
@@ -84,6 +92,7 @@ fn severity(node: &Node, r: &mut Reader) -> Option<Severity> {
 fn must(f: &mut Fields<'_>, mark: Mark, r: &mut Reader) -> Option<Must> {
     let that = f.node("that").and_then(|n| Condition::of(n, r));
     let databases = f.opt::<Vec<String>>("databases", r);
+    let engines = f.or("engines", Vec::new(), r);
     let same = f.node("same").cloned();
     let artifact: Option<String> = f.opt("artifact", r);
     let holds = f.node("holds").and_then(|n| match &n.content {
@@ -95,7 +104,7 @@ fn must(f: &mut Fields<'_>, mark: Mark, r: &mut Reader) -> Option<Must> {
     });
     match (that, databases, same, artifact, holds) {
         (Some(that), None, None, None, None) => Some(Must::Hold(that)),
-        (Some(that), Some(names), None, None, None) => Some(Must::HoldForDatabases(names, that)),
+        (Some(that), Some(names), None, None, None) => Some(Must::HoldForDatabases(Which { names, engines }, that)),
         (None, None, Some(same), None, None) => Some(Must::BeEqual(same)),
         (None, None, None, Some(artifact), Some(holds)) => Some(Must::BeIn(artifact, holds)),
         _ => {
@@ -108,7 +117,7 @@ fn must(f: &mut Fields<'_>, mark: Mark, r: &mut Reader) -> Option<Must> {
 
 /// Checks the forms of all checks, and that the names in them exist.
 pub(super) fn check_forms(recipe: &Recipe, scope: &Scope, later: &[&str], r: &mut Reader) {
-    let later: Vec<&str> = later.iter().copied().chain(["database", "seen"]).collect();
+    let later: Vec<&str> = later.iter().copied().chain(["database", "seen", "value"]).collect();
     let mut names = BTreeSet::new();
     for check in &recipe.checks {
         if !names.insert(&check.name) {
@@ -122,9 +131,9 @@ pub(super) fn check_forms(recipe: &Recipe, scope: &Scope, later: &[&str], r: &mu
         }
         match &check.must {
             Must::Hold(that) => that.check(scope, &later, r),
-            Must::HoldForDatabases(databases, that) => {
+            Must::HoldForDatabases(which, that) => {
                 that.check(scope, &later, r);
-                for name in databases {
+                for name in &which.names {
                     known("database", name, recipe.databases.keys(), check.mark, r);
                 }
             }

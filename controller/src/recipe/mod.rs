@@ -23,7 +23,7 @@ use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
-pub use check::{CheckWritten, Must};
+pub use check::{CheckWritten, Must, Which};
 pub use facts::FactsWritten;
 pub use order::order;
 pub(crate) use read::items;

@@ -85,13 +85,11 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
 
 /// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
 pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value) -> Scope {
-    let mut quiet = Reader::new(&input.recipe.file);
-    let (mut facts, mut made_from) = (facts.clone(), BTreeMap::new());
-    merge(&mut facts, &Value::Object(input.fleet.answers.clone()));
-    merge(&mut facts, &Value::Object(node.answers.clone()));
-    let databases = databases_of(input, &facts, &mut made_from, &mut quiet);
+    let (mut quiet, mut made_from) = (Readers::new(input), BTreeMap::new());
+    let (_, facts) = answered(input, node, facts, &mut quiet);
+    let databases = databases_of(input, &facts, &mut made_from, &mut quiet.recipe);
     let scope = before_facts(input, node).with("facts", facts).with("databases", databases);
-    add_values(input, scope, &mut made_from, &mut quiet)
+    add_values(input, scope, &mut made_from, &mut quiet.recipe)
 }
 
 /// The recipe's `values` added, as far as they have one in this scope.

@@ -26,18 +26,7 @@ impl RunLoop {
     ) -> Result<Done, Fault> {
         if let Some(run) = self.state.runs.values().find(|r| r.plan.sha256 == plan.sha256) {
             let id = run.id.clone();
-            if run.is_closed() {
-                return Ok(self.done(&id, "This plan has a run already."));
-            }
-            let same = run.scope == scope;
-            for (name, value) in given {
-                self.give(id.clone(), &name, value, who.clone())?;
-            }
-            if same {
-                return Ok(self.done(&id, "This plan has a run already."));
-            }
-            let event = Event::ScopeChanged { run: id.clone(), by: who.clone(), scope };
-            return self.say(&id, event, "The run of this plan goes on.");
+            return self.go_on(id, who, scope, given);
         }
         let open = self.state.open_run(&plan.plan.fleet).or_else(|| self.busy_with(&plan));
         let (generation, carried) = match (open, &supersedes) {
@@ -90,6 +79,22 @@ impl RunLoop {
         }
         self.pin_all(&run, who);
         Ok(self.done(&run, "The run is open."))
+    }
+
+    /// `apply` of a plan that has a run: shows it, or lets it go on with another scope.
+    fn go_on(&mut self, id: RunId, who: &Who, scope: Scope, given: GivenSecrets) -> Result<Done, Fault> {
+        let open = self.state.runs.get(&id).filter(|run| !run.is_closed());
+        let Some(same) = open.map(|run| run.scope == scope) else {
+            return Ok(self.done(&id, "This plan has a run already."));
+        };
+        for (name, value) in given {
+            self.give(id.clone(), &name, value, who.clone())?;
+        }
+        if same {
+            return Ok(self.done(&id, "This plan has a run already."));
+        }
+        let event = Event::ScopeChanged { run: id.clone(), by: who.clone(), scope };
+        self.say(&id, event, "The run of this plan goes on.")
     }
 
     /// Another fleet's open run that uses one of the plan's homes or databases (10, rule 19).

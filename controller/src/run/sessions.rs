@@ -32,7 +32,8 @@ impl RunLoop {
         if let Some(why) = refusal {
             tracing::error!(%host, %why, "session refused");
             // The queue is new and empty: there is room. A peer that is gone needs no answer.
-            let _ = to.try_send(ToAgent::Refuse { why });
+            let _ = to.try_send(ToAgent::Refuse { why: why.clone() });
+            self.world.refused.insert(host, why);
             return;
         }
         if self.links.get(&host).is_some_and(|l| l.session > session) {
@@ -49,6 +50,7 @@ impl RunLoop {
             Connected { session, program: hello.program.clone(), skew_millis, resident_kib: 0, heard: self.world.now };
         self.connected.insert(host.clone(), connected);
         self.world.connected.insert(host.clone());
+        self.world.refused.remove(&host);
         let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
         let acked = known.map_or(0, |h| h.last_seq);
         self.links.insert(host.clone(), Link { session, to, unproved });

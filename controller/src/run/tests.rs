@@ -91,17 +91,7 @@ impl Kit {
         self.sessions += 1;
         let (session, host) = (SessionId(self.sessions), HostId::new(host).expect("a name"));
         let (to, from_controller) = mpsc::channel(64);
-        let hello = Hello {
-            version: LINK_VERSION,
-            host: host.clone(),
-            incarnation: Incarnation("ab".repeat(16)),
-            program: "test".to_owned(),
-            highest_epoch: Epoch(0),
-            last_seq: 0,
-            open: Vec::new(),
-            utc_offset_seconds: 0,
-            now: self.clock.now(),
-        };
+        let hello = hello(host.as_str(), self.clock.now());
         let up = Input::SessionUp { host: host.clone(), session, hello: Box::new(hello), to };
         self.inputs.send(up).await.expect("takes");
         let peer = Peer { host, session, from_controller };
@@ -153,6 +143,20 @@ impl Kit {
                 assert!(moves || named || stage_waits, "{} names nothing: {waits:?}", first.key);
             }
         }
+    }
+}
+
+fn hello(host: &str, now: Timestamp) -> Hello {
+    Hello {
+        version: LINK_VERSION,
+        host: HostId::new(host).expect("a name"),
+        incarnation: Incarnation("ab".repeat(16)),
+        program: "test".to_owned(),
+        highest_epoch: Epoch(0),
+        last_seq: 0,
+        open: Vec::new(),
+        utc_offset_seconds: 0,
+        now,
     }
 }
 
@@ -359,7 +363,7 @@ async fn nodes_outside_the_scope_name_it_and_everything_else_names_something() {
 
 fn in_window(end: &str, expected: &[(&str, &str)]) -> HashedPlan {
     let database = json!({
-        "name": "am_db", "engine": "mariadb", "host": "db", "port": 3306, "database": "am", "user": "u", "password": "",
+        "name": "am_db", "engine": "mysql", "host": "db", "port": 3306, "database": "am", "user": "u", "password": "",
         "scratch": "proof",
     });
     let backup = json!({ "backup": { "database": database, "to": "/backup" } });
@@ -411,4 +415,19 @@ async fn without_a_known_duration_only_the_end_of_the_window_counts() {
         kit.apply(&in_window(&format!("2026-11-23T{end}Z"), &[]), Scope::default(), none()).await;
         assert_eq!(!kit.connect("is-1.host").await.offers().is_empty(), starts, "until {end}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_obeyed_a_later_controller_is_refused_by_name() {
+    let mut kit = Kit::new().await;
+    kit.apply(&hashed(plan("emea", vec![stage(1, &["is-1"], &edit("x"), json!({}))], json!({}))), Scope::default(), none()).await;
+    let (to, mut from_controller) = mpsc::channel(8);
+    kit.sessions += 1;
+    let hello = Hello { highest_epoch: Epoch(9), ..hello("is-1.host", kit.clock.now()) };
+    let up = Input::SessionUp { host: hello.host.clone(), session: SessionId(kit.sessions), hello: Box::new(hello), to };
+    kit.inputs.send(up).await.expect("takes");
+    kit.settle().await;
+    assert!(matches!(from_controller.try_recv(), Ok(ToAgent::Refuse { .. })));
+    let wait = kit.wait_of("1.1@is-1");
+    assert!(wait.kind == WaitKind::Link && wait.why.contains("its journal is behind"), "{wait:?}");
 }

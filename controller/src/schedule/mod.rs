@@ -19,6 +19,7 @@ use crate::state::step::Phase;
 use crate::state::transition::may_close;
 use crate::state::{Mode, RunState, State};
 use wait::{Wait, WaitKind};
+pub use window::never_interrupted;
 
 /// Oldest probe that still counts (promise 3).
 pub const PROBE_AGE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub struct World {
     pub now: Duration,
     /// Hosts with an open session.
     pub connected: BTreeSet<HostId>,
+    /// Hosts whose last session was refused, and why.
+    pub refused: BTreeMap<HostId, String>,
     /// Last probe of each node's servers, with the monotonic time that its evidence counts from.
     pub seen: BTreeMap<NodeId, (Duration, Seen)>,
     /// When each node was asked last.
@@ -281,7 +284,9 @@ impl Scheduler<'_> {
 
     fn pending(&mut self, step: &PlanStep, attempt: u32, given_back: Option<&str>) {
         if !self.world.connected.contains(&step.host) {
-            return self.wait(step, WaitKind::Link, format!("the agent of {} is not connected", step.host));
+            let refused = self.world.refused.get(&step.host).map(|why| format!(" (refused: {why})"));
+            let why = format!("the agent of {} is not connected{}", step.host, refused.unwrap_or_default());
+            return self.wait(step, WaitKind::Link, why);
         }
         if let Some(why) = self.secret(step) {
             return self.wait(step, WaitKind::Secret, why);

@@ -41,7 +41,8 @@ fn short(d: Duration) -> String {
 }
 
 /// What nothing of ours interrupts once it began.
-fn never_interrupted(action: &Action) -> bool {
+#[must_use]
+pub fn never_interrupted(action: &Action) -> bool {
     matches!(action, Action::Job(_) | Action::Sql(_) | Action::Backup(_) | Action::Restore(_))
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod example;
 pub(crate) mod example_plan;
 #[cfg(test)]
 pub(crate) mod example_report;
+pub mod expected;
 pub mod findings;
 pub mod lines;
 pub mod log_lines;

@@ -19,7 +19,7 @@ use cavalcade_agent::ledger::Ledger;
 use cavalcade_agent::logs::SpooledLines;
 use cavalcade_common::action::{Action, ArtifactRef};
 use cavalcade_common::given::GivenSecrets;
-use cavalcade_common::id::Digest;
+use cavalcade_common::id::{AttemptId, Digest};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Outcome, Report};
 use cavalcade_common::secret::SecretRef;
@@ -53,7 +53,7 @@ impl Chunks for Rest {
 /// A host with an agent on it.
 pub(super) struct Agent {
     folder: TempDir,
-    executor: Arc<Executor>,
+    pub(super) executor: Arc<Executor>,
     secrets: BTreeMap<String, SecretRef>,
     /// What the controller brings with each offer.
     pub(super) given: GivenSecrets,
@@ -113,10 +113,15 @@ impl Agent {
     async fn outcome(&self, offer: Offer) -> Outcome {
         let attempt = offer.attempt.clone();
         self.executor.offer(offer).expect("the ledger takes it");
+        self.ended(&attempt).await
+    }
+
+    /// The outcome of an attempt, once it is there.
+    pub(super) async fn ended(&self, attempt: &AttemptId) -> Outcome {
         let ended = async {
             loop {
                 let found = self.executor.ledger().state().unacked.values().find_map(|report| match report {
-                    Report::Ended { attempt: of, outcome } if *of == attempt => Some((**outcome).clone()),
+                    Report::Ended { attempt: of, outcome } if of == attempt => Some((**outcome).clone()),
                     _ => None,
                 });
                 if let Some(outcome) = found {

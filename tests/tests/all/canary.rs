@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cavalcade_agent::executor::Admitted;
 use cavalcade_common::action::{Action, TextEdit, TomlEdit, YamlEdit};
 use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::plan::HashedPlan;
@@ -145,10 +146,37 @@ async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else(
     assert!(written.contains(&format!("asked={HEART}\n")), "the value did not come: {report:?}");
     let made = written.lines().find_map(|l| l.strip_prefix("made=")).expect("a line").to_owned();
     assert_eq!(made.len(), 64);
-    assert_eq!(holding(folder.path(), HEART), [file.clone()]);
+    assert_eq!(holding(folder.path(), HEART), std::slice::from_ref(&file));
     let mut kept = holding(folder.path(), &made);
     kept.sort();
     assert_eq!(kept, [product.controller_dir.join("secrets.json"), file]);
     let told = format!("{status:?} {}", serde_json::to_string(&report).expect("JSON"));
     assert!(!told.contains(HEART) && !told.contains(&made), "a document holds a value");
+}
+
+#[tokio::test]
+async fn after_its_restart_an_agent_waits_for_the_offer_that_brings_the_secret() {
+    let agent = Agent::new(Packs::new(), BTreeMap::new());
+    let file = agent.site().join("settings");
+    fs::write(&file, "first\n").expect("is written");
+    let lines = vec![format!("password={}", marker("password"))];
+    let edit = Action::Text(TextEdit { file: file.display().to_string(), lines, ..TextEdit::default() });
+    let step = one_node::steps(vec![edit]).expect("steps").remove(0);
+    let mut without = one_node::offer(step, &agent.home()).expect("an offer");
+    without.secrets.insert("password".to_owned(), SecretRef::Prompt("the DBA".to_owned()));
+    let mut with = without.clone();
+    with.given.insert("password", SecretValue::new(VALUE.to_owned()));
+    // What an earlier process left: INTENT, no outcome.
+    {
+        let mut ledger = agent.executor.ledger();
+        ledger.accept(with.clone()).expect("is written");
+        ledger.intend(&with.attempt).expect("is written");
+        let kept = ledger.state().attempts[&with.attempt].offer.clone().expect("is kept");
+        assert_eq!(kept.given, GivenSecrets::default());
+    }
+    assert_eq!(agent.executor.offer(without).expect("the ledger is sound"), Admitted::Known);
+    assert!(!agent.executor.is_running(&with.attempt));
+    assert_eq!(agent.executor.offer(with.clone()).expect("the ledger is sound"), Admitted::Confirmed);
+    assert_eq!(agent.ended(&with.attempt).await.ending, Ending::Succeeded);
+    assert!(fs::read_to_string(&file).expect("is read").contains(HEART));
 }

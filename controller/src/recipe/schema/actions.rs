@@ -103,12 +103,16 @@ fn servers() -> Map<String, Value> {
 fn databases() -> Map<String, Value> {
     into_map(json!({
         "sql": object(&["effect", "database"], json!({
-            "effect": text(), "database": text(), "script": text(),
+            "effect": text(), "database": text(), "script": text(), "statements": text(),
+            "but_from": filled(list(reference("server_address"))),
         })),
         "query": object(&["database", "asserts"], json!({ "database": text(), "asserts": list(reference("assert")) })),
         "assert": object(&["says"], json!({
             "says": text(), "column": text(), "table": text(), "select": text(), "equals": text(),
+            "no_sessions": reference("no_sessions"),
         })),
+        "no_sessions": object(&[], json!({ "but_from": filled(list(reference("server_address"))) })),
+        "server_address": { "type": ["string", "object"] },
         "backup": object(&["database"], json!({ "database": text(), "to": text() })),
         "restore": object(&["effect", "database", "from"], json!({ "effect": text(), "database": text(), "from": text() })),
     }))

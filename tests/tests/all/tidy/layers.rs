@@ -134,7 +134,7 @@ fn the_controllers_daemon_reads_the_clock_in_one_place() {
 
 /// Rooms without effects: pattern, why.
 const PURE: [(&str, &str); 6] = [
-    ("controller/src/schedule.rs", "the scheduler decides and does nothing"),
+    ("controller/src/schedule/", "the scheduler decides and does nothing"),
     ("controller/src/state/", "the state is the fold of its events"),
     ("controller/src/event.rs", "events are data"),
     ("controller/src/resolve/", "a plan follows from fleet, recipe and facts alone"),

@@ -1,0 +1,296 @@
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cavalcade_common::codes;
+use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::finding::Severity;
+use serde_json::json;
+
+use super::explained;
+use world::World;
+
+type Case = (&'static str, &'static str, fn(&mut World));
+
+/// For each check one change of the good world after which it finds something, and on which nodes.
+const CASES: &[Case] = &[
+    ("agent-enrolled", "is-2.example.com", |w| w.hosts.retain(|h| !h.host.starts_with("is-2"))),
+    ("agent-connected", "is-2.example.com", |w| w.hosts[1].connected = false),
+    ("agent-version", "is-2.example.com", |w| w.hosts[1].program = "0.0.9".to_owned()),
+    ("agent-clock", "is-2.example.com", |w| w.hosts[1].skew_millis = -9000),
+    ("facts-readable", "is-2", |w| w.of("is-2")["problems"] = json!([Fault::new(codes::files::FACTS_UNREADABLE, "no")])),
+    ("old-home", "is-2", |w| w.of("is-2")["old"] = json!({ "exists": false, "autostart": [] })),
+    ("old-offset", "is-2", |w| w.of("is-2")["old"]["offset"] = json!(3)),
+    ("old-profile", "cp-1", |w| w.of("cp-1")["old"]["running"][0]["profile"] = json!(null)),
+    ("old-user", "is-2", |w| w.of("is-2")["old"]["running"][0]["user"] = json!("root")),
+    ("old-driver-class", "is-2", |w| w.of("is-2")["old"]["driver_classes"]["com.mysql.cj.jdbc.Driver"] = json!(null)),
+    ("new-home-free", "is-2", |w| w.of("is-2")["new"]["exists"] = json!(true)),
+    ("java-home", "is-2", |w| w.of("is-2")["java"]["version"] = json!(null)),
+    ("keytool", "is-2", |w| w.of("is-2")["java"]["keytool"] = json!(false)),
+    ("tmp-noexec", "is-2", |w| w.of("is-2")["tmp_noexec"] = json!(true)),
+    ("disk-writable", "is-2.example.com", |w| w.of("is-2")["disks"][0]["read_only"] = json!(true)),
+    ("disk-free", "is-2.example.com", |w| w.of("is-2")["disks"][0]["free_bytes"] = json!(5)),
+    ("disk-noexec", "is-2", |w| w.of("is-2")["disks"][0]["noexec"] = json!(true)),
+    ("disk-network", "is-2.example.com", |w| w.of("is-2")["disks"][0]["network"] = json!(true)),
+    ("selinux", "is-2", |w| w.of("is-2")["files"]["selinux"] = json!(true)),
+    ("port-free", "is-2", |w| w.of("is-2")["ports"][0]["home"] = json!(null)),
+    ("peer-reached", "is-2", |w| w.of("is-2")["reach"][0]["connected"] = json!(false)),
+    ("peer-certificate-name", "is-2", |w| w.of("is-2")["reach"][0]["matches"] = json!(false)),
+    ("peer-certificate-time", "is-2", |w| w.of("is-2")["reach"][0]["expires"] = json!("2026-12-01T00:00:00Z")),
+    ("autostart", "is-2", |w| w.of("is-2")["old"]["autostart"][0]["kind"] = json!("monit")),
+    ("keystores-readable", "is-2", |w| w.of("is-2")["old"]["keystores"] = json!(null)),
+    ("weak-key", "is-2", |w| w.of("is-2")["old"]["keystores"][0]["bits"] = json!(1024)),
+    ("certificate-expired", "is-2", |w| w.of("is-2")["old"]["keystores"][0]["expires"] = json!("2020-01-01T00:00:00Z")),
+    ("database-reached", "is-1", |w| *w.db("am_db") = json!({ "reachable": false, "problem": "connection refused" })),
+    ("database-engine", "is-1", |w| w.db("am_db")["engine"] = json!("oracle")),
+    ("database-rights", "is-1", |w| w.db("am_db")["rights"]["index"] = json!(false)),
+    ("database-sees-others", "is-1", |w| w.db("am_db")["rights"]["lock_accounts"] = json!(false)),
+    ("database-login", "is-1", |w| w.db("am_db")["login_plugin"] = json!("caching_sha2_password")),
+    ("database-dump-client", "is-1", |w| w.db("am_db")["dump_client"] = json!(null)),
+    ("database-address", "is-1 is-2 cp-1", |w| {
+        w.fleet = w.fleet.replace("host: db\n    name: shared", "host: db2\n    name: shared");
+    }),
+    ("database-sessions", "is-1", |w| w.db("am_db")["sessions"][0]["user"] = json!("reports")),
+    ("database-long-transactions", "is-1", |w| w.db("am_db")["long_transactions"] = json!(2)),
+    ("database-read-only", "is-1", |w| w.db("am_db")["read_only"] = json!(true)),
+    ("database-galera", "is-1", |w| w.db("am_db")["wsrep"] = json!(true)),
+    ("database-pooler", "is-1", |w| w.db("am_db")["pooler"] = json!(true)),
+    ("database-replicas", "is-1", |w| w.db("am_db")["replicas"] = json!(1)),
+    ("database-durable", "is-1", |w| w.db("am_db")["durable"] = json!(false)),
+    ("database-function-creators", "is-1", |w| w.db("am_db")["trust_function_creators"] = json!(false)),
+    ("artifacts", "", |w| w.artifacts = Some(Fault::new(codes::written::UNREADABLE, "it is gone").into())),
+    ("artifact-pinned", "", |w| w.fleet = w.fleet.replace(&format!("driver.jar, sha256: {}", "ab".repeat(32)), "driver.jar")),
+    ("plan", "is-2", |w| w.planned = Some(Err(Faults::from(Fault::new(codes::plan::REQUIREMENT, "it is so").on("is-2"))))),
+    ("is-pack", "", |w| drop(w.contents.insert("is_pack".to_owned(), BTreeSet::from(["wso2is-5.10.0/x".to_owned()])))),
+    ("am-pack", "", |w| drop(w.contents.remove("am_pack"))),
+    ("is-connector", "", |w| drop(w.contents.get_mut("is_connector").map(|c| c.remove("x/keymanager-operations.war")))),
+    ("is-migration-client", "", |w| drop(w.contents.get_mut("is_migration").map(BTreeSet::pop_first))),
+    ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
+    ("jdbc-driver-class", "", |w| drop(w.contents.get_mut("jdbc_driver").map(BTreeSet::clear))),
+    ("java-version", "is-2", |w| w.of("is-2")["java"]["major"] = json!(17)),
+    ("open-files", "is-2", |w| w.of("is-2")["limits"]["open_files"] = json!(1024)),
+    ("old-product", "is-2", |w| w.of("is-2")["old"]["product"] = json!("wso2is")),
+    ("roles-twice", "is-1", |w| w.db("shared_db")["asked"]["roles_twice"] = json!("2")),
+    ("auto-commit", "is-2", |w| w.of("is-2")["old"]["databases"]["shared_db"]["auto_commit"] = json!(false)),
+    ("charset", "is-1", |w| {
+        let db = w.db("am_db");
+        (db["engine"], db["charset"]) = (json!("mysql"), json!("utf8mb4"));
+    }),
+    ("collation", "is-1", |w| w.db("am_db")["case_sensitive"] = json!(true)),
+    ("cipher-transformation", "is-2", |w| w.of("is-2")["old"]["values"]["cipher_transformation"] = json!("RSA")),
+    ("encryption-key", "is-1 is-2", |w| {
+        for node in ["is-1", "is-2"] {
+            w.of(node)["old"]["conf"]["encryption_provider"] = json!("SymmetricKeyInternalCryptoProvider");
+        }
+    }),
+    ("encryption-differs", "is-1 is-2", |w| {
+        let conf = &mut w.of("is-2")["old"]["conf"];
+        (conf["encryption_provider"], conf["encryption_key"]) = (json!("Symmetric"), json!(true));
+    }),
+    ("unique-id-column", "is-1 is-2 cp-1", |w| {
+        w.db("shared_db")["asked"]["unique_ids"] = json!(null);
+        for node in ["is-1", "is-2", "cp-1"] {
+            w.of(node)["user_store"]["type"] = json!("database_unique_id");
+        }
+    }),
+    ("user-stores-differ", "is-1 is-2 cp-1", |w| w.of("is-2")["user_store"]["type"] = json!(null)),
+    ("api-artifacts", "is-1", |w| w.db("am_db")["asked"]["apis"] = json!("13")),
+    ("api-artifacts-twice", "is-1", |w| w.db("shared_db")["asked"]["api_artifacts_twice"] = json!("1")),
+    ("gateway-environment", "cp-1", |w| w.of("cp-1")["old"]["values"]["gateway_environment"] = json!("Internal")),
+    ("further-gateway-environments", "cp-1", |w| {
+        w.of("cp-1")["old"]["values"]["further_gateway_environment"] = json!("[[apim.gateway.environment]]");
+    }),
+    ("notification-endpoint", "is-1 is-2", |w| {
+        w.fleet = w.fleet.replace("options: {", "options: { control_plane_url: 'https://localhost:9443',");
+    }),
+    ("claims-pattern", "is-1 is-2", |w| w.fleet = w.fleet.replace("corrected_claims_pattern: true", "start_within: 10min")),
+    ("pool-size", "cp-1", |w| {
+        w.db("am_db")["asked"]["apis"] = json!("2000");
+        w.db("shared_db")["asked"]["api_artifacts"] = json!("2000");
+    }),
+];
+
+#[test]
+fn nothing_stands_against_a_good_fleet() {
+    let results = World::good().results();
+    assert_eq!(results.findings, []);
+    assert!(results.ok.iter().all(|(area, ok)| *ok > 0 || area == "plan"), "{:?}", results.ok);
+}
+
+#[test]
+fn every_check_finds_what_it_is_for_and_nothing_else_does() {
+    let severities: BTreeMap<String, Severity> = explained().into_iter().map(|e| (e.check, e.severity)).collect();
+    let mut wrong = Vec::new();
+    for (check, nodes, change) in CASES {
+        let mut world = World::good();
+        change(&mut world);
+        let mut found = world.found();
+        // Without the home or the database others cannot look: no finding of theirs.
+        found.retain(|(_, severity, _)| *severity != Severity::Unseen);
+        let right = |(name, severity, _): &(String, Severity, String)| name == check && severities.get(name) == Some(severity);
+        let on: BTreeSet<&str> = found.iter().flat_map(|(_, _, on)| on.split(' ')).collect();
+        if found.is_empty() || on != nodes.split(' ').collect() || !found.iter().all(right) {
+            wrong.push(format!("{check}: {found:?}"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Checks whose state is another one than one change of the good world.
+const APART: [&str; 8] = [
+    "shared-home",
+    "database-connection-check",
+    "uuid-ossp",
+    "unique-id-column-of-users",
+    "am-db-differs",
+    "shared-db-differs",
+    "h2",
+    "gateway-environments-differ",
+];
+
+#[test]
+fn every_check_has_a_case() {
+    let with: BTreeSet<&str> = CASES.iter().map(|(check, ..)| *check).chain(APART).collect();
+    let all: Vec<String> = explained().into_iter().map(|e| e.check).collect();
+    assert_eq!(
+        with.into_iter().collect::<Vec<_>>(),
+        all.iter().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    );
+}
+
+fn with(check: &str, change: impl Fn(&mut World)) -> Vec<(Severity, String)> {
+    let mut world = World::good();
+    change(&mut world);
+    world.found().into_iter().filter(|(name, ..)| name == check).map(|(_, severity, nodes)| (severity, nodes)).collect()
+}
+
+#[test]
+fn a_home_shared_by_hosts_is_seen() {
+    let network = |node: &'static str| move |w: &mut World| w.of(node)["disks"][0]["network"] = json!(true);
+    assert_eq!(with("shared-home", network("is-1")), []);
+    let both = |w: &mut World| ["is-1", "is-2"].into_iter().for_each(|node| network(node)(w));
+    assert_eq!(with("shared-home", both), [(Severity::Warning, "is-1 is-2".to_owned())]);
+}
+
+fn on_postgresql(w: &mut World) {
+    w.fleet = w.fleet.replace("engine: mariadb", "engine: postgresql");
+    for name in ["am_db", "shared_db"] {
+        let db = w.db(name);
+        (db["engine"], db["version"]) = (json!("postgresql"), json!("15.4"));
+        (db["extensions"], db["client_connection_check_interval"]) = (json!(["uuid-ossp"]), json!(0));
+        db["dump_client"]["version"] = json!("pg_dump (PostgreSQL) 15.4");
+    }
+    for node in ["is-1", "is-2", "cp-1"] {
+        for (fact, name) in [("apim_db", "am"), ("shared_db", "shared")] {
+            w.of(node)["old"]["databases"][fact]["url"] = json!(format!("jdbc:postgresql://db/{name}"));
+        }
+    }
+}
+
+#[test]
+fn postgresql_has_checks_of_its_own() {
+    let mut world = World::good();
+    on_postgresql(&mut world);
+    assert_eq!(world.found(), []);
+    let with = |check: &str, change: fn(&mut World)| {
+        with(check, |w| {
+            on_postgresql(w);
+            change(w);
+        })
+    };
+    let is_1 = |severity| [(severity, "is-1".to_owned())];
+    assert_eq!(with("uuid-ossp", |w| w.db("am_db")["extensions"] = json!([])), is_1(Severity::Error));
+    assert_eq!(with("uuid-ossp", |w| (w.db("am_db")["extensions"], w.db("am_db")["superuser"]) = (json!([]), json!(true))), []);
+    let interval = |w: &mut World| w.db("am_db")["client_connection_check_interval"] = json!(1000);
+    assert_eq!(with("database-connection-check", interval), is_1(Severity::Warning));
+    let older = |w: &mut World| w.db("am_db")["dump_client"]["version"] = json!("pg_dump (PostgreSQL) 13.1");
+    assert_eq!(with("database-dump-client", older), is_1(Severity::Error));
+}
+
+#[test]
+fn a_url_of_its_own_on_one_node_is_seen() {
+    let url = |node: &'static str, fact: &'static str, url: &'static str| {
+        move |w: &mut World| w.of(node)["old"]["databases"][fact]["url"] = json!(url)
+    };
+    let all = "is-1 is-2 cp-1".split(' ').map(ToOwned::to_owned).collect::<BTreeSet<_>>();
+    for (check, fact) in [("am-db-differs", "apim_db"), ("shared-db-differs", "shared_db")] {
+        let found = with(check, url("cp-1", fact, "jdbc:mysql://other/x"));
+        let nodes: BTreeSet<String> = found.iter().flat_map(|(_, nodes)| nodes.split(' ')).map(ToOwned::to_owned).collect();
+        assert_eq!(nodes, all, "{check}: {found:?}");
+    }
+    assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), [(Severity::Error, "cp-1".to_owned())]);
+}
+
+#[test]
+fn gateways_that_call_their_environment_otherwise_are_seen() {
+    let second = |name: &'static str| {
+        move |w: &mut World| {
+            let node = "  gw-1:\n    role: api-manager\n    host: gw-1.example.com\n    old: { home: /opt/wso2/old }\n    \
+                        new: { home: /opt/wso2/new, profile: gateway-worker }\n";
+            w.fleet.push_str(node);
+            let mut facts = w.of("cp-1").clone();
+            facts["old"]["values"]["gateway_environment"] = json!(name);
+            w.facts.insert("gw-1".to_owned(), facts);
+            w.of("cp-1")["old"]["values"]["gateway_environment"] = json!("Production and Sandbox");
+        }
+    };
+    let found = with("gateway-environments-differ", second("Internal"));
+    assert_eq!(found, [(Severity::Warning, "gw-1".to_owned()), (Severity::Warning, "cp-1".to_owned())]);
+    assert_eq!(with("gateway-environments-differ", second("Production and Sandbox")), []);
+}
+
+#[test]
+fn users_may_have_a_database_of_their_own() {
+    let change = |ids: serde_json::Value| {
+        move |w: &mut World| {
+            let user_db =
+                "  user_db:\n    engine: mariadb\n    host: db\n    name: users\n    from: is-1\n    admin: { user: ddl }\n";
+            w.fleet = w.fleet.replace("nodes:\n", &format!("{user_db}nodes:\n"));
+            let mut db = w.db("shared_db").clone();
+            db["asked"]["unique_ids"] = ids.clone();
+            w.of("is-1")["databases"]["user_db"] = db;
+            w.of("is-2")["user_store"]["type"] = json!("database_unique_id");
+        }
+    };
+    assert_eq!(with("unique-id-column-of-users", change(json!(null))), [(Severity::Error, "is-2".to_owned())]);
+    assert_eq!(with("unique-id-column-of-users", change(json!("7"))), []);
+    assert_eq!(with("unique-id-column", change(json!(null))), []);
+}
+
+#[test]
+fn what_an_old_agent_does_not_tell_is_not_looked_at() {
+    let mut world = World::good();
+    let facts = json!({
+        "old": { "exists": true, "version": "5.10.0", "offset": 0, "owner": "wso2", "running": [] },
+        "new": { "exists": false, "made_by_us": false },
+        "java": { "home": "/opt/java", "version": "11.0.20" },
+        "disks": [], "problems": [],
+    });
+    *world.of("is-2") = facts;
+    let results = world.results();
+    assert!(results.findings.iter().all(|f| f.severity == Severity::Unseen && f.nodes == ["is-2"]), "{:#?}", results.findings);
+    for check in ["open-files", "port-free", "keystores-readable", "autostart", "h2", "encryption-key", "java-version"] {
+        assert!(results.findings.iter().any(|f| f.check == check), "{check}");
+    }
+    world.facts.remove("is-1");
+    let without = world.results();
+    assert_eq!(without.count(Severity::Error), 0, "{:#?}", without.findings);
+}
+
+#[test]
+fn an_answer_stands_in_for_what_was_found() {
+    let mut world = World::good();
+    world.of("is-2")["java"]["major"] = json!(17);
+    world.fleet = world.fleet.replace("options:", "answers: { java: { major: 11 } }\noptions:");
+    assert_eq!(world.found(), []);
+}
+
+#[test]
+fn our_own_new_home_and_our_own_servers_are_no_findings() {
+    let made = |w: &mut World| (w.of("is-2")["new"]["exists"], w.of("is-2")["new"]["made_by_us"]) = (json!(true), json!(true));
+    assert_eq!(with("new-home-free", made), []);
+    let ours = |w: &mut World| w.of("is-2")["ports"][0]["home"] = json!("/opt/wso2/new");
+    assert_eq!(with("port-free", ours), []);
+    let off = |w: &mut World| w.of("is-2")["old"]["autostart"][0] = json!({ "kind": "monit", "file": "x", "enabled": false });
+    assert_eq!(with("autostart", off), []);
+}
