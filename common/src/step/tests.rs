@@ -333,7 +333,6 @@ fn an_exchange_is_read_and_its_faults_have_places() {
     let open =
         text.replace("status: 204", "status: \"{{ options.apart }}\"").replace("https://gw/menu", "\"{{ options.apart }}\"");
     assert!(faults(&open).iter().all(|f| f.1 > 11), "only what the templates gave is wrong");
-<<<<<<< HEAD
 }
 
 #[test]
@@ -363,6 +362,4 @@ fn autostart_is_switched_off_or_restored_and_not_both() {
     {
         assert!(!faults(&format!("- {{ step: a, autostart: {wrong} }}\n")).is_empty(), "{wrong}");
     }
-=======
->>>>>>> operator
 }

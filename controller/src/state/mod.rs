@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cavalcade_common::id::{Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
-use cavalcade_common::plan::{HashedPlan, PlanStage, PlanStep};
+use cavalcade_common::plan::{HashedPlan, PlanStep};
 use jiff::Timestamp;
 
 use crate::event::{RunResult, Scope, Who};

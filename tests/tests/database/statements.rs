@@ -49,7 +49,6 @@ fn context(dir: &Path, number: u32) -> Context {
         state_dir: dir.to_owned(),
         attempt_dir: dir.to_owned(),
         undo_dir: dir.to_owned(),
-        state_dir: dir.to_owned(),
         cache_dir: dir.to_owned(),
         secrets: Arc::new(SecretBook::default()),
         hide: Arc::from(Vec::new()),
