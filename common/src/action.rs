@@ -651,6 +651,9 @@ pub struct SqlScript {
     /// What, in the recipe's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statements: Option<String>,
+    /// Names or addresses that sessions may come from while it runs: without them nobody else may be in the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but_from: Vec<String>,
 }
 
 impl SqlScript {

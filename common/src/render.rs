@@ -24,7 +24,7 @@ pub fn faults(faults: &Faults, sources: &Sources, changed: &str, colour: bool) -
     let paint = Paint(colour);
     let mut out = String::new();
     for fault in &faults.0 {
-        out.push_str(&one(fault, sources, paint));
+        out.push_str(&one("error", fault, sources, paint));
         out.push('\n');
     }
     let mut codes: Vec<String> = faults.0.iter().map(|f| f.code.to_string()).collect();
@@ -39,8 +39,14 @@ pub fn faults(faults: &Faults, sources: &Sources, changed: &str, colour: bool) -
     out
 }
 
-fn one(fault: &Fault, sources: &Sources, paint: Paint) -> String {
-    let head = format!("error[{}]: ", fault.code);
+/// Renders warnings in the same form, without a last line.
+#[must_use]
+pub fn warnings(warnings: &[Fault], sources: &Sources, colour: bool) -> String {
+    warnings.iter().map(|warning| one("warning", warning, sources, Paint(colour)) + "\n").collect()
+}
+
+fn one(word: &str, fault: &Fault, sources: &Sources, paint: Paint) -> String {
+    let head = format!("{word}[{}]: ", fault.code);
     let sentence = wrap(&printable(&format!("{head}{}", fault.message)), "", "    ");
     let mut out = match sentence.split_once(": ") {
         Some((code, rest)) => format!("{}: {}", paint.red(code), paint.bold(rest.trim_end())),

@@ -107,6 +107,18 @@ fn note(text: &str, mark: Mark, error: &ExpressionError, range: Range<usize>, r:
     r.fault_with(error.code(), place, error.to_string(), error.help());
 }
 
+/// The dotted names that the templates of a text read.
+#[must_use]
+pub fn names_in(text: &str) -> Vec<String> {
+    // Faults of its form are told by `check`.
+    let parts = split(text, Mark::default(), &mut Reader::new("")).unwrap_or_default();
+    let sources = parts.iter().filter_map(|part| match part {
+        Part::Filled(source, _) => Some(*source),
+        Part::Literal(_) => None,
+    });
+    sources.flat_map(expression::names_in).collect()
+}
+
 /// Splits a text at its templates. The end of one is the first `}}` outside of quotes.
 fn split<'t>(text: &'t str, mark: Mark, r: &mut Reader) -> Option<Vec<Part<'t>>> {
     if text.contains("{%") {
@@ -205,6 +217,12 @@ mod tests {
     fn types_are_kept_and_texts_are_filled() {
         let text = "a: '{{ node.offset }}'\nb: \"x-{{ node.offset + 1 }}-{{ node.id }}\"\nc: ['{{ node.ports }}']\nd: \"{{ '}}' }}{{ '{{' }}\"\n";
         assert_eq!(filled(text), Ok(json!({ "a": 2, "b": "x-3-is-1", "c": [[1, 2]], "d": "}}{{" })));
+    }
+
+    #[test]
+    fn names_of_templates_are_found() {
+        assert_eq!(names_in("{{ node.id }}-{{ values.a if options.b else 'options.c' }}"), ["node.id", "options.b", "values.a"]);
+        assert!(names_in("options.c, {{ open").is_empty());
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::rpc::enrolment::EnrolmentDesk;
 use crate::rpc::listen::TlsListener;
 use crate::rpc::operator::OperatorSocket;
 use crate::rpc::{agents, enrolment, tls};
+use crate::run::input::Input;
 use crate::run::view::View;
 use crate::run::{INPUT_ROOM, RunLoop, WallClock};
 use crate::session::Sessions;
@@ -102,11 +103,30 @@ impl SessionAcceptor for Sessions {
     }
 }
 
+/// Sessions have this long to end by themselves after a signal.
+const SOON: Duration = Duration::from_millis(300);
 /// Sessions and streams have this long to end after a signal, and the central log as long again.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn ending(what: &str, error: impl std::fmt::Display) -> Fault {
     Fault::new(codes::run::SERVE, format!("{what}: {error}"))
+}
+
+/// Everything that is open before the first connection is taken.
+struct Controller {
+    socket: OperatorSocket,
+    run_loop: RunLoop,
+    inputs: mpsc::Sender<Input>,
+    view: watch::Receiver<Arc<View>>,
+    clock: Arc<dyn WallClock>,
+    artifacts: ArtifactStore,
+    logs: LogStore,
+    vault: Arc<Vault>,
+    connections: Arc<Connections>,
+    agents: TlsListener,
+    enrolment: TlsListener,
+    desk: Arc<EnrolmentDesk>,
+    enrol_at: String,
 }
 
 /// Serves until TERM, INT, or a fault that must end the process. Hang-ups are ignored: the controller outlives the
@@ -115,78 +135,102 @@ fn ending(what: &str, error: impl std::fmt::Display) -> Fault {
 /// # Errors
 /// The fault that ended it.
 pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
-    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let socket = OperatorSocket::open(&config.state_dir).await.map_err(|e| e.fault())?;
-    let state_dir = &config.state_dir;
-    let ca = Arc::new(Ca::open(state_dir, clock.now()).map_err(|e| e.fault())?);
-    let identity = ca.issue_server(&config.names, clock.now()).map_err(|e| e.fault())?;
-    let certificates = Arc::new(Certificates::open(state_dir).map_err(|e| e.fault())?);
-    let connections = Connections::new(certificates.clone());
-    let tokens = Arc::new(TokenStore::open(state_dir, ca.pin()).map_err(|e| e.fault())?);
-    let journal = SqliteJournal::open(&state_dir.join("journal.db"), abort_process()).await;
-    let journal = Arc::new(journal.map_err(|e| e.fault())?);
-    let artifacts = ArtifactStore::open(&state_dir.join("artifacts"), Limits::default()).await.map_err(|e| e.fault())?;
-    let logs = LogStore::open(&state_dir.join("logs"), LogLimits::default()).await.map_err(|e| e.fault())?;
-
-    let vault = Arc::new(Vault::open(state_dir).map_err(|e| e.fault())?);
-    // An entry that was changed, taken out or put in says that this file is not what happened.
-    journal.verify_chain().await.map_err(|e| e.fault())?;
-    let (inputs, taken) = mpsc::channel(INPUT_ROOM);
-    let (publish, view) = watch::channel(Arc::new(View::default()));
-    let run_loop = RunLoop::open(journal, clock.clone(), taken, publish).await.map_err(|e| ending("journal", chain(&e)))?;
-    let run_loop = run_loop.with_vault(vault.clone());
-
-    let agents_tls = tls::agents(&ca, &identity, certificates.clone()).map_err(|e| ending("TLS", e))?;
-    let agents_listener = TlsListener::agents(config.agents, agents_tls, connections.clone()).await.map_err(|e| e.fault())?;
-    let enrol_tls = tls::enrolment(&identity).map_err(|e| ending("TLS", e))?;
-    let enrol_listener = TlsListener::enrolment(config.enrol, enrol_tls).await.map_err(|e| e.fault())?;
-    let enrol_at = format!("{}:{}", config.names.first().map_or("localhost", String::as_str), config.enrol.port());
-    let desk = Arc::new(EnrolmentDesk { now: wall_clock, ca, tokens, certificates, connections: connections.clone() });
-
-    let stop = CancellationToken::new();
-    let sessions = Arc::new(Sessions::new(inputs.clone()).until(stop.clone()));
-    let data = Arc::new(Data { artifacts: artifacts.clone(), logs: logs.clone(), view: view.clone() });
-    let operations = Operations {
-        inputs,
-        view,
-        artifacts,
-        vault,
-        clock,
-        enrol_at,
-        logs: logs.clone(),
-        desk: desk.clone(),
-        stop: stop.clone(),
-    };
-    tokio::spawn({
-        let stop = stop.clone();
-        async move { connections.keep_sweeping(stop).await }
-    });
-    tracing::info!(agents = %config.agents, enrol = %config.enrol, state = %state_dir.display(), "the controller is up");
-    let mut run_loop = pin!(run_loop.run().fuse());
-    let mut agents = pin!(agents::serve(agents_listener, Keepalive::default(), sessions, data, stop.clone()).fuse());
-    let mut enrolment = pin!(enrolment::serve(enrol_listener, desk, stop.clone()).fuse());
-    let mut operators = pin!(socket.serve(Arc::new(operations), stop.clone()).fuse());
-    let ended = tokio::select! {
-        biased;
-        ended = &mut run_loop => ended.map_err(|e| ending("the run loop ended", chain(&e))),
-        ended = &mut agents => ended.map_err(|e| ending("agents' listener", e)),
-        ended = &mut enrolment => ended.map_err(|e| ending("enrolment's listener", e)),
-        ended = &mut operators => ended.map_err(|e| ending("operators' socket", e)),
-        signal = stopped() => signal.map_err(|e| ending("signals", e)),
-    };
-    stop.cancel();
-    // The loop works on while sessions and streams end. What is under way at agents goes on; the next start adopts it.
-    let closing = async { tokio::join!(&mut agents, &mut enrolment, &mut operators) };
-    tokio::select! {
-        biased;
-        _ = &mut run_loop => {}
-        _ = tokio::time::timeout(GRACE, closing) => {}
-    }
+    let controller = Controller::open(&config).await?;
+    tracing::info!(agents = %config.agents, enrol = %config.enrol, state = %config.state_dir.display(), "the controller is up");
+    let logs = controller.logs.clone();
+    let ended = controller.run().await;
     if tokio::time::timeout(GRACE, logs.close()).await.is_err() {
         tracing::warn!("the central log is still being written; agents send again what was not acked");
     }
     tracing::info!("the controller has ended");
     ended
+}
+
+impl Controller {
+    async fn open(config: &ServeConfig) -> Result<Self, Fault> {
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+        let socket = OperatorSocket::open(&config.state_dir).await.map_err(|e| e.fault())?;
+        let state_dir = &config.state_dir;
+        let ca = Arc::new(Ca::open(state_dir, clock.now()).map_err(|e| e.fault())?);
+        let identity = ca.issue_server(&config.names, clock.now()).map_err(|e| e.fault())?;
+        let certificates = Arc::new(Certificates::open(state_dir).map_err(|e| e.fault())?);
+        let connections = Connections::new(certificates.clone());
+        let tokens = Arc::new(TokenStore::open(state_dir, ca.pin()).map_err(|e| e.fault())?);
+        let journal = SqliteJournal::open(&state_dir.join("journal.db"), abort_process()).await.map_err(|e| e.fault())?;
+        // An entry that was changed, taken out or put in says that this file is not what happened.
+        journal.verify_chain().await.map_err(|e| e.fault())?;
+        let vault = Arc::new(Vault::open(state_dir).map_err(|e| e.fault())?);
+        let artifacts = ArtifactStore::open(&state_dir.join("artifacts"), Limits::default()).await.map_err(|e| e.fault())?;
+        let logs = LogStore::open(&state_dir.join("logs"), LogLimits::default()).await.map_err(|e| e.fault())?;
+
+        let (inputs, taken) = mpsc::channel(INPUT_ROOM);
+        let (publish, view) = watch::channel(Arc::new(View::default()));
+        let run_loop = RunLoop::open(Arc::new(journal), clock.clone(), taken, publish).await;
+        let run_loop = run_loop.map_err(|e| ending("journal", chain(&e)))?.with_vault(vault.clone());
+
+        let agents_tls = tls::agents(&ca, &identity, certificates.clone()).map_err(|e| ending("TLS", e))?;
+        let agents = TlsListener::agents(config.agents, agents_tls, connections.clone()).await.map_err(|e| e.fault())?;
+        let enrol_tls = tls::enrolment(&identity).map_err(|e| ending("TLS", e))?;
+        let enrolment = TlsListener::enrolment(config.enrol, enrol_tls).await.map_err(|e| e.fault())?;
+        let enrol_at = format!("{}:{}", config.names.first().map_or("localhost", String::as_str), config.enrol.port());
+        let desk = Arc::new(EnrolmentDesk { now: wall_clock, ca, tokens, certificates, connections: connections.clone() });
+        Ok(Self { socket, run_loop, inputs, view, clock, artifacts, logs, vault, connections, agents, enrolment, desk, enrol_at })
+    }
+
+    /// Serves until a signal or a fault, then ends sessions and streams. What is under way at agents goes on; the next
+    /// start adopts it.
+    async fn run(self) -> Result<(), Fault> {
+        let Self {
+            socket,
+            run_loop,
+            inputs,
+            view,
+            clock,
+            artifacts,
+            logs,
+            vault,
+            connections,
+            agents,
+            enrolment,
+            desk,
+            enrol_at,
+        } = self;
+        let stop = CancellationToken::new();
+        let sessions = Arc::new(Sessions::new(inputs.clone()).until(stop.clone()));
+        let data = Arc::new(Data { artifacts: artifacts.clone(), logs: logs.clone(), view: view.clone() });
+        let operations =
+            Operations { inputs, view, artifacts, logs, vault, desk: desk.clone(), clock, enrol_at, stop: stop.clone() };
+        let sweep = tokio::spawn({
+            let (connections, stop) = (connections.clone(), stop.clone());
+            async move { connections.keep_sweeping(stop).await }
+        });
+        let mut run_loop = pin!(run_loop.run().fuse());
+        let mut agents = pin!(agents::serve(agents, Keepalive::default(), sessions, data, stop.clone()).fuse());
+        let mut enrolment = pin!(enrolment::serve(enrolment, desk, stop.clone()).fuse());
+        let mut operators = pin!(socket.serve(Arc::new(operations), stop.clone()).fuse());
+        let ended = tokio::select! {
+            biased;
+            ended = &mut run_loop => ended.map_err(|e| ending("the run loop ended", chain(&e))),
+            ended = &mut agents => ended.map_err(|e| ending("agents' listener", e)),
+            ended = &mut enrolment => ended.map_err(|e| ending("enrolment's listener", e)),
+            ended = &mut operators => ended.map_err(|e| ending("operators' socket", e)),
+            signal = stopped() => signal.map_err(|e| ending("signals", e)),
+        };
+        stop.cancel();
+        let closing = async {
+            // Sessions end by themselves; logs and artifacts are streams that only their connection ends.
+            tokio::time::sleep(SOON).await;
+            connections.cut_all();
+            sweep.await
+        };
+        // The loop works on meanwhile. One that has ended answers nothing any more: nothing else is waited for then.
+        tokio::select! {
+            biased;
+            _ = &mut run_loop => {}
+            _ = tokio::time::timeout(GRACE, async { tokio::join!(&mut agents, &mut enrolment, &mut operators, closing) }) => {}
+        }
+        ended
+    }
 }
 
 /// An error with everything behind it, in one line.

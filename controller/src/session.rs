@@ -93,3 +93,35 @@ impl Sessions {
         let _ = self.inputs.send(Input::SessionDown { host, session }).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_ends_when_the_controller_goes_down() {
+        let (inputs, mut taken) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let sessions = Sessions::new(inputs).until(stop.clone());
+        let (to_session, from) = mpsc::channel(8);
+        let (to, _kept) = mpsc::channel(8);
+        let hello = cavalcade_common::message::Hello {
+            version: 1,
+            host: HostId::new("h").expect("a name"),
+            incarnation: cavalcade_common::id::Incarnation("ab".to_owned()),
+            program: "test".to_owned(),
+            highest_epoch: cavalcade_common::id::Epoch(0),
+            last_seq: 0,
+            open: Vec::new(),
+            utc_offset_seconds: 0,
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        to_session.send(FromAgent::Hello(hello)).await.expect("is open");
+        let host = HostId::new("h").expect("a name");
+        let served = tokio::spawn(async move { sessions.serve(host, from, to).await });
+        assert!(matches!(taken.recv().await, Some(Input::SessionUp { .. })));
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(5), served).await.expect("in time").expect("ends");
+        assert!(matches!(taken.recv().await, Some(Input::SessionDown { .. })), "the loop hears of it");
+    }
+}

@@ -3,29 +3,19 @@
 //!
 //! `cargo bench -p cavalcade-tests --bench step_overhead`. Environment: `STEPS` (200), `TMPDIR` (the disk that counts).
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cavalcade_agent::daemon::{AgentConfig, enrol_host};
 use cavalcade_agent::host::Host;
 use cavalcade_agent::host::real::RealHost;
-use cavalcade_agent::link::dial::Address;
 use cavalcade_common::action::{Action, TextEdit};
 use cavalcade_common::plan::HashedPlan;
-use cavalcade_common::token::EnrolmentToken;
-use cavalcade_controller::daemon::{ServeConfig, serve};
-use cavalcade_controller::operate::request::{
-    ApplyRequest, ReportAnswer, ReportRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer,
-};
-use cavalcade_controller::rpc::client::OperatorClient;
+use cavalcade_controller::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, VerbAnswer};
 use cavalcade_controller::rpc::method::Method;
-use cavalcade_controller::view::document::Status;
 use cavalcade_tests::one_node;
+use cavalcade_tests::product::Product;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 fn main() -> anyhow::Result<()> {
     let steps = std::env::var("STEPS").ok().map_or(Ok(200), |text| text.parse())?;
@@ -59,28 +49,8 @@ fn syncs(folder: &Path) -> anyhow::Result<Vec<Duration>> {
     Ok(times)
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-async fn ask<A: DeserializeOwned>(client: &OperatorClient, method: Method, request: &impl Serialize) -> anyhow::Result<A> {
-    Ok(serde_json::from_value(client.call(method, &serde_json::to_value(request)?).await?)?)
-}
-
 async fn measure(folder: &Path, count: usize) -> anyhow::Result<Vec<Duration>> {
-    let (state_dir, agent_dir) = (folder.join("controller"), folder.join("agent"));
-    let (agents, enrol) = (free_address()?, free_address()?);
-    let config = ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()] };
-    let controller = tokio::spawn(serve(config));
-    let client = connected(&state_dir).await?;
-
-    let request = TokenRequest { host: one_node::HOST.to_owned(), ttl_seconds: None };
-    let token: TokenAnswer = ask(&client, Method::TokenCreate, &request).await?;
-    enrol_host(&EnrolmentToken::read(&token.token)?, &enrol.to_string().parse::<Address>()?, &agent_dir).await?;
-    let config = AgentConfig { state_dir: agent_dir, controller: agents.to_string().parse()? };
-    let agent = tokio::spawn(cavalcade_agent::daemon::run(config));
-    until(&client, |status| status.hosts.iter().any(|h| h.connected)).await?;
-
+    let product = Product::start(folder).await?;
     let home = folder.join("home");
     std::fs::create_dir(&home)?;
     std::fs::write(home.join("settings"), "wanted\n")?;
@@ -98,38 +68,13 @@ async fn measure(folder: &Path, count: usize) -> anyhow::Result<Vec<Duration>> {
         confirm: None,
         secrets: Default::default(),
     };
-    let _: VerbAnswer = ask(&client, Method::Apply, &request).await?;
-    until(&client, |status| status.runs.iter().all(|r| r.closed_at.is_some())).await?;
+    let _: VerbAnswer = product.ask(Method::Apply, &request).await?;
+    product.until(|status| status.runs.iter().all(|r| r.closed_at.is_some())).await?;
 
-    let report: ReportAnswer = ask(&client, Method::Report, &ReportRequest::default()).await?;
+    let report: ReportAnswer = product.ask(Method::Report, &ReportRequest::default()).await?;
     ensure!(report.outcomes.len() == count, "{} of {count} steps ended", report.outcomes.len());
     ensure!(report.outcomes.values().all(|o| o.fault.is_none() && !o.changed), "a step did something");
     let mut ends: Vec<Timestamp> = report.outcomes.values().map(|o| o.ended).collect();
     ends.sort_unstable();
-    agent.abort();
-    controller.abort();
     ends.windows(2).map(|two| Duration::try_from(two[1].duration_since(two[0])).context("time went back")).collect()
-}
-
-async fn connected(state_dir: &Path) -> anyhow::Result<OperatorClient> {
-    let began = Instant::now();
-    loop {
-        match OperatorClient::connect(state_dir).await {
-            Ok(client) => return Ok(client),
-            Err(fault) => ensure!(began.elapsed() < Duration::from_secs(20), "the controller does not come up: {fault}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn until(client: &OperatorClient, holds: impl Fn(&Status) -> bool) -> anyhow::Result<()> {
-    let began = Instant::now();
-    loop {
-        let status: Status = ask(client, Method::Status, &StatusRequest::default()).await?;
-        if holds(&status) {
-            return Ok(());
-        }
-        ensure!(began.elapsed() < Duration::from_secs(300), "it takes too long: {status:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

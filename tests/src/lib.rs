@@ -5,6 +5,7 @@ pub mod database_server;
 #[cfg(test)]
 mod link;
 pub mod one_node;
+pub mod product;
 pub mod simulation;
 pub mod standin;
 pub mod upgrade;

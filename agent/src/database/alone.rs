@@ -54,6 +54,21 @@ pub(crate) async fn alone(
     }
 }
 
+/// Sessions of others that may not be there now.
+///
+/// # Errors
+/// As [`alone`].
+pub async fn strangers(target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError> {
+    let allowed = Allowed::of(target, wanted).await?;
+    let mut strangers = Vec::new();
+    for session in sessions::sessions(target).await? {
+        if !allowed.holds(&session).await {
+            strangers.push(session);
+        }
+    }
+    Ok(strangers)
+}
+
 fn named(sessions: &[&Session]) -> String {
     let one = |s: &&Session| match s.host.as_str() {
         "" => format!("{} of {} (local)", s.id, s.user),
@@ -82,7 +97,12 @@ impl Allowed {
         // A server on the database's own machine connects from there.
         let beside = match target.socket {
             Some(_) => false,
-            None => resolve(&target.host).await.is_ok_and(|found| found.iter().any(|a| addresses.contains(a))),
+            None => {
+                let found = resolve(&target.host).await.unwrap_or_default();
+                let same_machine =
+                    |a: &IpAddr| addresses.contains(a) || a.is_loopback() && addresses.iter().any(IpAddr::is_loopback);
+                found.iter().any(same_machine)
+            }
         };
         if beside {
             addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);

@@ -99,4 +99,28 @@ super::codes! {
         cause: "None of its stages says `verify: true`, or none of them has a step on the nodes that were named.",
         certain: "Nothing was changed; nobody was asked.", unknown: "Nothing.",
         remedy: "Use a recipe with such a stage and plan again, or name other nodes.";
+    UNUSED = 1250, "the recipe declares something that nothing uses",
+        cause: "No step, condition or template of the recipe names it: a rest of an older form, or a misspelt name elsewhere.",
+        certain: "Only a warning; plans can be made.", unknown: "Whether something was meant to use it.",
+        remedy: "Use it or take it out.";
+    UNDELIVERED_FACT = 1251, "no agent delivers this fact",
+        cause: "A condition or template reads a fact that is in no agent's answer, as docs/recipes.md lists them.",
+        certain: "Only a warning; a fleet may give it as an answer.", unknown: "Whether fleets do.",
+        remedy: "Correct the name, ask for it under `facts`, or say in the recipe's documentation which answer it needs.";
+    NO_ROW = 1252, "a stage names no row of the guide",
+        cause: "None of its steps has `row`, so plan and report cannot say which part of the guide it does.",
+        certain: "Only a warning.", unknown: "Nothing.",
+        remedy: "Give the steps that the guide asks for their `row`.";
+    EFFECT_TWICE = 1253, "two steps have the same effect",
+        cause: "An effect's name stands for something that happens at most once. On the same database or home the second step would be refused.",
+        certain: "Only a warning; on different databases they are different effects.", unknown: "Whether a fleet lets them meet.",
+        remedy: "Give each its own stable name.";
+    NO_ENDS = 1254, "a job has no `ends`",
+        cause: "Without a line that says that its work ended, only the end of its process does; a server that goes on running never ends.",
+        certain: "Only a warning.", unknown: "Whether the program ends by itself.",
+        remedy: "Add the patterns of the lines that end its work, well or badly.";
+    UNREACHABLE_STAGE = 1255, "no fleet reaches this stage",
+        cause: "Its condition is always false, or it waits for stages that wait for it.",
+        certain: "It never runs.", unknown: "Nothing.",
+        remedy: "Correct `nodes` or `after`, or take the stage out.";
 }

@@ -63,6 +63,12 @@ impl Condition {
         self.node.mark
     }
 
+    /// As it is written.
+    #[must_use]
+    pub fn written(&self) -> String {
+        self.node.text().map_or_else(|| self.node.to_value().to_string(), ToOwned::to_owned)
+    }
+
     /// Its expression, where it is one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

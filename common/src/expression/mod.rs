@@ -251,6 +251,15 @@ pub(crate) fn check_inside(source: &str, scope: &Scope, later: &[&str]) -> Resul
     names(names_now, &tokens, source, scope).map(|_| ())
 }
 
+/// The dotted names that an expression reads, sorted; none where it is no expression.
+#[must_use]
+pub fn names_in(source: &str) -> Vec<String> {
+    let compiled = check_form(source).ok().and_then(|_| environment().compile_expression_owned(source.to_owned()).ok());
+    let mut found: Vec<String> = compiled.map(|e| e.undeclared_variables(true).into_iter().collect()).unwrap_or_default();
+    found.sort();
+    found
+}
+
 fn check_form(source: &str) -> Result<Vec<Token>, ExpressionError> {
     if source.len() > MAX_EXPRESSION {
         return Err(ExpressionError::TooLong(source.len()));

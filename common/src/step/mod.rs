@@ -166,6 +166,11 @@ impl WrittenStep {
         self.action.as_ref().map(|a| a.key.as_str())
     }
 
+    /// The words of its own `needs`.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.needs.iter().map(|(word, _)| word.as_str())
+    }
+
     /// Whether the recipe leaves it out on purpose.
     #[must_use]
     pub fn is_left_out(&self) -> bool {

@@ -217,6 +217,7 @@ pub(super) fn command(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option
 pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<SqlScript> {
     let effect = f.req("effect", r);
     let database = f.req_node("database", r).and_then(|n| database_at(n, cx, r));
+    let but_from = but_from(f, r);
     let mark = f.mark();
     let given = [f.node("script"), f.node("statements")];
     let (script, statements) = match given {
@@ -227,7 +228,7 @@ pub(super) fn sql(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Sql
             return None;
         }
     };
-    Some(SqlScript { effect: effect?, database: database?, script, statements })
+    Some(SqlScript { effect: effect?, database: database?, script, statements, but_from })
 }
 
 /// SQL in the recipe itself. The script ledger keeps its digest in the database, so no secret may stand in it.
@@ -275,10 +276,17 @@ fn assertion(node: &Node, r: &mut Reader) -> Option<Assert> {
     Some(Assert { says: says?, column, table, select, equals, no_sessions })
 }
 
-/// `{}`, or `{ but_from: [...] }` with names, addresses, or servers as `identity_servers` lists them.
+/// `{}`, or `{ but_from: [...] }`.
 fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
     let mut f = Fields::of(node, "`no_sessions`", r)?;
-    let but_from = list(&mut f, "but_from", r, |item, r| match &item.content {
+    let but_from = but_from(&mut f, r);
+    f.finish(r);
+    Some(NoSessions { but_from })
+}
+
+/// Names, addresses, or servers as `identity_servers` lists them.
+fn but_from(f: &mut Fields<'_>, r: &mut Reader) -> Vec<String> {
+    list(f, "but_from", r, |item, r| match &item.content {
         Content::Map(_) => {
             let address = item.entries()?.iter().find(|e| e.key == "address");
             if address.is_none() {
@@ -287,9 +295,7 @@ fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
             address.and_then(|e| String::from_node(&e.value, r))
         }
         _ => String::from_node(item, r),
-    });
-    f.finish(r);
-    Some(NoSessions { but_from })
+    })
 }
 
 pub(super) fn backup(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Backup> {

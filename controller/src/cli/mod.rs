@@ -30,6 +30,7 @@ mod plan;
 mod preflight;
 mod preview;
 mod progress;
+mod recipe;
 mod rejudge;
 mod report;
 mod resolve;
@@ -86,6 +87,9 @@ enum Command {
     /// Packs of the vendor.
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Recipes, for people who write their own.
+    #[command(subcommand)]
+    Recipe(recipe::RecipeCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
@@ -163,6 +167,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(args, context),
         Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
+        Command::Recipe(command) => recipe::run(command, context),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
         asking => {
@@ -202,7 +207,12 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Restore(args) => restore::run(args, context).await,
         Command::Secret(command) => secret::run(command, context).await,
         Command::Report(args) => report::run(args, context).await,
-        Command::Serve(_) | Command::Pack(_) | Command::Explain(_) | Command::Man(_) | Command::Completions(_) => Ok(Exit::Done),
+        Command::Serve(_)
+        | Command::Pack(_)
+        | Command::Recipe(_)
+        | Command::Explain(_)
+        | Command::Man(_)
+        | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 

@@ -2,9 +2,14 @@
 
 mod check;
 mod facts;
+pub mod known_facts;
+pub mod lint;
+mod order;
 mod read;
+pub mod schema;
 mod settings;
 mod stage;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +25,7 @@ use serde_json::Value;
 
 pub use check::{CheckWritten, Must};
 pub use facts::FactsWritten;
+pub use order::order;
 pub(crate) use read::items;
 pub use read::{RECIPE_SCHEMA, read};
 pub use settings::SettingRule;

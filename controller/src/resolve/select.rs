@@ -6,12 +6,12 @@ use cavalcade_common::codes::plan as codes;
 use cavalcade_common::codes::written;
 use cavalcade_common::expression::{self, Scope};
 use cavalcade_common::id::StageId;
-use cavalcade_common::written::{Node, nearest};
+use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
 use super::name::{NodeNames, fleet_scope, with_values};
 use super::{Input, Readers};
-use crate::recipe::Stage;
+use crate::recipe::{self, Stage};
 
 /// A stage with its place in the plan.
 pub(super) struct Selected<'a> {
@@ -49,28 +49,15 @@ pub(super) fn stages<'a>(input: &Input<'a>, nodes: &[NodeNames<'_>], r: &mut Rea
 
 /// Stages with the ids before them, sorted; ties go by the order of the file.
 fn order<'a>(stages: &'a [Stage], r: &mut Readers) -> Option<Vec<(&'a Stage, Vec<&'a StageId>)>> {
-    let mut waiting: Vec<(&Stage, Vec<&StageId>)> = Vec::new();
-    for (i, stage) in stages.iter().enumerate() {
-        let before = match &stage.after {
-            Some(after) => after.iter().map(|(id, _)| id).collect(),
-            None => i.checked_sub(1).and_then(|p| stages.get(p)).map(|p| &p.id).into_iter().collect(),
-        };
-        waiting.push((stage, before));
+    match recipe::order(stages) {
+        Ok(sorted) => Some(sorted),
+        Err(circle) => {
+            let names: Vec<&str> = circle.iter().map(|s| s.id.as_str()).collect();
+            let mark = circle.first().map_or(Mark::default(), |s| s.mark);
+            r.recipe.fault(codes::STAGE_CYCLE, mark, format!("these stages wait for each other: {}", names.join(", ")));
+            None
+        }
     }
-    let mut done: BTreeSet<&StageId> = BTreeSet::new();
-    let mut sorted = Vec::new();
-    while !waiting.is_empty() {
-        let Some(next) = waiting.iter().position(|(_, before)| before.iter().all(|b| done.contains(*b))) else {
-            let circle: Vec<&str> = waiting.iter().map(|(s, _)| s.id.as_str()).collect();
-            let message = format!("these stages wait for each other: {}", circle.join(", "));
-            r.recipe.fault(codes::STAGE_CYCLE, waiting[0].0.mark, message);
-            return None;
-        };
-        let (stage, before) = waiting.remove(next);
-        done.insert(&stage.id);
-        sorted.push((stage, before));
-    }
-    Some(sorted)
 }
 
 fn members(stage: &Stage, nodes: &[NodeNames<'_>], scope: &Scope, r: &mut Readers) -> Vec<usize> {

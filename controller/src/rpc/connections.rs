@@ -77,6 +77,11 @@ impl Connections {
         self.cut_if(|open| &open.host == host)
     }
 
+    /// Cuts every connection; gives how many there were.
+    pub fn cut_all(&self) -> usize {
+        self.cut_if(|_| true)
+    }
+
     /// Cuts every connection whose certificate is revoked; gives how many there were.
     pub fn cut_revoked(&self) -> usize {
         self.cut_if(|open| self.certificates.is_revoked(&open.certificate))

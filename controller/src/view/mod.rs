@@ -17,6 +17,7 @@ pub mod manual;
 pub mod overview;
 pub mod person;
 pub mod plan_table;
+pub mod recipe_graph;
 pub mod report;
 pub mod report_html;
 pub mod report_junit;

@@ -8,4 +8,6 @@ mod fake;
 mod applying;
 mod asking;
 mod leaving;
+mod recipes;
+mod serving;
 mod verbs;

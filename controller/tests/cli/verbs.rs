@@ -6,7 +6,7 @@ use cavalcade_controller::rpc::method::Method;
 use serde_json::{Value, json};
 
 use super::documents::{empty, person, plan, run, verb};
-use super::fake::Session;
+use super::fake::{Said, Session};
 
 fn open() -> Session {
     let plan = plan(false);
@@ -101,4 +101,45 @@ fn a_changed_step_refuses_and_says_who_acted() {
     session.run(["retry", "1.1@is-1", "--at", "8841"]).ends(9).err_has(&["CVL-5023", "by ben", "Nothing was changed."]);
     let none = Session::new(empty());
     none.run(["retry", "1.1@is-1"]).ends(9).err_has(&["CVL-5020", "no run is open"]);
+}
+
+#[test]
+fn a_verb_on_the_run_names_it_and_sends_the_position_just_read() {
+    let session = open();
+    let said = session.run(["pause"]).ends(0);
+    assert!(said.err.contains("of fleet test is going (position 9000)"), "{}", said.err);
+    let sent = &session.script.asked(Method::Pause)[0];
+    assert!(sent["run"].as_str().is_some_and(|r| r.starts_with("run-")) && sent["at"] == json!(9000), "{sent}");
+    let digest = plan(false).sha256.as_str()[..10].to_owned();
+    let said = session.run(["cancel", "--why", "late", "--run", &digest, "--at", "8000"]).ends(0);
+    assert_eq!(said.err, "");
+    assert_eq!(session.script.asked(Method::Cancel)[0]["at"], json!(8000));
+    session.run(["pause", "--run", "run-of-nobody"]).ends(9).err_has(&["CVL-5020", "run-of-nobody"]);
+    session.run(["approve", "start", "--yes"]).ends(0);
+    session.run(["restore", "am_db", "--yes"]).ends(0);
+    for method in [Method::Approve, Method::Restore] {
+        assert_eq!(session.script.asked(method)[0]["at"], json!(9000), "{method:?}");
+    }
+    session.run(["resume", "--past-window"]).ends(2).err_has(&["--why"]);
+    session.run(["resume", "--past-window", "--why", "the board agreed"]).ends(0);
+    let sent = &session.script.asked(Method::Resume)[0];
+    assert_eq!((&sent["past_window"], &sent["why"]), (&json!(true), &json!("the board agreed")));
+}
+
+#[test]
+fn a_secret_is_read_from_standard_input_and_shown_nowhere() {
+    use std::io::Write;
+    let session = open();
+    let give = |text: &str| {
+        let mut child = session.command(["secret", "give", "am_db"]).stdin(std::process::Stdio::piped()).spawn().expect("starts");
+        child.stdin.take().expect("is piped").write_all(text.as_bytes()).expect("is written");
+        Said::of(child.wait_with_output().expect("ends"))
+    };
+    let said = give("hunter2 with spaces \n").ends(0);
+    assert!(!said.out.contains("hunter2") && !said.err.contains("hunter2"), "{said:?}");
+    let sent = &session.script.asked(Method::SecretGive)[0];
+    assert_eq!(sent["secret"], json!({ "am_db": "hunter2 with spaces " }));
+    give("\n").ends(2).err_has(&["empty"]);
+    give(&"x".repeat(70_000)).ends(2).err_has(&["64 KiB"]);
+    assert_eq!(session.script.asked(Method::SecretGive).len(), 1);
 }

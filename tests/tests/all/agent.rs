@@ -18,6 +18,7 @@ use cavalcade_agent::host::spool::Spool;
 use cavalcade_agent::ledger::Ledger;
 use cavalcade_agent::logs::SpooledLines;
 use cavalcade_common::action::{Action, ArtifactRef};
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::Digest;
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Outcome, Report};
@@ -54,6 +55,8 @@ pub(super) struct Agent {
     folder: TempDir,
     executor: Arc<Executor>,
     secrets: BTreeMap<String, SecretRef>,
+    /// What the controller brings with each offer.
+    pub(super) given: GivenSecrets,
 }
 
 impl Agent {
@@ -77,7 +80,7 @@ impl Agent {
             host,
             state_dir,
         });
-        Self { folder, executor, secrets }
+        Self { folder, executor, secrets, given: GivenSecrets::default() }
     }
 
     /// The folder of the agent's state.
@@ -101,6 +104,7 @@ impl Agent {
         for step in one_node::steps(actions).expect("steps") {
             let mut offer = one_node::offer(step, &self.home()).expect("an offer");
             offer.secrets = self.secrets.clone();
+            offer.given = self.given.clone();
             outcomes.push(self.outcome(offer).await);
         }
         outcomes

@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use cavalcade_common::action::{Action, TextEdit, TomlEdit, YamlEdit};
+use cavalcade_common::given::GivenSecrets;
+use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::report::{Ending, Outcome};
-use cavalcade_common::secret::{SecretRef, marker};
+use cavalcade_common::secret::{SecretRef, SecretValue, marker};
+use cavalcade_controller::event::Scope;
+use cavalcade_controller::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, SecretGiveRequest, VerbAnswer};
+use cavalcade_controller::rpc::method::Method;
+use cavalcade_controller::schedule::wait::WaitKind;
+use cavalcade_controller::view::document::Status;
+use cavalcade_tests::one_node;
+use cavalcade_tests::product::Product;
 use serde_json::json;
 use walkdir::WalkDir;
 
@@ -41,7 +51,18 @@ async fn a_secret_stands_in_its_target_and_nowhere_else() {
     let source = place.path().join("password");
     fs::write(&source, format!("{VALUE}\n")).expect("is written");
     let secrets = BTreeMap::from([("password".to_owned(), SecretRef::File(source.display().to_string()))]);
-    let agent = Agent::new(Packs::new(), secrets);
+    only_in_its_target(Agent::new(Packs::new(), secrets)).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_the_controller_brings_stands_in_its_target_and_nowhere_else() {
+    let secrets = BTreeMap::from([("password".to_owned(), SecretRef::Prompt("the DBA".to_owned()))]);
+    let mut agent = Agent::new(Packs::new(), secrets);
+    agent.given.insert("password", SecretValue::new(VALUE.to_owned()));
+    only_in_its_target(agent).await;
+}
+
+async fn only_in_its_target(agent: Agent) {
     let before = [
         ("deployment.toml", "[database]\npassword = \"old\"\n"),
         ("migration.yaml", "a:\n  b: old\n"),
@@ -79,4 +100,55 @@ async fn a_secret_stands_in_its_target_and_nowhere_else() {
     for wanted in [agent.state_dir().join("ledger"), agent.state_dir().join("spool"), undo] {
         assert!(read.iter().any(|path| path.starts_with(&wanted)), "{} was not looked at: {read:?}", wanted.display());
     }
+}
+
+/// The files below a folder that hold a text.
+fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let files = WalkDir::new(folder).into_iter().map(|e| e.expect("can be read")).filter(|e| e.file_type().is_file());
+    let holds = |path: &Path| fs::read(path).expect("can be read").windows(text.len()).any(|w| w == text.as_bytes());
+    files.map(|e| e.path().to_owned()).filter(|path| holds(path)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = Product::start(folder.path()).await.expect("comes up");
+    let home = folder.path().join("home");
+    fs::create_dir(&home).expect("is made");
+    let file = home.join("settings");
+    let lines = vec![format!("asked={}", marker("asked")), format!("made={}", marker("made"))];
+    let edit = Action::Text(TextEdit { file: file.display().to_string(), lines, ..TextEdit::default() });
+    fs::write(&file, "first\n").expect("is written");
+    let made_at = "2026-11-23T01:00:00Z".parse().expect("an instant");
+    let mut plan = one_node::plan(&home, vec![edit], made_at).expect("a plan");
+    plan.secrets.insert("asked".to_owned(), SecretRef::Prompt("the DBA".to_owned()));
+    plan.secrets.insert("made".to_owned(), SecretRef::Generate { bytes: 32 });
+    let plan = HashedPlan::new(plan).expect("has a digest").to_text().expect("is written");
+    let request = ApplyRequest {
+        plan,
+        scope: Scope::default(),
+        supersedes: None,
+        stale_ok: true,
+        confirm: None,
+        waive: Vec::new(),
+        secrets: GivenSecrets::default(),
+    };
+    let _: VerbAnswer = product.ask(Method::Apply, &request).await.expect("is open");
+    let waits = |status: &Status| status.runs.iter().flat_map(|r| &r.waits).any(|w| w.kind == WaitKind::Secret && w.person);
+    product.until(waits).await.expect("waits for the secret");
+    let secret = [("asked".to_owned(), SecretValue::new(HEART.to_owned()))].into_iter().collect();
+    let _: VerbAnswer = product.ask(Method::SecretGive, &SecretGiveRequest { run: None, secret }).await.expect("is taken");
+    let status = product.until(|status| status.runs.iter().all(|r| r.closed_at.is_some())).await.expect("ends");
+    let report: ReportAnswer = product.ask(Method::Report, &ReportRequest::default()).await.expect("is told");
+
+    let written = fs::read_to_string(&file).expect("is read");
+    assert!(written.contains(&format!("asked={HEART}\n")), "the value did not come: {report:?}");
+    let made = written.lines().find_map(|l| l.strip_prefix("made=")).expect("a line").to_owned();
+    assert_eq!(made.len(), 64);
+    assert_eq!(holding(folder.path(), HEART), [file.clone()]);
+    let mut kept = holding(folder.path(), &made);
+    kept.sort();
+    assert_eq!(kept, [product.controller_dir.join("secrets.json"), file]);
+    let told = format!("{status:?} {}", serde_json::to_string(&report).expect("JSON"));
+    assert!(!told.contains(HEART) && !told.contains(&made), "a document holds a value");
 }

@@ -73,6 +73,7 @@ async fn statements_run_once_and_another_text_under_the_same_name_is_refused() {
                 database: db.target().clone(),
                 script: None,
                 statements: Some(text.to_owned()),
+                but_from: Vec::new(),
             }))
         };
         let unique = action(statements);
@@ -114,6 +115,7 @@ async fn a_text_that_cannot_be_split_is_refused_before_anything_runs() {
             database: db.target().clone(),
             script: None,
             statements: Some("CREATE TABLE X (A INTEGER); SELECT 'open".to_owned()),
+            but_from: Vec::new(),
         };
         let looked = of(&Action::Sql(script)).inspect(&context(dir.path(), 1)).await;
         let Err(Failure::Failed { fault, .. }) = looked else { panic!("it is refused") };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backoff::Retryable;
-use cavalcade_common::action::{DbTarget, SqlScript};
+use cavalcade_common::action::{DbTarget, NoSessions, SqlScript};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::Digest;
@@ -13,7 +13,7 @@ use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 use super::{failure, revealed};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{
-    Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, sessions,
+    Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
 };
 
 /// A lost connection is taken up again this often before a person hears of it.
@@ -127,7 +127,8 @@ impl Act for SqlScript {
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let prepared = prepare(self, cx).await?;
         if !cx.resumed {
-            let others = sessions(&prepared.target).await.map_err(|e| failure(&e, false))?;
+            let wanted = NoSessions { but_from: self.but_from.clone() };
+            let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, false))?;
             if let Some(other) = others.first() {
                 let why = format!(
                     "session {} of {} is in {}; nobody else may be while its script runs",

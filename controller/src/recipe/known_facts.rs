@@ -1,0 +1,89 @@
+//! The facts that agents deliver and that the controller adds, by their dotted paths, for recipes that are checked without
+//! a fleet.
+
+use super::{FactsWritten, Recipe};
+
+/// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
+pub const DELIVERED: [&str; 41] = [
+    "old.exists",
+    "old.version",
+    "old.product",
+    "old.offset",
+    "old.hostname",
+    "old.running",
+    "old.databases.NAME.type",
+    "old.databases.NAME.url",
+    "old.databases.NAME.username",
+    "old.databases.NAME.driver",
+    "old.databases.NAME.auto_commit",
+    "old.files.NAME",
+    "old.trees.NAME.files",
+    "old.trees.NAME.bytes",
+    "old.trees.NAME.names",
+    "old.keystores",
+    "old.weak_key",
+    "old.values.NAME",
+    "old.conf.NAME",
+    "old.settings",
+    "old.driver_classes",
+    "old.autostart",
+    "new.exists",
+    "new.made_by_us",
+    "new.version",
+    "new.autostart",
+    "user_store.type",
+    "java.home",
+    "java.version",
+    "java.major",
+    "java.keytool",
+    "limits",
+    "ports",
+    "reach",
+    "disks",
+    "homes",
+    "databases.NAME",
+    "host.cpus",
+    "host.memory_bytes",
+    "problems",
+    "tmp_noexec",
+];
+
+/// Where a recipe's own names stand in a path: what must be asked for under `facts`.
+const ASKED: [(&str, fn(&FactsWritten) -> Vec<&String>); 6] = [
+    ("old.files.", |f| f.files.keys().collect()),
+    ("old.trees.", |f| f.trees.keys().collect()),
+    ("old.values.", |f| f.values.keys().collect()),
+    ("old.conf.", |f| f.conf.keys().collect()),
+    ("custom.", |f| f.files.keys().collect()),
+    ("changed.", |f| f.files.keys().collect()),
+];
+
+/// Whether something delivers the fact of this path (without `facts.`). A path that ends above facts counts.
+#[must_use]
+pub fn is_delivered(path: &str, recipe: &Recipe) -> bool {
+    if let Some((name, names)) = ASKED.iter().find_map(|(prefix, names)| Some((path.strip_prefix(prefix)?, names))) {
+        let name = name.split('.').next().unwrap_or(name);
+        return recipe.facts.iter().flat_map(names).any(|n| n == name);
+    }
+    matches!(path, "custom" | "changed") || DELIVERED.iter().any(|pattern| meets(pattern, path))
+}
+
+/// Whether a path is that of a pattern, or below it, or above it.
+fn meets(pattern: &str, path: &str) -> bool {
+    pattern.split('.').zip(path.split('.')).all(|(wanted, part)| wanted == "NAME" || wanted == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meets;
+
+    #[test]
+    fn a_path_meets_a_pattern_at_above_and_below_it() {
+        for path in ["old", "old.databases", "old.databases.apim_db", "old.databases.apim_db.url", "old.databases.x.url.y"] {
+            assert!(meets("old.databases.NAME.url", path), "{path}");
+        }
+        for path in ["new", "old.version", "old.databases.apim_db.uri"] {
+            assert!(!meets("old.databases.NAME.url", path), "{path}");
+        }
+    }
+}
