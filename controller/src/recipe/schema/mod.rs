@@ -120,12 +120,7 @@ fn declared() -> Map<String, Value> {
         "remark": object(&["says"], json!({ "nodes": condition, "says": text() })),
         "check": object(&["check", "about", "severity", "remedy"], json!({
             "check": reference("name"), "area": text(), "about": text(), "severity": { "enum": ["error", "warning"] },
-<<<<<<< HEAD
             "nodes": condition, "found": text(), "remedy": text(), "that": condition, "databases": texts(), "engines": texts(), "same": text(),
-=======
-            "nodes": condition, "found": text(), "remedy": text(), "that": condition, "databases": texts(), "same": text(),
-            "engines": texts(),
->>>>>>> tools
             "artifact": text(), "holds": texts(),
         })),
     });
