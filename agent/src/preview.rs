@@ -119,6 +119,7 @@ impl Previewer {
             step: Arc::new(step.clone()),
             attempt_dir: self.state_dir.join("preview"),
             undo_dir: self.state_dir.join("preview"),
+            state_dir: self.state_dir.clone(),
             cache_dir: self.state_dir.join("cache"),
             secrets: self.secrets.clone(),
             hide: self.hide.clone(),

@@ -69,6 +69,8 @@ pub enum Action {
     Log(LogGate),
     /// HTTP calls in order, until they hold.
     Exchange(Exchange),
+    /// Switch off what starts a home by itself, or restore it.
+    Autostart(Autostart),
 }
 
 impl Action {
@@ -94,6 +96,7 @@ impl Action {
             Self::Tcp(_) => "tcp",
             Self::Log(_) => "log",
             Self::Exchange(_) => "exchange",
+            Self::Autostart(_) => "autostart",
         }
     }
 
@@ -133,7 +136,8 @@ impl Action {
             | Self::Command(_)
             | Self::Sql(_)
             | Self::Backup(_)
-            | Self::Restore(_) => false,
+            | Self::Restore(_)
+            | Self::Autostart(_) => false,
         }
     }
 
@@ -147,7 +151,8 @@ impl Action {
             | Self::Artifact(_)
             | Self::Unpack(_)
             | Self::Copy(_)
-            | Self::Remove(_) => Class::Redo,
+            | Self::Remove(_)
+            | Self::Autostart(_) => Class::Redo,
             Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
@@ -381,6 +386,33 @@ pub struct CopyFiles {
 pub struct RemoveFiles {
     /// Absolute paths or globs.
     pub paths: Vec<String>,
+}
+
+/// What to do with what starts a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutostartOp {
+    /// Switch it off and record how it was.
+    Disable,
+    /// Restore what is recorded, and nothing else.
+    Enable,
+}
+
+/// Switch off or restore what would start a server by itself: systemd units, cron, init scripts, rc.local.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Autostart {
+    /// What to do.
+    pub op: AutostartOp,
+    /// The home.
+    pub home: String,
+    /// Folder that holds `etc`, `var` and `usr`: `/` but in tests and chroots.
+    #[serde(default = "machine")]
+    pub under: String,
+}
+
+fn machine() -> String {
+    "/".to_owned()
 }
 
 /// What a server or job runs with.

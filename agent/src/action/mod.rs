@@ -9,6 +9,7 @@
 
 mod artifact;
 mod aside;
+mod autostart;
 mod command;
 mod copy;
 mod copy_plan;
@@ -65,6 +66,8 @@ pub struct Context {
     pub attempt_dir: PathBuf,
     /// Folder for kept copies of what was changed or removed, exclusive per (run, step) (10, rule 29).
     pub undo_dir: PathBuf,
+    /// Folder of the agent's state: what outlives every run.
+    pub state_dir: PathBuf,
     /// Folder of the artifact cache.
     pub cache_dir: PathBuf,
     /// Secrets, resolved on this host.
@@ -202,5 +205,6 @@ pub fn of(action: &Action) -> Box<dyn Act> {
         Action::Tcp(a) => Box::new(a.clone()),
         Action::Log(a) => Box::new(a.clone()),
         Action::Exchange(a) => Box::new(a.clone()),
+        Action::Autostart(a) => Box::new(a.clone()),
     }
 }

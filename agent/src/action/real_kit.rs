@@ -197,6 +197,7 @@ impl Machine {
             step: Arc::new(step),
             attempt_dir: self.at(&format!("state/attempt-{number}")),
             undo_dir: self.at("state/undo"),
+            state_dir: self.at("state"),
             cache_dir: self.at("state/cache"),
             secrets: Arc::new(SecretBook::default()),
             hide: Arc::from(Vec::new()),

@@ -219,6 +219,7 @@ impl Machine {
             step: Arc::new(step),
             attempt_dir: self.dir.path().join("state/attempt"),
             undo_dir: self.undo_dir(run),
+            state_dir: self.dir.path().join("state"),
             cache_dir: self.dir.path().join("state/cache"),
             secrets: Arc::new(secrets),
             hide: Arc::from(vec!["(?i)password".to_owned()]),

@@ -144,6 +144,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         step: Arc::new(offer.step.clone()),
         attempt_dir,
         undo_dir: executor.state_dir.join("undo").join(offer.attempt.run.as_str()).join(step),
+        state_dir: executor.state_dir.clone(),
         cache_dir: executor.state_dir.join("cache"),
         out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),
         secrets,

@@ -1,6 +1,6 @@
 //! One look at one node: everything that is read from its files and its kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cavalcade_common::codes::files::FACTS_UNREADABLE;
@@ -14,6 +14,7 @@ use super::hide::Hide;
 use super::home::{product, running, version_in};
 use super::keystores::Passwords;
 use super::{CONFIG, VERSION, drivers, inventory, java, machine, settings, values};
+use crate::host::autostart::{self, Entry, Off};
 use crate::host::new_home::{self, There};
 use crate::host::{Host, Process, disks, machine as host_machine, tree};
 
@@ -67,6 +68,8 @@ impl<'a> Gatherer<'a> {
         add("files", self.mounts());
         add("tmp_noexec", self.tmp_noexec());
         let mut unread: Vec<(PathBuf, String)> = unread.into_iter().collect();
+        self.autostart(&mut facts);
+        let mut add = |name: &str, value: Value| facts.insert(name.to_owned(), value);
         add("host", machine::facts(self.host, &mut unread));
         for (path, what) in unread {
             self.problem(&path, &what);
@@ -249,6 +252,18 @@ impl<'a> Gatherer<'a> {
         }
     }
 
+    /// What would start the homes, laid into `old` and `new`.
+    fn autostart(&self, facts: &mut Map<String, Value>) {
+        let mut unseen = BTreeSet::new();
+        for (name, side) in [("old", &self.node.old), ("new", &self.node.new)] {
+            let (Some(side), Some(Value::Object(into))) = (side, facts.get_mut(name)) else { continue };
+            let found = autostart::find(Path::new("/"), Path::new(&side.home));
+            into.insert("autostart".to_owned(), autostart_facts(&found.entries, &self.hide));
+            unseen.extend(found.unseen);
+        }
+        facts.insert("autostart_unseen".to_owned(), json!(unseen));
+    }
+
     fn disk(&mut self, path: &str) -> Option<Value> {
         match disks::of(Path::new(path)).map(|disk| serde_json::to_value(disk).ok()) {
             Ok(disk) => disk,
@@ -275,4 +290,17 @@ impl<'a> Gatherer<'a> {
         let found = machine::tmp_noexec().map(|noexec| json!(noexec));
         self.or_null(Path::new("/tmp"), found)
     }
+}
+
+/// `[ { kind, file, name, enabled, person, text } ]`.
+fn autostart_facts(entries: &[Entry], hide: &Hide) -> Value {
+    let one = |e: &Entry| {
+        let person = match &e.off {
+            Off::Person(why) => Some(why),
+            Off::Changes(_) => None,
+        };
+        let text = hide.line(&e.text);
+        json!({ "kind": e.kind, "file": e.file, "name": e.name, "enabled": e.enabled, "person": person, "text": text })
+    };
+    entries.iter().map(one).collect()
 }

@@ -5,6 +5,7 @@
 //! called through [`Host::blocking`].
 
 pub mod archive;
+pub(crate) mod autostart;
 pub mod cgroup;
 pub mod disks;
 pub mod files;

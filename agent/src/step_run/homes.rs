@@ -78,6 +78,8 @@ fn places(step: &PlanStep) -> (Option<&str>, Vec<&str>) {
         Action::Job(j) => (Some(&j.home), vec![&j.home]),
         Action::Command(c) => (None, vec![&c.cwd]),
         Action::Server(_) | Action::Sql(_) | Action::Query(_) | Action::Backup(_) | Action::Restore(_) => (None, Vec::new()),
+        // No two invocations keep the record of one home at a time.
+        Action::Autostart(a) => (Some(&a.home), vec![&a.home]),
         Action::Http(_) | Action::Tcp(_) | Action::Log(_) | Action::Exchange(_) => (None, Vec::new()),
     }
 }

@@ -14,6 +14,7 @@
 //! | 3100-3199 | edits of files | [`edit`] |
 //! | 3200-3299 | archives, copies, removals | [`files`] |
 //! | 3300-3399 | servers, jobs, gates | [`server`] |
+//! | 3400-3499 | what starts servers by itself | [`autostart`] |
 //! | 4000-4099 | databases | [`database`] |
 //! | 5000-5099 | run, journal | [`run`] |
 
@@ -55,6 +56,7 @@ pub(crate) use codes;
 
 pub mod agent;
 pub mod artifact;
+pub mod autostart;
 pub mod database;
 pub mod edit;
 pub mod files;
@@ -77,6 +79,7 @@ pub fn all() -> impl Iterator<Item = &'static Explained> {
         edit::ALL,
         files::ALL,
         server::ALL,
+        autostart::ALL,
         database::ALL,
         run::ALL,
     ]

@@ -32,6 +32,7 @@ pub(super) fn decode(kind: &str, node: &Node, cx: &Cx<'_>, r: &mut Reader) -> Op
         "tcp" => work::tcp(f, r).map(Action::Tcp),
         "log" => work::log(f, r).map(Action::Log),
         "exchange" => exchange::exchange(f, cx, r).map(Action::Exchange),
+        "autostart" => work::autostart(f, r).map(Action::Autostart),
         _ => None,
     };
     fields.finish(r);

@@ -34,9 +34,26 @@ pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
 
 /// The words that name actions.
-pub const ACTIONS: [&str; 18] = [
-    "toml", "yaml", "text", "artifact", "unpack", "copy", "remove", "server", "job", "command", "sql", "query", "backup",
-    "restore", "http", "tcp", "log", "exchange",
+pub const ACTIONS: [&str; 19] = [
+    "toml",
+    "yaml",
+    "text",
+    "artifact",
+    "unpack",
+    "copy",
+    "remove",
+    "server",
+    "job",
+    "command",
+    "sql",
+    "query",
+    "backup",
+    "restore",
+    "http",
+    "tcp",
+    "log",
+    "exchange",
+    "autostart",
 ];
 
 /// A step as it is written, its templates not yet filled.
@@ -387,7 +404,7 @@ fn identity(database: &DbTarget) -> String {
 fn default_timeout(action: &Action) -> Duration {
     let minutes = |n: u64| Duration::from_secs(n * 60);
     match action {
-        Action::Toml(_) | Action::Yaml(_) | Action::Text(_) | Action::Query(_) => minutes(5),
+        Action::Toml(_) | Action::Yaml(_) | Action::Text(_) | Action::Query(_) | Action::Autostart(_) => minutes(5),
         Action::Remove(_) => minutes(15),
         Action::Artifact(_) | Action::Unpack(_) | Action::Copy(_) => minutes(30),
         Action::Server(s) => match s.op {

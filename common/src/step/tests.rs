@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::action::{ArtifactRef, Class, Engine, Ready, Runtime, SqlScript};
+use crate::action::{ArtifactRef, Autostart, AutostartOp, Class, Engine, Ready, Runtime, SqlScript};
 use crate::id::{Digest, HostId, NodeId};
 
 fn names() -> Names {
@@ -119,6 +119,7 @@ const ALL_ACTIONS: &str = r#"
 - { step: http, http: { url: "https://is-1:9443/health", body: '.+', within: 90s } }
 - { step: tcp, tcp: { address: "is-1:9443" } }
 - { step: log, log: { file: /opt/is/log, pattern: started } }
+- { step: asleep, row: B6, autostart: { disable: "{{ node.old.home }}" } }
 - { step: script-in-am, row: D6, skip: "done in stage 3 on {{ name }}" }
 - { step: ldap-only, row: C2, when: "facts.user_store.type == 'ldap'", remove: [/opt/is/x] }
 - { step: none, for: options.none, remove: ["/opt/is/{{ item }}"] }
@@ -129,8 +130,25 @@ fn every_action_is_read() {
     let list = read_all(ALL_ACTIONS);
     let kinds: Vec<&str> = list.steps.iter().map(|s| s.action.kind()).collect();
     let wanted = [
-        "toml", "yaml", "text", "artifact", "unpack", "copy", "remove", "server", "server", "job", "command", "sql", "query",
-        "backup", "backup", "http", "tcp", "log",
+        "toml",
+        "yaml",
+        "text",
+        "artifact",
+        "unpack",
+        "copy",
+        "remove",
+        "server",
+        "server",
+        "job",
+        "command",
+        "sql",
+        "query",
+        "backup",
+        "backup",
+        "http",
+        "tcp",
+        "log",
+        "autostart",
     ];
     assert_eq!(kinds, wanted);
     let left: Vec<(&str, &str)> = list.left_out.iter().map(|l| (l.name.as_str(), l.reason.as_str())).collect();
@@ -284,19 +302,6 @@ fn values_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn a_secret_in_the_arguments_is_refused_at_its_place() {
-    let text = |env: &str, argument: &str| {
-        format!(
-            "- step: ask\n  command:\n    command: [/usr/bin/x, \"{argument}\"]\n    cwd: /opt/is\n    env: {{ P: \"{env}\" }}\n"
-        )
-    };
-    read_all(&text("{{ secrets.am }}", "plain"));
-    let found = faults(&text("x", "p={{ secrets.am }}"));
-    assert_eq!(found.iter().map(|f| (f.0, f.1, f.2)).collect::<Vec<_>>(), [(1125, 3, 27)]);
-    assert!(found[0].3.contains("env: { NAME: \"{{ secrets.am }}\" }"), "{found:?}");
-}
-
-#[test]
 fn an_exchange_is_read_and_its_faults_have_places() {
     let text = "- step: verify\n  exchange:\n    within: 90s\n    calls:\n      - name: token\n        url: https://is/oauth2/token\n        \
                 method: POST\n        basic: { user: id, password: \"{{ secrets.am }}\" }\n        form: { grant_type: x }\n        \
@@ -328,4 +333,33 @@ fn an_exchange_is_read_and_its_faults_have_places() {
     let open =
         text.replace("status: 204", "status: \"{{ options.apart }}\"").replace("https://gw/menu", "\"{{ options.apart }}\"");
     assert!(faults(&open).iter().all(|f| f.1 > 11), "only what the templates gave is wrong");
+}
+
+#[test]
+fn a_secret_in_the_arguments_is_refused_at_its_place() {
+    let text = |env: &str, argument: &str| {
+        format!(
+            "- step: ask\n  command:\n    command: [/usr/bin/x, \"{argument}\"]\n    cwd: /opt/is\n    env: {{ P: \"{env}\" }}\n"
+        )
+    };
+    read_all(&text("{{ secrets.am }}", "plain"));
+    let found = faults(&text("x", "p={{ secrets.am }}"));
+    assert_eq!(found.iter().map(|f| (f.0, f.1, f.2)).collect::<Vec<_>>(), [(1125, 3, 27)]);
+    assert!(found[0].3.contains("env: { NAME: \"{{ secrets.am }}\" }"), "{found:?}");
+}
+
+#[test]
+fn autostart_is_switched_off_or_restored_and_not_both() {
+    let one = |text: &str| read_all(text).steps.remove(0).action;
+    let home = |op| Autostart { op, home: "/opt/km".to_owned(), under: "/".to_owned() };
+    let off = one("- { step: a, autostart: { disable: \"{{ node.old.home }}\" } }\n");
+    assert_eq!(off, Action::Autostart(home(AutostartOp::Disable)));
+    assert_eq!((off.class(), off.only_looks(), off.kind()), (Class::Redo, false, "autostart"));
+    let on = one("- { step: a, autostart: { enable: /opt/km, under: /srv/root } }\n");
+    assert_eq!(on, Action::Autostart(Autostart { under: "/srv/root".to_owned(), ..home(AutostartOp::Enable) }));
+    for wrong in
+        ["{}", "{ under: /srv }", "{ disable: /opt/km, enable: /opt/km }", "{ disable: km }", "{ disable: /opt/km, x: 1 }"]
+    {
+        assert!(!faults(&format!("- {{ step: a, autostart: {wrong} }}\n")).is_empty(), "{wrong}");
+    }
 }

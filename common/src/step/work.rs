@@ -6,8 +6,8 @@ use super::Cx;
 use super::action::{artifact_ref, database_at, path, patterns, runtime, within, words};
 use super::edit::list;
 use crate::action::{
-    Assert, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, NoSessions, ProgressPattern, Query, Ready, Restore,
-    Sequence, Server, ServerOp, SqlScript, TcpGate,
+    Assert, Autostart, AutostartOp, Backup, CommandLine, Evidence, HttpCheck, HttpGate, Job, LogGate, NoSessions,
+    ProgressPattern, Query, Ready, Restore, Sequence, Server, ServerOp, SqlScript, TcpGate,
 };
 use crate::codes::written as codes;
 use crate::secret::markers;
@@ -341,4 +341,19 @@ pub(super) fn log(f: &mut Fields<'_>, r: &mut Reader) -> Option<LogGate> {
     let failed = patterns(f, "failed", r);
     let within = within(f, 10 * MINUTE, r);
     Some(LogGate { file: file?, pattern: pattern?.0, failed, within })
+}
+
+/// `autostart: { disable: HOME }` or `{ enable: HOME }`.
+pub(super) fn autostart(f: &mut Fields<'_>, r: &mut Reader) -> Option<Autostart> {
+    let mark = f.mark();
+    let given = [("disable", AutostartOp::Disable), ("enable", AutostartOp::Enable)];
+    let given: Vec<_> = given.into_iter().filter_map(|(word, op)| Some((op, f.node(word)?))).collect();
+    let under = f.opt::<AbsolutePath>("under", r).map_or_else(|| "/".to_owned(), |p| p.0);
+    match given.as_slice() {
+        [(op, node)] => AbsolutePath::from_node(node, r).map(|home| Autostart { op: *op, home: home.0, under }),
+        _ => {
+            r.fault(codes::BAD_VALUE, mark, "`autostart` needs one of `disable` and `enable`, with the home");
+            None
+        }
+    }
 }

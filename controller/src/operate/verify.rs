@@ -98,7 +98,8 @@ fn hurried(step: &PlanStep, within: Option<Duration>) -> PlanStep {
         | Action::Command(_)
         | Action::Sql(_)
         | Action::Backup(_)
-        | Action::Restore(_) => return step,
+        | Action::Restore(_)
+        | Action::Autostart(_) => return step,
     };
     *limit = most.min(*limit);
     step

@@ -5,9 +5,6 @@ use serde_json::Value;
 
 use super::{Check, Looks, Seen};
 
-/// Kinds that the action `autostart` disables and enables again.
-const OURS: [&str; 3] = ["systemd", "cron", "init"];
-
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "autostart",
     area: "machines",
@@ -25,9 +22,10 @@ fn autostart(seen: &Seen<'_>, looks: &mut Looks<'_>) {
             for entry in looks.see_list(&node.id, facts, path).unwrap_or_default() {
                 let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or("?");
                 let enabled = entry.get("enabled") != Some(&Value::Bool(false));
-                let other = enabled && !OURS.contains(&text("kind"));
-                looks.expect(!other, &node.id, || {
-                    format!("{} would start it ({}), and the plan cannot disable that", text("kind"), text("file"))
+                // What the action `autostart` switches off says nothing of a person.
+                let person = entry.get("person").is_some_and(Value::is_string);
+                looks.expect(!(enabled && person), &node.id, || {
+                    format!("{} would start it ({}): {}", text("kind"), text("file"), text("person"))
                 });
             }
         }

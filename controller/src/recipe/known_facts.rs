@@ -4,8 +4,13 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 41] = [
+pub const DELIVERED: [&str; 48] = [
     "old.exists",
+    "old.home",
+    "old.owner",
+    "old.kernel",
+    "old.profile",
+    "old.server_role",
     "old.version",
     "old.product",
     "old.offset",
@@ -28,6 +33,7 @@ pub const DELIVERED: [&str; 41] = [
     "old.driver_classes",
     "old.autostart",
     "new.exists",
+    "new.home",
     "new.made_by_us",
     "new.version",
     "new.autostart",
@@ -40,7 +46,8 @@ pub const DELIVERED: [&str; 41] = [
     "ports",
     "reach",
     "disks",
-    "homes",
+    "files",
+    "autostart_unseen",
     "databases.NAME",
     "host.cpus",
     "host.memory_bytes",

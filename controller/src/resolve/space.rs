@@ -15,32 +15,22 @@ const UNPACKED: u64 = 3;
 
 /// Notes a fault for every file system with too little room; gives remarks for what could not be counted.
 pub(super) fn check(input: &Input<'_>, stages: &[PlanStage], r: &mut Readers) -> Vec<String> {
-    let mut needed: BTreeMap<(&str, String), u64> = BTreeMap::new();
-    let mut free: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let mut rooms = Rooms::default();
     let mut unknown: BTreeSet<&str> = BTreeSet::new();
     let mut unsized_backups: BTreeSet<&str> = BTreeSet::new();
     for step in stages.iter().flat_map(|s| &s.steps) {
         let Some(facts) = input.facts.get(&step.key.node).map(|f| &f.value) else { continue };
         let Some((path, bytes)) = room(step, facts, &mut unsized_backups) else { continue };
         let host = step.host.as_str();
-        match disk_of(facts, path) {
-            Some((mount, bytes_free)) => {
-                let key = (host, mount.to_owned());
-                *needed.entry(key.clone()).or_default() += bytes;
-                let least = free.get(&key).map_or(bytes_free, |f| bytes_free.min(*f));
-                free.insert(key, least);
-            }
-            None => {
-                unknown.insert(host);
-            }
+        if !rooms.add(host, facts, path, bytes) {
+            unknown.insert(host);
         }
     }
-    for ((host, mount), bytes) in &needed {
-        let available = free.get(&(*host, mount.clone())).copied().unwrap_or(u64::MAX);
-        if *bytes > available {
+    for ((host, mount), Room { needed, free }) in &rooms.0 {
+        if needed > free {
             let node = input.fleet.nodes.iter().find(|n| n.host.as_str() == *host);
             let mark = node.map_or(Mark::default(), |n| n.mark);
-            let message = format!("{host} has {} free on {mount}, the plan needs about {}", size(available), size(*bytes));
+            let message = format!("{host} has {} free on {mount}, the plan needs about {}", size(*free), size(*needed));
             r.fleet.fault(codes::NOT_ENOUGH_SPACE, mark, message);
         }
     }
@@ -54,6 +44,29 @@ pub(super) fn check(input: &Input<'_>, stages: &[PlanStage], r: &mut Readers) ->
         remarks.push(format!("Room for backups was not compared, since the size of the database is not known: {names}."));
     }
     remarks
+}
+
+/// One file system: what the plan needs on it, and what is free, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Room {
+    needed: u64,
+    free: u64,
+}
+
+/// File systems by host and mount point: paths that share one share its free space.
+#[derive(Default)]
+struct Rooms<'h>(BTreeMap<(&'h str, String), Room>);
+
+impl<'h> Rooms<'h> {
+    /// Adds what a path needs; false where its file system is not known.
+    fn add(&mut self, host: &'h str, facts: &Value, path: &str, bytes: u64) -> bool {
+        let Some((mount, free)) = disk_of(facts, path) else { return false };
+        let room = self.0.entry((host, mount.to_owned())).or_insert(Room { needed: 0, free });
+        room.needed = room.needed.saturating_add(bytes);
+        // Nodes of one host are asked one after the other.
+        room.free = room.free.min(free);
+        true
+    }
 }
 
 /// Path and bytes that a step adds.
@@ -84,7 +97,8 @@ fn disk_of<'f>(facts: &'f Value, path: &str) -> Option<(&'f str, u64)> {
     };
     let known = disks.iter().filter_map(|d| {
         let measured = d.get("path")?.as_str()?;
-        let mount = d.get("mount").and_then(Value::as_str).unwrap_or(measured);
+        // Empty where the system does not tell.
+        let mount = d.get("mount").and_then(Value::as_str).filter(|m| !m.is_empty()).unwrap_or(measured);
         let longest = [measured, mount].into_iter().filter(|f| holds(f)).map(str::len).max()?;
         Some((longest, mount, d.get("free_bytes")?.as_u64()?))
     });
@@ -123,6 +137,24 @@ mod tests {
         assert_eq!(disk_of(&measured, "/opt/wso2/is/lib"), Some(("/opt", 4)));
         assert_eq!(disk_of(&measured, "/opt/wso2/is.cavalcade/x"), Some(("/opt", 4)));
         assert_eq!(disk_of(&measured, "/var/backups/am_db"), Some(("/", 5)));
+    }
+
+    #[test]
+    fn paths_that_share_a_mount_share_its_room() {
+        let disk = |path: &str, mount: &str, free: u64| json!({ "path": path, "mount": mount, "free_bytes": free });
+        let one = json!({ "disks": [disk("/opt/is", "/opt", 10), disk("/opt/backups", "/opt", 10), disk("/var/b", "/", 7)] });
+        let later = json!({ "disks": [disk("/opt/am", "/opt", 9)] });
+        let mut rooms = Rooms::default();
+        assert!(rooms.add("h-1", &one, "/opt/is", 6) && rooms.add("h-1", &one, "/opt/backups/am_db", 6));
+        assert!(rooms.add("h-1", &later, "/opt/am", 1) && rooms.add("h-1", &one, "/var/b", 2));
+        assert!(rooms.add("h-2", &one, "/opt/is", 6) && !rooms.add("h-2", &json!({}), "/opt/is", 6));
+        let found: Vec<_> = rooms.0.iter().map(|((host, mount), room)| (*host, mount.as_str(), room.needed, room.free)).collect();
+        assert_eq!(found, [("h-1", "/", 2, 7), ("h-1", "/opt", 13, 9), ("h-2", "/opt", 6, 10)]);
+        let untold = json!({ "disks": [disk("/a", "", 1), disk("/b", "", 2)] });
+        assert_eq!(
+            (disk_of(&untold, "/a/x"), disk_of(&untold, "/b/x"), disk_of(&untold, "/c")),
+            (Some(("/a", 1)), Some(("/b", 2)), None)
+        );
     }
 
     #[test]

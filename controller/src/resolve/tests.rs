@@ -281,23 +281,30 @@ fn retired_nodes_are_stopped_and_nothing_more() {
 #[test]
 fn what_the_fleet_file_lacks_is_named() {
     let file = "fleet.yaml".to_owned();
+    let line = |text: &str| {
+        let at = FLEET.lines().position(|l| l.starts_with(text)).expect("stands in the example");
+        u32::try_from(at + 1).expect("is small")
+    };
     assert_eq!(with_fleet("  am_script:", "  am_scrpt:"), (1207, file.clone(), 0, 0));
     assert_eq!(with_fleet("  shared_db:\n", "  shard_db:\n"), (1207, file.clone(), 0, 0));
-    assert_eq!(with_fleet("  is_url: https", "  is_ulr: https"), (1206, file.clone(), 74, 3));
-    assert_eq!(with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"), (1219, file.clone(), 63, 3));
-    assert_eq!(with_fleet("  is_url:", "  is_user_store_type: ldap\n  is_url:"), (1110, file.clone(), 74, 3));
+    assert_eq!(with_fleet("  is_url: https", "  is_ulr: https"), (1206, file.clone(), line("  is_url:"), 3));
+    assert_eq!(
+        with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"),
+        (1219, file.clone(), line("  gw-[1:2]:"), 3)
+    );
+    assert_eq!(with_fleet("  is_url:", "  is_user_store_type: ldap\n  is_url:"), (1110, file.clone(), line("  is_url:"), 3));
     assert_eq!(
         refused(plan_with(FLEET, RECIPE, |id, f| if id == "tm-1" {
             *f = Value::Null
         })),
-        (1215, file.clone(), 58, 3)
+        (1215, file.clone(), line("  tm-1:"), 3)
     );
     let small = |id: &str, f: &mut Value| {
         if id == "gw-1" {
             f["disks"][0]["free_bytes"] = json!(1u64 << 30)
         }
     };
-    assert_eq!(refused(plan_with(FLEET, RECIPE, small)), (1216, file, 62, 3));
+    assert_eq!(refused(plan_with(FLEET, RECIPE, small)), (1216, file.clone(), line("  gw-[1:2]:"), 3));
 }
 
 #[test]

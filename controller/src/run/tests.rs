@@ -431,3 +431,24 @@ async fn an_agent_that_obeyed_a_later_controller_is_refused_by_name() {
     let wait = kit.wait_of("1.1@is-1");
     assert!(wait.kind == WaitKind::Link && wait.why.contains("its journal is behind"), "{wait:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_without_steps_opens_nothing_before_its_turn() {
+    let mut empty = stage(2, &[], &edit("1"), json!({}));
+    let mut behind = stage(3, &["is-2"], &edit("2"), json!({}));
+    // As recipes give it: each stage names the one above it.
+    (empty["after"], behind["after"]) = (json!([1]), json!([2]));
+    let mut kit = Kit::new().await;
+    kit.apply(
+        &hashed(plan("emea", vec![stage(1, &["is-1"], &edit("0"), json!({})), empty, behind], json!({}))),
+        Scope::default(),
+        none(),
+    )
+    .await;
+    let mut second = kit.connect("is-2.host").await;
+    let mut first = kit.connect("is-1.host").await;
+    assert_eq!((first.offers().len(), second.offers().len()), (1, 0));
+    let view = kit.view.borrow().clone();
+    let run = view.state.open_runs().next().expect("is open");
+    assert_eq!(run.stages_finished(), std::collections::BTreeSet::new());
+}

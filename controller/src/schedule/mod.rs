@@ -92,7 +92,8 @@ pub struct Schedule {
 /// Decides for one run.
 #[must_use]
 pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
-    let mut s = Scheduler { state, run, world, out: Schedule::default(), probes: BTreeSet::new() };
+    let finished = run.stages_finished();
+    let mut s = Scheduler { state, run, world, finished, out: Schedule::default(), probes: BTreeSet::new() };
     if let Some(result) = may_close(run) {
         s.out.decisions.push(Decision::Close { run: run.id.clone(), result });
         return s.out;
@@ -118,6 +119,8 @@ struct Scheduler<'a> {
     state: &'a State,
     run: &'a RunState,
     world: &'a World,
+    /// Stages that are done, with everything before them.
+    finished: BTreeSet<u32>,
     out: Schedule,
     probes: BTreeSet<NodeId>,
 }
@@ -170,12 +173,15 @@ impl Scheduler<'_> {
         if self.run.extra.keys().any(|k| self.run.step(k).is_some_and(|s| !s.phase.is_finished())) {
             return self.wait_stage(stage.number, WaitKind::Ordered, "a step that a person ordered".to_owned());
         }
-        if self.run.stage_finished(stage) {
+        if self.finished.contains(&stage.number) {
             return;
         }
         let stages = &self.run.plan.plan.stages;
-        let before =
-            stage.after.iter().filter_map(|n| stages.iter().find(|g| g.number == *n)).find(|g| !self.run.stage_finished(g));
+        let before = stage
+            .after
+            .iter()
+            .filter_map(|n| stages.iter().find(|g| g.number == *n))
+            .find(|g| !self.finished.contains(&g.number));
         if let Some(before) = before {
             let why = format!("stage {} {}", before.number, before.id);
             return self.wait_stage(stage.number, WaitKind::Stage, why);

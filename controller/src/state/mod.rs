@@ -4,11 +4,11 @@
 pub mod step;
 pub mod transition;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cavalcade_common::id::{Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
-use cavalcade_common::plan::{HashedPlan, PlanStage, PlanStep};
+use cavalcade_common::plan::{HashedPlan, PlanStep};
 use jiff::Timestamp;
 
 use crate::event::{RunResult, Scope, Who};
@@ -156,10 +156,18 @@ impl RunState {
         self.extra.values().chain(self.plan.plan.steps().map(|(_, s)| s))
     }
 
-    /// Whether every step of a stage is finished on all its nodes.
+    /// Numbers of the stages whose every step is finished on all its nodes, and all stages before them too: a stage
+    /// without steps opens nothing that stands behind it earlier.
     #[must_use]
-    pub fn stage_finished(&self, stage: &PlanStage) -> bool {
-        stage.steps.iter().all(|s| self.finished(s))
+    pub fn stages_finished(&self) -> BTreeSet<u32> {
+        let mut done = BTreeSet::new();
+        // A stage names only stages above it.
+        for stage in &self.plan.plan.stages {
+            if stage.after.iter().all(|n| done.contains(n)) && stage.steps.iter().all(|s| self.finished(s)) {
+                done.insert(stage.number);
+            }
+        }
+        done
     }
 
     /// Whether a step is finished.

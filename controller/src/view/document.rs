@@ -203,6 +203,7 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         .filter(|s| run.step(&s.key).is_some_and(|st| st.phase.is_under_way()) && !view.connected.contains_key(&s.host))
         .map(|s| &s.key.node)
         .collect();
+    let finished = run.stages_finished();
     RunStatus {
         run: run.id.to_string(),
         position: view.state.position,
@@ -216,7 +217,7 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         needs_person: !run.is_closed() && !under_way && needs_person(&waits),
         counts: run.counts(),
         omitted: u32::try_from(plan.omitted.iter().map(|o| o.nodes.len().max(1)).sum::<usize>()).unwrap_or(u32::MAX),
-        stages: plan.stages.iter().map(|g| stage_status(view, run, g, at)).collect(),
+        stages: plan.stages.iter().map(|g| stage_status(view, run, g, finished.contains(&g.number), at)).collect(),
         waits,
         extra: run.extra.values().filter_map(|s| Some(step_status(view, run, s, run.step(&s.key)?, at))).collect(),
         unreachable: unreachable.into_iter().map(ToString::to_string).collect(),
@@ -237,11 +238,11 @@ pub fn mode_word(mode: &Mode) -> &'static str {
     }
 }
 
-fn stage_status(view: &View, run: &RunState, stage: &PlanStage, at: Timestamp) -> StageStatus {
+fn stage_status(view: &View, run: &RunState, stage: &PlanStage, finished: bool, at: Timestamp) -> StageStatus {
     let steps: Vec<StepStatus> =
         stage.steps.iter().filter_map(|s| Some(step_status(view, run, s, run.step(&s.key)?, at))).collect();
     let phases: Vec<Phase> = stage.steps.iter().filter_map(|s| run.step(&s.key)).map(|s| s.phase).collect();
-    let state = if phases.iter().all(|p| p.is_finished()) {
+    let state = if finished {
         "done"
     } else if phases.contains(&Phase::Indeterminate) {
         "indeterminate"

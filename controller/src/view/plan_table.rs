@@ -156,7 +156,7 @@ fn found(plan: &Plan) -> String {
     let width = usize::from(WIDTH);
     let unseen = of(Severity::Unseen).count();
     if unseen > 0 {
-        let text = format!("{unseen} looks of the checks could not be made: cavalcade fleet check shows what is missing");
+        let text = format!("Checks that could not look: {unseen}. cavalcade fleet check shows which facts are missing.");
         out.push_str(&wrap(&text, width, " ? ", "   "));
     }
     if of(Severity::Error).next().is_some() {

@@ -59,6 +59,29 @@ fn what_a_run_comes_to_rest_with_is_the_exit_code() {
 }
 
 #[test]
+fn findings_are_let_pass_by_name_and_with_a_reason() {
+    let waive = ["--waive", "port-free", "--why", "a test instance", "--waive", "autostart", "--why", "monit is off"];
+    let (session, said) = applied("done", DONE, json!([]), &waive);
+    said.ends(0);
+    let expected = json!([
+        { "check": "port-free", "why": "a test instance" },
+        { "check": "autostart", "why": "monit is off" },
+    ]);
+    assert_eq!(session.script.asked(Method::Apply)[0]["waive"], expected);
+    for more in [&["--waive", "port-free"][..], &["--why", "x"], &waive[..6], &["--waive", "port-free", "--why", " "]] {
+        let (session, said) = applied("done", DONE, json!([]), more);
+        said.ends(2).err_has(&["--why"]);
+        assert_eq!(session.script.asked(Method::Apply), Vec::<Value>::new());
+    }
+    let plan = plan(false);
+    let session = Session::new(empty());
+    session.script.refuse(Method::Apply, Fault::new(codes::run::CHECKS_BLOCK, "port-free on is-1: it is so"));
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let said = session.run(["apply", file.to_str().expect("UTF-8"), "--yes"]);
+    said.ends(4).err_has(&["CVL-5046", "port-free on is-1", "Nothing was changed."]);
+}
+
+#[test]
 fn as_far_as_was_asked_is_0() {
     let half = ["succeeded", "succeeded", "pending", "pending"];
     let (session, said) = applied("going", half, json!([person(None, 2, "behind --until")]), &["--until", "set-up"]);

@@ -352,8 +352,7 @@ impl Simulation {
 
     /// Identity Servers that the run has started and somebody stopped are started again by hand.
     fn raise_identity_servers(&self, view: &View) {
-        let started =
-            view.state.open_runs().any(|r| r.plan.plan.stages.iter().filter(|g| g.number <= 2).all(|g| r.stage_finished(g)));
+        let started = view.state.open_runs().any(|r| [1, 2].iter().all(|number| r.stages_finished().contains(number)));
         if !started || self.world.chance(800) {
             return;
         }

@@ -55,23 +55,20 @@ pub async fn deployments(server: &Server) -> anyhow::Result<Vec<Api>> {
     rows(&mut connection, query).await
 }
 
-/// The APIs that the portals list: those of the database, once the registry was indexed.
+/// The APIs that the portals list for a tenant: those of the database, once the registry was indexed.
 ///
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub async fn visible(server: &Server) -> anyhow::Result<Vec<Api>> {
-    if server.boot.product.version == "4.0.0" && !index_mark(server).exists() {
+pub async fn visible(server: &Server, tenant: Option<&str>) -> anyhow::Result<Vec<Api>> {
+    let index = index_of(server);
+    if server.boot.product.is_new() && index.is_none_or(|index| tenant.is_some() && !index.tenants) {
         return Ok(Vec::new());
     }
     let Some(mut connection) = connect(server, "apim_db").await? else { return Ok(Vec::new()) };
-    let query = match index_of(server) {
-        Some(index) if !index.tenants => {
-            "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API WHERE API_PROVIDER NOT LIKE '%-AT-%'"
-        }
-        Some(_) | None => "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API",
-    };
-    rows(&mut connection, query).await
+    let mut all = rows(&mut connection, "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API").await?;
+    all.retain(|api| api.context.strip_prefix("/t/").and_then(|rest| rest.split('/').next()) == tenant);
+    Ok(all)
 }
 
 /// What an index holds.

@@ -144,10 +144,10 @@ async fn api_manager(server: &Server, request: &Request) -> Response {
             if !request.headers.contains_key("authorization") {
                 return Response::empty(401);
             }
-            listing(server).await
+            listing(server, request).await
         }
         "/api/am/devportal/v2/apis" | "/api/am/store/v1/apis" if has_webapp(home, "api#am#devportal.war") => {
-            listing(server).await
+            listing(server, request).await
         }
         "/internal/data/v1/apis" if has_webapp(home, "internal#data#v1.war") => {
             if !request.has_authorization("Basic") {
@@ -168,9 +168,10 @@ async fn api_manager(server: &Server, request: &Request) -> Response {
     }
 }
 
-/// The APIs that the index knows: none before the registry was indexed again.
-async fn listing(server: &Server) -> Response {
-    match apis::visible(server).await {
+/// The APIs that the index knows of a tenant: none before the registry was indexed again. The tenant is named by a header, since
+/// accounts are not told apart here.
+async fn listing(server: &Server, request: &Request) -> Response {
+    match apis::visible(server, request.headers.get("x-wso2-tenant").map(String::as_str)).await {
         Ok(list) => {
             let total = list.len();
             Response::json(200, &json!({"count": total, "list": list, "pagination": {"total": total, "offset": 0}}))

@@ -17,7 +17,8 @@ pub fn run(arguments: &[String]) -> (i32, String) {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     file: String,
-    password: String,
+    /// None: it asks, and nobody answers.
+    password: Option<String>,
     alias: Option<String>,
     verbose: bool,
 }
@@ -33,15 +34,16 @@ fn parse(arguments: &[String]) -> Result<Asked, String> {
             "-v" => asked.verbose = true,
             "-keystore" => asked.file = next()?,
             "-alias" => asked.alias = Some(next()?),
-            "-storepass" => asked.password = next()?,
+            "-storepass" => asked.password = Some(next()?),
             "-storepass:env" => {
                 let name = next()?;
-                asked.password = env::var(&name).map_err(|_| format!("Cannot find environment variable: {name}"))?;
+                let found = env::var(&name).map_err(|_| format!("Cannot find environment variable: {name}"))?;
+                asked.password = Some(found);
             }
             "-storepass:file" => {
                 let file = next()?;
                 let text = std::fs::read_to_string(&file).map_err(|_| format!("Cannot find file: {file}"))?;
-                asked.password = text.trim_end_matches(['\r', '\n']).to_owned();
+                asked.password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
             }
             "-storetype" | "-provider" | "-providername" => drop(next()?),
             jvm if jvm.starts_with("-J") => {}
@@ -56,7 +58,11 @@ fn list(asked: &Asked) -> (i32, String) {
     if !file.exists() {
         return failed(asked, &format!("java.lang.Exception: Keystore file does not exist: {}", asked.file));
     }
-    let store = match KeyStore::open(file, &asked.password) {
+    let read = match &asked.password {
+        Some(password) => KeyStore::open(file, password),
+        None => KeyStore::unchecked(file),
+    };
+    let store = match read {
         Ok(store) => store,
         Err(error) => return failed(asked, &format!("java.io.IOException: {error}")),
     };
@@ -66,9 +72,13 @@ fn list(asked: &Asked) -> (i32, String) {
         return failed(asked, &format!("java.lang.Exception: Alias <{alias}> does not exist"));
     }
     let mut text = String::new();
+    if asked.password.is_none() {
+        text.push_str("Enter keystore password:  \n");
+    }
     if asked.alias.is_none() {
         let noun = if entries.len() == 1 { "entry" } else { "entries" };
-        text = format!("Keystore type: JKS\nKeystore provider: SUN\n\nYour keystore contains {} {noun}\n\n", entries.len());
+        let count = entries.len();
+        text.push_str(&format!("Keystore type: JKS\nKeystore provider: SUN\n\nYour keystore contains {count} {noun}\n\n"));
     }
     for entry in entries {
         describe(entry, asked.verbose, &mut text);
@@ -138,6 +148,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+        let (status, unasked) = ask(&["-list", "-v", "-keystore", file]);
+        assert!(status == 0 && unasked.contains("1024-bit RSA key"), "a JKS can be listed without its password: {unasked}");
         let (_, short) = ask(&["-list", "-keystore", file, "-storepass", "secret"]);
         assert!(short.contains("wso2carbon, Jan 1, 2020, PrivateKeyEntry, \n"), "{short}");
     }

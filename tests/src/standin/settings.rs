@@ -104,7 +104,7 @@ impl Default for Settings {
             fault: None,
             migration: Migration::default(),
             gateway_healthcheck: false,
-            strict: false,
+            strict: true,
             waiting_interval: 1.0,
         }
     }

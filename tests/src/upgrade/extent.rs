@@ -88,7 +88,10 @@ impl Extent {
         let [tenant_users, tenant_registry, tenant_apis] = packs::TENANT_SQL;
         match (self, database) {
             (Self::Full, "am_db") => [packs::AM_DB_SQL, tenant_apis, &encrypted()].concat(),
-            (Self::Full, "shared_db") => [packs::REGISTRY_SQL, tenant_registry, packs::VERSIONED_SQL].concat(),
+            (Self::Full, "shared_db") => {
+                // The product's script makes the tables of users too; nobody uses these.
+                [packs::SHARED_DB_SQL, tenant_registry, packs::VERSIONED_SQL].concat()
+            }
             (Self::Full, "user_db") => [packs::USERS_SQL, tenant_users].concat(),
             (Self::Full, _) => packs::REGISTRY_SQL.to_owned(),
             (Self::Ldap | Self::Jdbc, "am_db") => packs::AM_DB_SQL.to_owned(),

@@ -12,18 +12,19 @@ use anyhow::{Context as _, ensure};
 use cavalcade_controller::recipe;
 use serde_json::{Value, json};
 
-use super::extent::{Extent, new_profile};
+use super::extent::{ENCRYPTION_KEY, Extent, VAULT, new_profile};
 use crate::standin::{
     fleet::{Account, OldFleet, OldNode, Role},
     offsets::OffsetLease,
     packs,
+    variant::OWN_PASSWORD,
 };
 
 /// The recipe.
 const RECIPE: &str = "wso2-is-km-5.10.0-to-5.11.0";
 
 /// Artifacts that the recipe may declare: the names that the files are published under, `*` for what changes with each release.
-const ARTIFACTS: [(&str, &[&str]); 13] = [
+const ARTIFACTS: [(&str, &[&str]); 14] = [
     ("is_pack", &["wso2is-5.11.0*.zip"]),
     ("am_pack", &["wso2am-4.0.0*.zip"]),
     ("is_connector", &["wso2is-km-connector-*.zip", "wso2is-extensions-*.zip"]),
@@ -37,6 +38,7 @@ const ARTIFACTS: [(&str, &[&str]); 13] = [
     ("registry_versioning_script", &["registry-versioning-*.sql"]),
     ("reg_index_script", &["reg-index.sql"]),
     ("tenantloader", &["tenantloader-*.jar"]),
+    ("is_primary_keystore", &[packs::PRIMARY_STORE]),
 ];
 
 /// One server.
@@ -205,6 +207,10 @@ impl Layout {
         for (name, value) in self.secrets() {
             fs::write(secrets.join(name), value)?;
         }
+        if self.extent == Extent::Full {
+            let values = VAULT.map(|(key, value)| format!("{} = \"[{value}]\"\n", key.replace('.', "_")));
+            fs::write(self.vault_file(), format!("[secrets]\n{}", values.concat()))?;
+        }
         fs::create_dir_all(self.backups())?;
         let file = self.fleet_file();
         fs::write(&file, self.fleet_text()?).with_context(|| format!("{} cannot be written", file.display()))
@@ -222,7 +228,8 @@ impl Layout {
             artifacts.insert(name.to_owned(), json!({ "file": packs::find(&self.packs, patterns)? }));
         }
         let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
-        let secrets: BTreeMap<&str, Value> = self.secrets().into_iter().map(|(name, _)| (name, secret(name))).collect();
+        let mut secrets: BTreeMap<&str, Value> = self.secrets().into_iter().map(|(name, _)| (name, secret(name))).collect();
+        secrets.entry("encryption_key").or_insert_with(|| json!({ "generate": 16 }));
         let from = &self.nodes.first().context("a fleet has nodes")?.name;
         let database = |name: &str| {
             json!({
@@ -260,18 +267,35 @@ impl Layout {
         Ok(serde_yaml::to_string(&fleet)?)
     }
 
-    /// Secrets of the fleet file.
+    /// Secrets of the fleet file that stand in files.
     fn secrets(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut all = vec![
             ("ddl", DDL_PASSWORD.to_owned()),
             ("server", SERVER_PASSWORD.to_owned()),
             ("verify_client", "portalKey:portalSecret".to_owned()),
-        ]
+            ("verify_admin", "admin:admin".to_owned()),
+        ];
+        if self.extent == Extent::Full {
+            all.extend([
+                ("encryption_key", ENCRYPTION_KEY.to_owned()),
+                ("keystore_password", OWN_PASSWORD.to_owned()),
+                ("is_primary_keystore_password", packs::PRIMARY_PASSWORD.to_owned()),
+            ]);
+        }
+        all
+    }
+
+    fn vault_file(&self) -> PathBuf {
+        self.folder.join("secrets/vault.toml")
     }
 
     /// Options that belong to the site.
     fn own_options(&self) -> Vec<(&'static str, Value)> {
-        vec![("verify_client", json!("verify_client")), ("verify_path", json!("/orders/1.0.0/42"))]
+        let mut all = vec![("verify_path", json!("/orders/1.0.0/42"))];
+        if self.extent == Extent::Full {
+            all.push(("vault_file", json!(self.vault_file())));
+        }
+        all
     }
 
     fn fleet_node(&self, node: &Placed) -> Value {

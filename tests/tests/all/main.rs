@@ -13,6 +13,7 @@ mod policy;
 mod recipe_files;
 mod simulation;
 mod standin;
+mod standin_conditions;
 mod standin_migration;
 mod step_run;
 mod tidy;

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use toml_edit::value;
 
 const SUCCESS: &str = "Execution was done through all the requested version list without having unexpected issues";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stage, database server with the old data after the AM script, and an Identity Server ready to be migrated.
 struct Scene {

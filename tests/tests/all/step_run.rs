@@ -4,6 +4,8 @@
 mod edits;
 #[path = "step_run/interrupted.rs"]
 mod interrupted;
+#[path = "step_run/lying.rs"]
+mod lying;
 #[path = "step_run/machine.rs"]
 mod machine;
 #[path = "step_run/migration.rs"]

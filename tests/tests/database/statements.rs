@@ -46,6 +46,7 @@ fn context(dir: &Path, number: u32) -> Context {
         attempt: AttemptId { run: RunId::new("r1").expect("a name"), step: step.key.clone(), number },
         epoch: Epoch(1),
         step: Arc::new(step),
+        state_dir: dir.to_owned(),
         attempt_dir: dir.to_owned(),
         undo_dir: dir.to_owned(),
         cache_dir: dir.to_owned(),

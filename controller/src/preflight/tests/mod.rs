@@ -61,12 +61,12 @@ const CASES: &[Case] = &[
     ("artifacts", "", |w| w.artifacts = Some(Fault::new(codes::written::UNREADABLE, "it is gone").into())),
     ("artifact-pinned", "", |w| w.fleet = w.fleet.replace(&format!("driver.jar, sha256: {}", "ab".repeat(32)), "driver.jar")),
     ("plan", "is-2", |w| w.planned = Some(Err(Faults::from(Fault::new(codes::plan::REQUIREMENT, "it is so").on("is-2"))))),
-    ("is-pack", "", |w| drop(w.contents.insert("is_pack".to_owned(), BTreeSet::from(["wso2is-5.10.0/x".to_owned()])))),
-    ("am-pack", "", |w| drop(w.contents.remove("am_pack"))),
-    ("is-connector", "", |w| drop(w.contents.get_mut("is_connector").map(|c| c.remove("x/keymanager-operations.war")))),
-    ("is-migration-client", "", |w| drop(w.contents.get_mut("is_migration").map(BTreeSet::pop_first))),
+    ("is-pack", "", |w| *w.entries("is_pack") = BTreeSet::from(["wso2is-5.10.0/x".to_owned()])),
+    ("am-pack", "", |w| w.contents.retain(|name, _| name != "am_pack")),
+    ("is-connector", "", |w| w.entries("is_connector").retain(|entry| !entry.ends_with(".war"))),
+    ("is-migration-client", "", |w| w.entries("is_migration").retain(|entry| !entry.ends_with(".jar"))),
     ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
-    ("jdbc-driver-class", "", |w| drop(w.contents.get_mut("jdbc_driver").map(BTreeSet::clear))),
+    ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
     ("java-version", "is-2", |w| w.of("is-2")["java"]["major"] = json!(17)),
     ("open-files", "is-2", |w| w.of("is-2")["limits"]["open_files"] = json!(1024)),
     ("old-product", "is-2", |w| w.of("is-2")["old"]["product"] = json!("wso2is")),
@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
         (db["engine"], db["charset"]) = (json!("mysql"), json!("utf8mb4"));
     }),
     ("collation", "is-1", |w| w.db("am_db")["case_sensitive"] = json!(true)),
-    ("cipher-transformation", "is-2", |w| w.of("is-2")["old"]["values"]["cipher_transformation"] = json!("RSA")),
+    ("cipher-differs", "is-1 is-2", |w| w.of("is-2")["old"]["values"]["cipher_transformation"] = json!("RSA")),
     ("encryption-key", "is-1 is-2", |w| {
         for node in ["is-1", "is-2"] {
             w.of(node)["old"]["conf"]["encryption_provider"] = json!("SymmetricKeyInternalCryptoProvider");
@@ -96,9 +96,8 @@ const CASES: &[Case] = &[
     ("user-stores-differ", "is-1 is-2 cp-1", |w| w.of("is-2")["user_store"]["type"] = json!(null)),
     ("api-artifacts", "is-1", |w| w.db("am_db")["asked"]["apis"] = json!("13")),
     ("api-artifacts-twice", "is-1", |w| w.db("shared_db")["asked"]["api_artifacts_twice"] = json!("1")),
-    ("gateway-environment", "cp-1", |w| w.of("cp-1")["old"]["values"]["gateway_environment"] = json!("Internal")),
-    ("further-gateway-environments", "cp-1", |w| {
-        w.of("cp-1")["old"]["values"]["further_gateway_environment"] = json!("[[apim.gateway.environment]]");
+    ("gateway-environment", "cp-1", |w| {
+        w.fleet = w.fleet.replace("options: {", "options: { gateway_environment: Default,");
     }),
     ("notification-endpoint", "is-1 is-2", |w| {
         w.fleet = w.fleet.replace("options: {", "options: { control_plane_url: 'https://localhost:9443',");
@@ -229,9 +228,8 @@ fn gateways_that_call_their_environment_otherwise_are_seen() {
                         new: { home: /opt/wso2/new, profile: gateway-worker }\n";
             w.fleet.push_str(node);
             let mut facts = w.of("cp-1").clone();
-            facts["old"]["values"]["gateway_environment"] = json!(name);
+            facts["old"]["conf"]["gateway_environments"] = json!([{ "name": name }]);
             w.facts.insert("gw-1".to_owned(), facts);
-            w.of("cp-1")["old"]["values"]["gateway_environment"] = json!("Production and Sandbox");
         }
     };
     let found = with("gateway-environments-differ", second("Internal"));

@@ -123,6 +123,11 @@ impl World {
         &mut self.of("is-1")["databases"][name]
     }
 
+    /// The entries of an artifact.
+    pub(super) fn entries(&mut self, artifact: &str) -> &mut BTreeSet<String> {
+        self.contents.get_mut(artifact).expect("is a zip")
+    }
+
     pub(super) fn results(&self) -> Results {
         let fleet = fleet::read(self.fleet.as_bytes(), "fleet.yaml").unwrap_or_else(|f| panic!("the fleet: {f:?}"));
         let recipe = crate::recipe::load(&fleet.recipe, std::path::Path::new(".")).expect("a recipe");
@@ -183,8 +188,8 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "path": "repository/resources/security/wso2carbon.jks", "type": "JKS", "bits": 2048, "algorithm": "RSA",
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
-            "conf": { "encryption_provider": null, "encryption_key": null, "shared_pool": null },
-            "values": { "cipher_transformation": null, "gateway_environment": null, "further_gateway_environment": null },
+            "conf": { "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null },
+            "values": { "cipher_transformation": null },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "autostart": [] },

@@ -80,6 +80,7 @@ fn servers() -> Map<String, Value> {
             "start": text(), "stop": text(), "wait": text(), "down": text(), "script": text(), "args": words(),
             "service": text(), "ready": reference("ready"), "within": reference("duration"), "apart": reference("duration"),
         }))),
+        "autostart": object(&[], json!({ "disable": text(), "enable": text(), "under": text() })),
         "ready": object(&[], json!({
             "log": text(), "started": text(), "failed": words(), "http": list(reference("http_check")), "tcp": words(),
         })),
@@ -103,12 +104,16 @@ fn servers() -> Map<String, Value> {
 fn databases() -> Map<String, Value> {
     into_map(json!({
         "sql": object(&["effect", "database"], json!({
-            "effect": text(), "database": text(), "script": text(),
+            "effect": text(), "database": text(), "script": text(), "statements": text(),
+            "but_from": filled(list(reference("server_address"))),
         })),
         "query": object(&["database", "asserts"], json!({ "database": text(), "asserts": list(reference("assert")) })),
         "assert": object(&["says"], json!({
             "says": text(), "column": text(), "table": text(), "select": text(), "equals": text(),
+            "no_sessions": reference("no_sessions"),
         })),
+        "no_sessions": object(&[], json!({ "but_from": filled(list(reference("server_address"))) })),
+        "server_address": { "type": ["string", "object"] },
         "backup": object(&["database"], json!({ "database": text(), "to": text() })),
         "restore": object(&["effect", "database", "from"], json!({ "effect": text(), "database": text(), "from": text() })),
     }))
@@ -128,6 +133,7 @@ fn gates() -> Map<String, Value> {
         "exchange": object(&["calls"], json!({
             "calls": list(reference("call")), "query": reference("exchange_query"), "within": reference("duration"),
         })),
+        "autostart": object(&[], json!({ "disable": text(), "enable": text(), "under": text() })),
         "call": object(&["name", "url"], json!({
             "name": text(), "url": text(), "method": filled(json!({ "enum": methods })), "headers": map(text()),
             "basic": { "anyOf": [text(), reference("basic")] }, "form": map(text()), "body": text(),

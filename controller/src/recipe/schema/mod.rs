@@ -72,8 +72,7 @@ fn frame() -> Map<String, Value> {
             }),
         ),
     );
-    let approval = json!({ "by": text(), "says": text(), "second_person": { "type": "boolean" } });
-    add("approval", object(&["by", "says"], approval));
+    add("approval", object(&["by", "says"], json!({ "by": text(), "says": text(), "second_person": flag() })));
     let size = json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+ *%$" }] });
     add("batch", object(&[], json!({ "size": size, "canary": count(), "failure_budget": count() })));
     let mut step = json!({
@@ -106,7 +105,7 @@ fn declared() -> Map<String, Value> {
         "profiles": object(&["old", "new"], json!({ "old": texts(), "new": texts() })),
         "facts": object(&["nodes"], json!({
             "nodes": condition, "pack": text(), "files": map(texts()), "custom": texts(), "trees": map(texts()),
-            "keystores": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
+            "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
         })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
         "setting": object(&["key"], json!({
@@ -121,7 +120,7 @@ fn declared() -> Map<String, Value> {
         "remark": object(&["says"], json!({ "nodes": condition, "says": text() })),
         "check": object(&["check", "about", "severity", "remedy"], json!({
             "check": reference("name"), "area": text(), "about": text(), "severity": { "enum": ["error", "warning"] },
-            "nodes": condition, "found": text(), "remedy": text(), "that": condition, "databases": texts(), "same": text(),
+            "nodes": condition, "found": text(), "remedy": text(), "that": condition, "databases": texts(), "engines": texts(), "same": text(),
             "artifact": text(), "holds": texts(),
         })),
     });

@@ -176,6 +176,7 @@ fn around(definition: &str, inner: &str) -> String {
         "sequence" => step(&format!("job: {{ evidence: {{ sequence: {{ {inner} }} }} }}")),
         "progress" => step(&format!("job: {{ progress: {{ {inner} }} }}")),
         "assert" => step(&format!("query: {{ asserts: [{{ {inner} }}] }}")),
+        "no_sessions" => step(&format!("query: {{ asserts: [{{ no_sessions: {{ {inner} }} }}] }}")),
         "call" => step(&format!("exchange: {{ calls: [{{ {inner} }}] }}")),
         "basic" => step(&format!("exchange: {{ calls: [{{ basic: {{ {inner} }} }}] }}")),
         "exchange_query" => step(&format!("exchange: {{ query: {{ {inner} }} }}")),

@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use super::keystore::{Entry, KeyStore};
+
 /// `migration-config.yaml` of the IS migration client: the real shape, uneven indentation and comments.
 pub const MIGRATION_CONFIG: &str = include_str!("../../../standin/migration/migration-config.yaml");
 /// The script that upgrades the API Manager database from 3.1.0 to 4.0.0.
@@ -62,6 +64,15 @@ pub const DRIVERS: &[&str] = &["mysql-connector-j*.jar"];
 /// The JDBC driver of the stand-ins.
 pub const DRIVER: &str = "mysql-connector-java-8.0.28.jar";
 
+/// A key store with a strong key, for an Identity Server whose old key is weak.
+pub const PRIMARY_STORE: &str = "is-primary.jks";
+/// Its password. It guards nothing.
+pub const PRIMARY_PASSWORD: &str = "is-primary-store";
+
+fn primary_store() -> KeyStore {
+    KeyStore::new(PRIMARY_PASSWORD, vec![Entry::private("wso2carbon", "primary", 3072)])
+}
+
 /// Writes everything into a folder and returns the names of the files, in order.
 ///
 /// # Errors
@@ -79,6 +90,7 @@ pub fn write_all(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         (AM_MIGRATION, artifacts::bundle("org.wso2.carbon.apimgt.migrate.client", "4.0.0")?),
         (AM_MIGRATION_RESOURCES, artifacts::api_manager_migration_resources()?),
         (DRIVER, artifacts::driver()?),
+        (PRIMARY_STORE, primary_store().bytes()),
         (TENANT_LOADER, artifacts::bundle("tenantloader", "1.0")?),
     ];
     for (name, text) in [
@@ -158,7 +170,7 @@ mod tests {
         let two = tempfile::tempdir().unwrap();
         let names = write_all(one.path()).unwrap();
         write_all(two.path()).unwrap();
-        assert_eq!(names.len(), 15);
+        assert_eq!(names.len(), 16);
         for name in names {
             let name = name.file_name().unwrap();
             assert!(fs::read(one.path().join(name)).unwrap() == fs::read(two.path().join(name)).unwrap(), "{name:?}");
