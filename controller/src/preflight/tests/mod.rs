@@ -37,7 +37,7 @@ const CASES: &[Case] = &[
     ("peer-reached", "is-2", |w| w.of("is-2")["reach"][0]["connected"] = json!(false)),
     ("peer-certificate-name", "is-2", |w| w.of("is-2")["reach"][0]["matches"] = json!(false)),
     ("peer-certificate-time", "is-2", |w| w.of("is-2")["reach"][0]["expires"] = json!("2026-12-01T00:00:00Z")),
-    ("autostart", "is-2", |w| w.of("is-2")["old"]["autostart"][0]["kind"] = json!("monit")),
+    ("autostart", "is-2", |w| w.of("is-2")["old"]["autostart"][0]["person"] = json!("a package links it")),
     ("keystores-readable", "is-2", |w| w.of("is-2")["old"]["keystores"] = json!(null)),
     ("weak-key", "is-2", |w| w.of("is-2")["old"]["keystores"][0]["bits"] = json!(1024)),
     ("certificate-expired", "is-2", |w| w.of("is-2")["old"]["keystores"][0]["expires"] = json!("2020-01-01T00:00:00Z")),
@@ -295,6 +295,8 @@ fn our_own_new_home_and_our_own_servers_are_no_findings() {
     assert_eq!(with("new-home-free", made), []);
     let ours = |w: &mut World| w.of("is-2")["ports"][0]["home"] = json!("/opt/wso2/new");
     assert_eq!(with("port-free", ours), []);
-    let off = |w: &mut World| w.of("is-2")["old"]["autostart"][0] = json!({ "kind": "monit", "file": "x", "enabled": false });
+    let off = |w: &mut World| {
+        w.of("is-2")["old"]["autostart"][0] = json!({ "kind": "monit", "file": "x", "person": "monit does", "enabled": false })
+    };
     assert_eq!(with("autostart", off), []);
 }
