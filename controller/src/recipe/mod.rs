@@ -219,8 +219,10 @@ pub struct BatchWritten {
 }
 
 /// Built-in recipes: name and text.
-pub const BUILT_IN: [(&str, &str); 1] =
-    [("wso2-is-km-5.10.0-to-5.11.0", include_str!("builtin/wso2-is-km-5.10.0-to-5.11.0.yaml"))];
+pub const BUILT_IN: [(&str, &str); 2] = [
+    ("wso2-is-km-5.10.0-to-5.11.0", include_str!("builtin/wso2-is-km-5.10.0-to-5.11.0.yaml")),
+    ("wso2-is-5.10.0-to-5.11.0", include_str!("builtin/wso2-is-5.10.0-to-5.11.0.yaml")),
+];
 
 /// Finds and reads the recipe that a fleet file names: a built-in, or a path relative to `folder`.
 ///

@@ -134,3 +134,7 @@ pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[path = "identity_only_tests.rs"]
+mod identity_only;

@@ -11,8 +11,13 @@ async fn facts(target: &DbTarget) -> DbFacts {
     describe(target, &BTreeMap::new()).await
 }
 
-fn ours_left(db: &Db) -> String {
-    db.sql("SELECT COUNT(*) FROM information_schema.tables WHERE table_name LIKE 'cavalcade%'")
+/// Our own tables in one of the databases.
+fn ours_left(db: &Db, database: &str) -> String {
+    let here = match db.target().engine {
+        Engine::Mysql => "table_schema = DATABASE()",
+        Engine::Postgresql => "table_catalog = current_database()",
+    };
+    db.sql_in(database, &format!("SELECT COUNT(*) FROM information_schema.tables WHERE {here} AND table_name LIKE 'cavalcade%'"))
 }
 
 #[tokio::test]
@@ -36,9 +41,8 @@ async fn a_database_is_described_and_nothing_is_left_in_it() {
         assert_eq!((&found.refused, found.tried_in.clone()), (&BTreeMap::new(), db.target().scratch.clone()));
         let client = found.dump_client.expect("a client");
         assert!(client.path.starts_with(db.target().client_bin.as_deref().expect("named")) && client.version.contains("ump"));
-        assert_eq!(ours_left(&db), "0");
         let scratch = db.target().scratch.clone().expect("named");
-        assert_eq!(db.sql_in(&scratch, "SELECT COUNT(*) FROM information_schema.tables WHERE table_name LIKE 'cavalcade%'"), "0");
+        assert_eq!((ours_left(&db, &db.target().database), ours_left(&db, &scratch)), ("0".to_owned(), "0".to_owned()));
         match engine {
             Engine::Mysql => {
                 assert_eq!((found.engine.as_str(), found.charset.as_deref()), ("mariadb", Some("latin1")));

@@ -80,6 +80,7 @@ fn servers() -> Map<String, Value> {
             "start": text(), "stop": text(), "wait": text(), "down": text(), "script": text(), "args": words(),
             "service": text(), "ready": reference("ready"), "within": reference("duration"), "apart": reference("duration"),
         }))),
+        "autostart": object(&[], json!({ "disable": text(), "enable": text(), "under": text() })),
         "ready": object(&[], json!({
             "log": text(), "started": text(), "failed": words(), "http": list(reference("http_check")), "tcp": words(),
         })),

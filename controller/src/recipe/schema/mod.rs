@@ -105,7 +105,7 @@ fn declared() -> Map<String, Value> {
         "profiles": object(&["old", "new"], json!({ "old": texts(), "new": texts() })),
         "facts": object(&["nodes"], json!({
             "nodes": condition, "pack": text(), "files": map(texts()), "custom": texts(), "trees": map(texts()),
-            "keystores": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
+            "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
         })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
         "setting": object(&["key"], json!({

@@ -1,0 +1,144 @@
+//! Plans of the recipe for Identity Servers alone: no rule of the engine wants an API Manager.
+
+use cavalcade_common::action::Action;
+use cavalcade_common::id::Digest;
+use cavalcade_common::plan::{OmittedWhy, PlanStage};
+use serde_json::json;
+
+use super::*;
+use crate::{fleet, recipe};
+
+const FLEET: &str = include_str!("../../../deploy/examples/is-only.yaml");
+
+fn facts() -> Value {
+    let database = |name: &str| json!({ "type": "mysql", "url": format!("jdbc:mysql://db1.example.com:3306/{name}"), "driver": "com.mysql.cj.jdbc.Driver" });
+    json!({
+        "old": {
+            "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
+            "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
+            "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [] },
+            "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] } }, "keystores": [], "settings": [],
+            "values": {
+                "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
+                "versioning_tags": "false", "versioning_ratings": "false",
+            },
+            "conf": {
+                "vault": null, "realm": null, "encryption_provider": null, "encryption_key": null, "keystore_name": null,
+                "keystore_file": null, "keystore_alias": null, "keystore_key_password": null,
+            },
+        },
+        "new": { "exists": false, "made_by_us": false, "version": null },
+        "user_store": { "type": "read_write_ldap_unique_id" },
+        "java": { "home": "/opt/java/jdk-11", "version": "11.0.20", "major": 11 },
+        "disks": [{ "path": "/opt/wso2", "mount": "/", "free_bytes": 50u64 << 30, "fs": "ext4" }],
+        "databases": { "identity_db": { "bytes": 1u64 << 30 }, "shared_db": { "bytes": 1u64 << 28 } },
+        "problems": [],
+    })
+}
+
+fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Plan, Faults> {
+    let fleet = fleet::read(fleet.as_bytes(), "is-only.yaml")?;
+    let recipe = recipe::read(recipe.as_bytes(), "recipe.yaml")?;
+    let gathered_at: Timestamp = "2026-11-23T01:00:00Z".parse().expect("is an instant");
+    let of_node = |node: &crate::fleet::FleetNode| {
+        let mut value = facts();
+        change(&mut value);
+        (node.id.clone(), NodeFacts { value, gathered_at })
+    };
+    let facts = fleet.nodes.iter().map(of_node).collect();
+    let artifacts = fleet.artifacts.iter().map(|(name, a)| {
+        let file = a.file.rsplit('/').next().unwrap_or_default().to_owned();
+        (name.clone(), ArtifactRef { name: name.clone(), sha256: Digest::of(name.as_bytes()), size: 400 << 20, file })
+    });
+    resolve(&Input {
+        fleet: &fleet,
+        recipe: &recipe,
+        facts: &facts,
+        asked: &BTreeMap::new(),
+        shipped: &BTreeMap::new(),
+        artifacts: &artifacts.collect(),
+        plan_id: "plan-1",
+        made_by: "alice",
+        now: gathered_at,
+    })
+}
+
+fn text() -> &'static str {
+    recipe::BUILT_IN.iter().find(|(name, _)| *name == "wso2-is-5.10.0-to-5.11.0").expect("is built in").1
+}
+
+fn sound(change: impl Fn(&mut Value)) -> Plan {
+    plan_of(FLEET, text(), change).unwrap_or_else(|f| panic!("{f}"))
+}
+
+fn stage<'p>(plan: &'p Plan, id: &str) -> &'p PlanStage {
+    plan.stages.iter().find(|s| s.id.as_str() == id).expect("is a stage")
+}
+
+fn has(plan: &Plan, id: &str, name: &str) -> bool {
+    stage(plan, id).steps.iter().any(|s| s.name.as_str() == name)
+}
+
+/// The first fault of a plan that is refused.
+fn refused(fleet: &str, recipe: &str) -> u16 {
+    plan_of(fleet, recipe, |_| {}).expect_err("must be refused").0.remove(0).code.0
+}
+
+#[test]
+fn two_identity_servers_make_a_plan() {
+    let plan = sound(|_| {});
+    let stages: Vec<&str> = plan.stages.iter().map(|s| s.id.as_str()).collect();
+    let wanted = ["set-up", "stop-old", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "verify"];
+    assert_eq!(stages, wanted);
+    let migrate: Vec<&str> = stage(&plan, "migrate").steps.iter().map(|s| s.key.node.as_str()).collect();
+    assert!(migrate.iter().all(|node| *node == "is-1"), "{migrate:?}");
+    let jobs = plan.steps().filter_map(|(_, s)| match &s.action {
+        Action::Job(job) => Some((job.databases.clone(), s.effect.clone())),
+        _ => None,
+    });
+    let jobs: Vec<_> = jobs.collect();
+    assert_eq!(jobs.len(), 1, "one migration");
+    assert_eq!(jobs[0].0, ["identity_db", "shared_db"]);
+    // No script of an API Manager ran before, so nothing is taken out of the client's configuration.
+    let left_out = plan.omitted.iter().find(|o| o.step.as_str() == "client-migrators").expect("is shown");
+    assert_eq!((left_out.why, left_out.row.as_deref()), (OmittedWhy::OnPurpose, Some("C11")));
+    assert!(stage(&plan, "verify").verify && !has(&plan, "verify", "token"));
+    assert!(plan.stages.iter().filter(|s| s.verify).flat_map(|s| &s.steps).all(|s| s.action.only_looks()));
+}
+
+#[test]
+fn conditions_follow_the_facts() {
+    let ldap = sound(|_| {});
+    assert!(!has(&ldap, "set-up", "user-store-jdbc") && !has(&ldap, "registry-versioning", "versioning-script"));
+    let jdbc = sound(|facts| facts["user_store"]["type"] = json!("database_unique_id"));
+    let step = stage(&jdbc, "set-up").steps.iter().find(|s| s.name.as_str() == "user-store-jdbc").expect("is a step");
+    let Action::Toml(edit) = &step.action else { panic!("is an edit") };
+    assert_eq!(edit.set["user_store.type"], json!("database_unique_id"), "as it was");
+    let symmetric = |facts: &mut Value| {
+        facts["old"]["conf"]["encryption_provider"] = json!("org.wso2.carbon.crypto.provider.SymmetricKeyInternalCryptoProvider");
+    };
+    assert!(
+        has(&sound(symmetric), "set-up", "encryption-key-is-the-old-one")
+            && has(&sound(symmetric), "migrate", "client-symmetric")
+    );
+    let versioned = |facts: &mut Value| facts["old"]["values"]["versioning_tags"] = json!("true");
+    assert!(plan_of(FLEET, text(), versioned).is_err(), "the script is missing");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let with_am = format!(
+        "{FLEET}  am-1:\n    role: api-manager\n    host: am-1.example.com\n    old: {{ home: /opt/wso2/wso2am-3.1.0 }}\n    \
+         new: {{ home: /opt/wso2/wso2am-4.0.0 }}\n"
+    );
+    assert_eq!(refused(&with_am, text()), codes::REQUIREMENT.0);
+    let migrate =
+        "    on: options.migration_node if options.migration_node else values.first.id\n    needs: [old-servers-down]\n";
+    assert!(text().contains(migrate));
+    let unguarded = text().replacen(migrate, &migrate.replace("    needs: [old-servers-down]\n", ""), 1);
+    assert_eq!(refused(FLEET, &unguarded), codes::NO_DOWN_BEFORE.0);
+    let look = "server: { wait: \"{{ node.new.home }}\", within: \"{{ options.start_within }}\" }";
+    assert!(text().contains(look));
+    let acting = text().replacen(look, "server: { stop: \"{{ node.new.home }}\" }", 1);
+    assert_eq!(refused(FLEET, &acting), codes::VERIFY_ACTS.0);
+}
