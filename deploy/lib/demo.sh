@@ -242,7 +242,7 @@ demo_preview() {
 # Applies to the end. The plan asks for the word of a person before the first change of a schema: here the demo gives it.
 demo_apply() {
     local digest status=0
-    digest=$(sed -n 's/.*"sha256": *"\([0-9a-f]*\)".*/\1/p' upgrade.plan | head -n 1)
+    digest=$(sed -n '/.*"sha256": *"\([0-9a-f]*\)".*/{s//\1/p;q}' upgrade.plan)
     bin/cavalcade apply upgrade.plan --confirm "$digest" || status=$?
     if [ "$status" = 5 ]; then
         step "cavalcade approve upgrade-am-db"

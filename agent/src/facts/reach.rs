@@ -1,6 +1,6 @@
 //! TLS handshakes with the servers that the new one must reach, and what their certificates say.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};

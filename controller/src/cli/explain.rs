@@ -10,7 +10,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, put};
 use crate::exit::Exit;
-use crate::preflight;
+use crate::preflight::{self, Explained};
 use crate::view::{checks, manual};
 
 #[derive(Debug, Args)]
@@ -41,15 +41,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let typed = args.code.as_deref().unwrap_or_default();
-    if let Some(check) = preflight::explained().into_iter().find(|check| check.check == typed) {
-        let document = json!({
-            "schema": "cavalcade.explanation/1",
-            "check": check.check,
-            "severity": check.severity,
-            "looks_at": check.looks_at,
-            "remedy": check.remedy,
-        });
-        emit(args.output.output, &document, || checks::explanation(&check))?;
+    // Recipes may have checks of the same name, each with its own words.
+    let checks: Vec<Explained> = preflight::explained().into_iter().filter(|check| check.check == typed).collect();
+    if !checks.is_empty() {
+        let document = json!({ "schema": "cavalcade.explanation/1", "check": typed, "of": checks });
+        emit(args.output.output, &document, || checks.iter().map(checks::explanation).collect::<Vec<_>>().join("\n"))?;
         return Ok(Exit::Done);
     }
     let upper = typed.to_uppercase();

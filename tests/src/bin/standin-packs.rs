@@ -97,6 +97,7 @@ fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
         java_home: demo.java_home,
         nodes,
         database: DatabasePlace { port: demo.database_port, client_bin: demo.client_bin },
+        hosts: "hosts",
         extent,
         options: BTreeMap::new(),
     };

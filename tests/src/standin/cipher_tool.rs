@@ -1,6 +1,7 @@
 //! The cipher tool (`bin/ciphertool.sh`): `-Dconfigure` encrypts what stands in brackets in `[secrets]`, in place.
 //!
-//! The key store's password comes from `-Dpassword=`, else from the console, which nobody has who is not at a terminal.
+//! The key store's password comes from `-Dpassword=` or the system property `keystore.password`, which a JVM takes from
+//! `JAVA_TOOL_OPTIONS` too; else from the console, which nobody has who is not at a terminal.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -27,7 +28,12 @@ pub fn run(home: &Path, arguments: &[String]) -> (i32, String) {
         }
     }
     let mut said = String::new();
-    match encrypt(home, configures, password, &mut said) {
+    let tool_options = std::env::var("JAVA_TOOL_OPTIONS").unwrap_or_default();
+    let property = tool_options.split(' ').find_map(|option| option.strip_prefix("-Dkeystore.password="));
+    if !tool_options.is_empty() {
+        said = format!("Picked up JAVA_TOOL_OPTIONS: {tool_options}\n");
+    }
+    match encrypt(home, configures, password.or(property), &mut said) {
         Ok(()) => (0, said),
         Err(error) => {
             let exception = "Exception in thread \"main\" org.wso2.ciphertool.exception.CipherToolException";

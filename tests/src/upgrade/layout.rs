@@ -86,6 +86,8 @@ pub struct Layout {
     pub nodes: Vec<Placed>,
     /// The database server.
     pub database: DatabasePlace,
+    /// The name of the folder of the hosts' homes.
+    pub hosts: &'static str,
     /// What the old fleet uses.
     pub extent: Extent,
     /// Options of the recipe, beside those that belong to the extent.
@@ -117,7 +119,7 @@ impl Layout {
     /// The folder of the hosts' homes: `hosts/is-1/wso2is-5.11.0` ...
     #[must_use]
     pub fn hosts(&self) -> PathBuf {
-        self.folder.join("hosts")
+        self.folder.join(self.hosts)
     }
 
     /// One node.

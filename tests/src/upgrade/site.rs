@@ -76,6 +76,8 @@ pub struct Wanted {
     pub nodes: Vec<(&'static str, Role, &'static str)>,
     /// What the old fleet uses.
     pub extent: Extent,
+    /// The name of the folder of the hosts' homes.
+    pub hosts: &'static str,
     /// Settings of the stand-ins' JDK.
     pub standins: Value,
     /// Options of the recipe.
@@ -87,6 +89,7 @@ impl Default for Wanted {
         Self {
             nodes: vec![("is-1", Role::Is, "default"), ("is-2", Role::Is, "default"), ("am-1", Role::Am, "default")],
             extent: Extent::default(),
+            hosts: "hosts",
             standins: json!({ "start": 0.8, "migration": { "per_order": 0.05 } }),
             // The recipe's own 30 s prove the same.
             options: json!({ "apart": "1s" }),
@@ -129,8 +132,16 @@ impl Site {
         let (nodes, leases) = layout::place(&wanted.nodes, &HELD)?;
         let options = serde_json::from_value(wanted.options.clone()).context("options are a mapping")?;
         let place = DatabasePlace { port: database.port, client_bin: database.client_bin.clone() };
-        let extent = wanted.extent;
-        let layout = Layout { folder: root, packs: packs_folder, java_home: jdk, nodes, database: place, extent, options };
+        let layout = Layout {
+            folder: root,
+            packs: packs_folder,
+            java_home: jdk,
+            nodes,
+            database: place,
+            hosts: wanted.hosts,
+            extent: wanted.extent,
+            options,
+        };
         layout.write()?;
         let ports = (free_port()?, free_port()?);
         let (controller, agents) = (None, BTreeMap::new());
@@ -239,16 +250,36 @@ impl Site {
         self.start_agent_as(host, &program)
     }
 
+    /// Starts a host's agent with a variable in its environment, which is empty but for the PATH.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_agent_with(&mut self, host: &str, name: &str, value: &Path) -> anyhow::Result<()> {
+        // `env` becomes the agent: the process is the same.
+        let program = self.programs.agent.clone();
+        let mut arguments = vec![format!("{name}={}", value.display()), program.display().to_string()];
+        arguments.extend(self.agent_arguments(host));
+        let log = self.path("agents").join(format!("{host}.log"));
+        let running = Running::start(Path::new("/usr/bin/env"), &arguments, &log)?;
+        self.agents.insert(host.to_owned(), running);
+        Ok(())
+    }
+
+    fn agent_arguments(&self, host: &str) -> Vec<String> {
+        let state = self.agent_state(host).display().to_string();
+        let controller = format!("127.0.10.1:{}", self.ports.0);
+        ["run", "--controller", &controller, "--state", &state].map(str::to_owned).to_vec()
+    }
+
     /// Starts a host's agent from this program.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn start_agent_as(&mut self, host: &str, program: &Path) -> anyhow::Result<()> {
-        let state = self.agent_state(host).display().to_string();
-        let controller = format!("127.0.10.1:{}", self.ports.0);
         let log = self.path("agents").join(format!("{host}.log"));
-        let running = Running::start(program, &["run", "--controller", &controller, "--state", &state], &log)?;
+        let running = Running::start(program, &self.agent_arguments(host), &log)?;
         self.agents.insert(host.to_owned(), running);
         Ok(())
     }

@@ -9,6 +9,7 @@ mod demo;
 mod identity_server_first;
 mod job_survives;
 mod kill;
+mod oddities;
 mod policy;
 mod recipe_files;
 mod simulation;

@@ -190,7 +190,7 @@ fn node(product: &str, profile: Option<&str>) -> Value {
             }],
             "conf": { "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null },
             "values": { "cipher_transformation": null },
-            "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "text": "x" }],
+            "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "autostart": [] },
         "user_store": { "type": "database" },

@@ -47,7 +47,7 @@ fn a2_key_manager_settings(demo: &Demo, node: &str) {
     assert_eq!(ours.len(), 1, "A2 {node}");
     let properties = ours[0].get("properties").unwrap();
     let property = |key: &str| properties.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    let notify = format!("{}/internal/data/v1/notify", demo.host("am-1").url(9443));
+    let notify = format!("{}/internal/data/v1/notify", demo.host(if demo.full { "pub-1" } else { "am-1" }).url(9443));
     assert_eq!(property("notification_endpoint"), Some(notify), "A2 {node}: host and port come from the fleet");
     assert_eq!(property("header.X-WSO2-KEY-MANAGER").as_deref(), Some("WSO2IS"), "A2 {node}");
     assert_eq!(property("username").as_deref(), Some("${admin.username}"), "A2 {node}");
@@ -116,11 +116,9 @@ pub(super) fn migrated_once(demo: &Demo) {
         (found("IDN_CORS_ORIGIN"), found("IDN_REMOTE_FETCH_CONFIG")),
         ("IDN_CORS_ORIGIN".into(), "IDN_REMOTE_FETCH_CONFIG".into())
     );
-    assert_eq!(
-        demo.sql("shared_db", "SHOW COLUMNS FROM UM_TENANT LIKE 'UM_TENANT_UUID'").split('\t').next(),
-        Some("UM_TENANT_UUID")
-    );
-    assert_eq!(demo.sql("shared_db", "SHOW TABLES LIKE 'UM_HYBRID_GROUP_ROLE'"), "UM_HYBRID_GROUP_ROLE", "C12");
+    let users = if demo.full { "user_db" } else { "shared_db" };
+    assert_eq!(demo.sql(users, "SHOW COLUMNS FROM UM_TENANT LIKE 'UM_TENANT_UUID'").split('\t').next(), Some("UM_TENANT_UUID"));
+    assert_eq!(demo.sql(users, "SHOW TABLES LIKE 'UM_HYBRID_GROUP_ROLE'"), "UM_HYBRID_GROUP_ROLE", "C12");
 
     // Stopped behind its end, and nothing of the client is left.
     let exited = demo.lines_of("exit", &home);

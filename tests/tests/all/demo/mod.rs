@@ -4,7 +4,9 @@
 
 mod api_managers;
 mod databases;
+mod full;
 mod identity_servers;
+mod old_homes;
 mod stage;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
@@ -32,6 +34,8 @@ async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
     api_managers::migrated_once(&demo);
     api_managers::profiles(&demo);
     api_managers::started_in_order(&demo).await;
+    full::off(&demo);
+    old_homes::unchanged(&demo);
     reported(&demo);
     agents_are_small(&demo);
     a_second_apply_changes_nothing(&demo);
@@ -40,6 +44,18 @@ async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
     let stopped = script(&["--stop", "--dir", folder.to_str().unwrap()]);
     assert!(stopped.status.success(), "{stopped:?}");
     assert_eq!(process::naming(&folder).unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_demo_upgrades_a_fleet_that_uses_everything() {
+    let demo = Demo::run(&["--full"]);
+    println!("{}", demo.said);
+    identity_servers::set_up(&demo);
+    identity_servers::migrated_once(&demo);
+    identity_servers::up(&demo).await;
+    full::on(&demo);
+    old_homes::unchanged(&demo);
+    assert_eq!(demo.lines("started-without-is"), [], "D9");
 }
 
 /// Every step succeeded with evidence; the whole ran within the night.

@@ -1,0 +1,189 @@
+//! The rows with a condition: each with its condition true (`--full`) and false (without).
+
+use std::{collections::BTreeSet, fs};
+
+use cavalcade_common::id::Digest;
+use cavalcade_tests::{
+    standin::{
+        crypto::fingerprint,
+        packs,
+        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
+        witness::Line,
+    },
+    upgrade::extent::ENCRYPTION_KEY,
+};
+use serde_json::{Value, json};
+
+use super::stage::{Demo, IDENTITY_SERVERS, text};
+
+const MANAGERS: [&str; 5] = ["pub-1", "dev-1", "tm-1", "gw-1", "gw-2"];
+
+/// What the newest start of a node's new home read.
+fn settings(demo: &Demo, node: &str) -> Line {
+    demo.lines_of("settings", &demo.new_home(node)).pop().unwrap()
+}
+
+fn of<'l>(line: &'l Line, key: &str) -> &'l Value {
+    &line.detail[key]
+}
+
+/// The nodes whose new homes exist.
+fn upgraded(demo: &Demo) -> Vec<&str> {
+    demo.hosts.iter().map(|host| host.name.as_str()).filter(|node| demo.new_home(node).exists()).collect()
+}
+
+/// Every condition is false: the rows are left out, and what holds in any case holds.
+pub(super) fn off(demo: &Demo) {
+    for (row, step) in [
+        ("B3", "versioning-script"),
+        ("C2", "user-store-jdbc"),
+        ("C3", "user-database"),
+        ("C5", "custom-bundles"),
+        ("C5", "tenants"),
+        ("C6", "internal-keystore"),
+        ("C7", "client-symmetric"),
+        ("C15", "vault-encrypt"),
+        ("D4", "vault-encrypt"),
+        ("D12", "tenantloader"),
+        ("D15", "user-store"),
+    ] {
+        assert!(!demo.has_step(row, step), "{row} {step} is left out");
+    }
+    one_key(demo);
+    let indexed = demo.lines("reindexed");
+    assert!(!indexed.is_empty() && indexed.iter().all(|line| of(line, "tenants") == &json!(false)), "D12: {indexed:?}");
+    assert_eq!(of(&settings(demo, "is-1"), "user_database"), "shared_db", "C3");
+    assert_eq!(of(&settings(demo, "am-1"), "user_store"), "read_write_ldap", "D7");
+    assert!(!demo.row("D16").is_empty());
+}
+
+/// The same key on every node, made for the fleet or the old one, and never the one that everybody knows.
+fn one_key(demo: &Demo) -> String {
+    let keys: BTreeSet<String> = upgraded(demo)
+        .into_iter()
+        .map(|node| {
+            let line = settings(demo, node);
+            assert_eq!(of(&line, "encryption")["public"], json!(false), "C7 {node}");
+            of(&line, "encryption")["key"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(keys.len(), 1, "C7, D5: {keys:?}");
+    assert_eq!(demo.lines("encrypted-with-another-key"), [], "C7, D5");
+    keys.into_iter().next().unwrap()
+}
+
+/// Every condition is true.
+pub(super) fn on(demo: &Demo) {
+    registry(demo);
+    users(demo);
+    assert_eq!(one_key(demo), fingerprint(ENCRYPTION_KEY), "C7, D5: the old key");
+    for node in IDENTITY_SERVERS.iter().chain(&MANAGERS) {
+        custom_files(demo, node);
+        let line = settings(demo, node);
+        assert_eq!(of(&line, "secrets"), 2, "D4 {node}: the vault's values");
+        assert_eq!(of(&line, "proxy_port"), "443", "C15, D17 {node}");
+        let log = fs::read_to_string(demo.new_home(node).join("repository/logs/wso2carbon.log")).unwrap();
+        assert!(!log.contains("SecureVaultException"), "D4 {node}");
+    }
+    for node in IDENTITY_SERVERS {
+        let line = settings(demo, node);
+        assert_eq!(of(&line, "primary_store"), packs::PRIMARY_STORE, "C6 {node}");
+        assert_eq!(of(&line, "internal_store"), OWN_STORE, "C6 {node}");
+        assert_eq!(of(&line, "encryption")["private_keys"], json!(["example-1024", "primary"]), "C6 {node}");
+    }
+    let read = demo.sql("am_db", "SELECT GROUP_CONCAT(CONSUMER_SECRET ORDER BY CONSUMER_SECRET) FROM IDN_OAUTH_CONSUMER_APPS");
+    let aes = fingerprint(ENCRYPTION_KEY);
+    assert_eq!(read, format!("{{aes:{aes}}}portalSecret,{{aes:{aes}}}x"), "C6, C7: what both old keys encrypted is read");
+    indexed(demo);
+    profiles(demo);
+    no_secret_is_told(demo);
+    assert!(!demo.row("D16").is_empty());
+}
+
+fn registry(demo: &Demo) {
+    assert_eq!(demo.row("B3").len(), 1);
+    assert_eq!(demo.sql("shared_db", "SELECT COUNT(*) FROM REG_RESOURCE_PROPERTY WHERE REG_PATH_ID IS NULL"), "0", "B3");
+    assert_eq!(demo.sql("shared_db", "SELECT REG_VALUE FROM REG_PROPERTY"), "Production and Sandbox", "B3: the newest alone");
+    assert_eq!(demo.lines("registry-unread"), [], "B3");
+    let index = "SELECT COUNT(*) FROM INFORMATION_SCHEMA.STATISTICS WHERE TABLE_SCHEMA = 'am_db' AND TABLE_NAME = 'AM_API' AND \
+                 COLUMN_NAME = 'API_UUID' AND NON_UNIQUE = 0";
+    assert_eq!(demo.sql("am_db", index), "1", "D11");
+    assert_eq!(demo.sql("am_db", "SELECT COUNT(DISTINCT API_ID) FROM AM_GW_API_DEPLOYMENTS"), "7", "D10: of every tenant");
+}
+
+fn users(demo: &Demo) {
+    let table = "SHOW TABLES LIKE 'UM_HYBRID_GROUP_ROLE'";
+    assert_eq!((demo.sql("user_db", table).as_str(), demo.sql("shared_db", table).as_str()), ("UM_HYBRID_GROUP_ROLE", ""), "C3");
+    for node in IDENTITY_SERVERS.iter().chain(&MANAGERS) {
+        let line = settings(demo, node);
+        assert_eq!((of(&line, "user_database"), of(&line, "user_store")), (&json!("user"), &json!("database")), "C2, C3, D2, D7");
+    }
+    for node in MANAGERS {
+        assert_eq!(of(&settings(demo, node), "config_database"), true, "D2 {node}");
+    }
+}
+
+fn custom_files(demo: &Demo, node: &str) {
+    let home = demo.new_home(node);
+    let components = home.join("repository/components");
+    assert!(BUNDLES.iter().all(|name| components.join("dropins").join(name).is_file()), "C5, D4 {node}");
+    assert!(components.join("lib").join(LIBRARY).is_file(), "C5, D4 {node}");
+    let digest =
+        |home: &std::path::Path| Digest::of(&fs::read(home.join("repository/components/lib").join(CHANGED_LIBRARY)).unwrap());
+    assert_ne!(digest(&home), digest(&demo.old_home(node)), "C5 {node}: what the pack ships is not copied");
+    assert!(home.join("repository/resources/security").join(OWN_STORE).is_file(), "C5, D4 {node}");
+    assert!(!home.join("repository/deployment/server/webapps").join(WEBAPP).exists(), "C5 {node}: a person merges it");
+    assert!(demo.said.contains(WEBAPP), "C5: and it is named");
+    if IDENTITY_SERVERS.contains(&node) {
+        for path in [
+            "repository/deployment/server/userstores/PARTNERS.xml",
+            "repository/deployment/server/carbonapps/com.example.flows_1.0.0.car",
+            "repository/tenants/1/userstores/BRANCH.xml",
+        ] {
+            assert!(home.join(path).is_file(), "C5 {node}: {path}");
+        }
+        let mails = fs::read_to_string(home.join("repository/conf/email/email-admin-config.xml")).unwrap();
+        assert!(mails.contains("Example Inc."), "C5 {node}");
+    }
+}
+
+fn indexed(demo: &Demo) {
+    for node in ["pub-1", "dev-1"] {
+        let lines = demo.lines_of("reindexed", &demo.new_home(node));
+        assert_eq!(lines.len(), 1, "D12 {node}: once");
+        assert_eq!((of(&lines[0], "tenants"), of(&lines[0], "fresh")), (&json!(true), &json!(true)), "D12 {node}");
+        let left = demo.found(node, "repository/components/dropins", "tenantloader-", ".jar");
+        assert_eq!(left, [""; 0], "D12 {node}");
+    }
+}
+
+fn profiles(demo: &Demo) {
+    assert!(!demo.new_home("km-1").exists(), "D13: retired");
+    for (node, profile) in [
+        ("pub-1", "control-plane"),
+        ("dev-1", "default"),
+        ("tm-1", "traffic-manager"),
+        ("gw-1", "gateway-worker"),
+        ("gw-2", "gateway-worker"),
+    ] {
+        let line = settings(demo, node);
+        assert_eq!((line.profile.as_str(), of(&line, "server_role")), (profile, &json!(profile)), "D13 {node}");
+    }
+    let manager = demo.hosts.iter().find(|host| host.name == "tm-1").unwrap();
+    let endpoint = format!("tcp://{}:{}", manager.address, 5672 + manager.offset);
+    for node in ["gw-1", "gw-2"] {
+        assert_eq!(of(&settings(demo, node), "throttle_decision_endpoints"), &json!([endpoint]), "D13 {node}");
+        assert!(text(&demo.toml(node), "apim.event_hub.service_url").is_some(), "D13 {node}");
+    }
+    assert_eq!(demo.lines("without-brokers"), [], "D13");
+}
+
+fn no_secret_is_told(demo: &Demo) {
+    for file in ["preview.txt", "report.html", "logs.txt", "upgrade.plan"] {
+        let text = fs::read_to_string(demo.path(file)).unwrap();
+        for secret in [ENCRYPTION_KEY, OWN_PASSWORD, packs::PRIMARY_PASSWORD] {
+            assert!(!text.contains(secret), "{file} tells a secret");
+        }
+    }
+    assert!(!demo.said.contains(ENCRYPTION_KEY));
+}

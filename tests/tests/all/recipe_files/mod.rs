@@ -1,0 +1,95 @@
+//! The built-in recipe against the stand-ins' packs: every edit, unpack and copy of its plan, with the agent's own editors and
+//! globs, in the plan's order. What it leaves is what the guide's rows ask for.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper fails its test")]
+
+mod fixtures;
+mod trial;
+
+use std::{fs, path::Path};
+
+use cavalcade_common::action::Action;
+use cavalcade_tests::standin::packs;
+use toml_edit::{DocumentMut, Item};
+
+use trial::Trial;
+
+fn text<'d>(document: &'d DocumentMut, path: &str) -> Option<&'d str> {
+    let mut item: &Item = document.as_item();
+    for part in path.split('/') {
+        item = item.get(part)?;
+    }
+    item.as_str()
+}
+
+#[tokio::test]
+async fn an_identity_server_is_set_up_as_the_guide_says() {
+    let trial = Trial::of_standins().await;
+    trial.run("is-1", "migrate-is");
+    let (home, conf) = (trial.home("is-1"), trial.toml("is-1"));
+    let listener = conf["event_listener"].as_array_of_tables().unwrap().iter().next().unwrap();
+    assert_eq!(listener["properties"]["header.X-WSO2-KEY-MANAGER"].as_str(), Some("WSO2IS"));
+    assert_eq!(listener["properties"]["password"].as_str(), Some("${admin.password}"));
+    assert_eq!(conf["resource"]["access_control"].as_array_of_tables().unwrap().len(), 6);
+    assert_eq!(conf["tenant_context"]["rewrite"]["custom_webapps"][0].as_str(), Some("/keymanager-operations/"));
+    assert_eq!(conf["carbon_health_check"]["enable"].as_bool(), Some(true));
+    assert_eq!(text(&conf, "database/identity_db/url"), Some("jdbc:mysql://db/am_db?a=b&amp;c=d"));
+    assert_eq!(text(&conf, "database/shared_db/type"), Some("mysql"));
+    assert_eq!(text(&conf, "user_store/type"), Some("database"));
+    assert_eq!(conf["user_store"].as_table().unwrap().len(), 1);
+    assert_eq!(conf["super_admin"]["create_admin_account"].as_bool(), Some(false));
+    for file in [
+        "repository/components/dropins/wso2is.key.manager.core-1.0.15.jar",
+        "repository/components/dropins/wso2is.notification.event.handlers_1.0.15.jar",
+        "repository/deployment/server/webapps/keymanager-operations.war",
+        "repository/components/dropins/org.wso2.carbon.is.migration-1.0.147.jar",
+        "repository/components/lib/mysql-connector-java-8.0.28.jar",
+        "migration-resources/5.11.0/dbscripts/step1/um/mysql.sql",
+        "bin/wso2server.sh",
+    ] {
+        assert!(home.join(file).is_file(), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn the_migration_configuration_loses_three_items_and_nothing_else() {
+    let trial = Trial::of_standins().await;
+    trial.run("is-1", "migrate-is");
+    let changed = fs::read_to_string(trial.home("is-1").join("migration-resources/migration-config.yaml")).unwrap();
+    assert!(changed.contains("currentVersion: \"5.10.0\"") && changed.contains("migrateVersion: \"5.11.0\""), "{changed}");
+    let block = &changed[changed.find("version: \"5.10.0\"").unwrap()..changed.find("version: \"5.11.0\"").unwrap()];
+    assert!(!block.contains("MigrationValidator") && !block.contains("TenantPortalMigrator"), "{block}");
+    assert_eq!(block.matches("SchemaMigrator").count(), 3, "{block}");
+    let mut rest = packs::MIGRATION_CONFIG.lines();
+    let new: Vec<&str> = changed.lines().filter(|line| !rest.clone().any(|l| l == *line) || !rest.any(|l| l == *line)).collect();
+    assert_eq!(new, ["currentVersion: \"5.10.0\"", "migrateVersion: \"5.11.0\""]);
+    assert_eq!(packs::MIGRATION_CONFIG.lines().count() - changed.lines().count(), 12);
+}
+
+#[tokio::test]
+async fn an_api_manager_is_set_up_as_the_guide_says() {
+    let trial = Trial::of_standins().await;
+    trial.run("cp-1", "none");
+    let conf = trial.toml("cp-1");
+    assert_eq!(text(&conf, "database/apim_db/url"), Some("jdbc:mysql://db/am_db?a=b&amp;c=d"));
+    assert_eq!(text(&conf, "database/shared_db/driver"), Some("com.mysql.cj.jdbc.Driver"));
+    assert_eq!(text(&conf, "apim/key_manager/service_url"), Some("https://is.example.com:9443/services/"));
+    assert_eq!(text(&conf, "apim/key_manager/type"), Some("WSO2-IS"));
+    assert_eq!(text(&conf, "server/server_role"), Some("control-plane"));
+    let home = trial.home("cp-1");
+    assert!(home.join("migration-resources").is_dir());
+    assert!(home.join("repository/components/dropins/org.wso2.carbon.apimgt.migrate.client-4.0.0.jar").is_file());
+}
+
+#[tokio::test]
+async fn start_scripts_of_the_probes_are_in_the_packs() {
+    let trial = Trial::of_standins().await;
+    trial.run("is-1", "none");
+    trial.run("gw-1", "none");
+    for (_, step) in trial.plan.steps().filter(|(s, _)| s.id.as_str().starts_with("start-")) {
+        let Action::Server(server) = &step.action else { panic!("starts a server") };
+        if Path::new(&server.home).is_dir() {
+            assert!(Path::new(&server.home).join(&server.script).is_file(), "{}", server.script);
+        }
+    }
+}
