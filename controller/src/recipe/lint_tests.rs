@@ -84,7 +84,7 @@ fn what_nothing_uses_is_named_at_its_place() {
     assert_eq!(odd("artifacts:\n", "artifacts:\n  other: { doc: another }\n"), (1250, 8, 3, None));
     assert_eq!(odd("databases:\n", "databases:\n  um_db: { doc: another }\n"), (1250, 11, 3, None));
     assert_eq!(odd("values:\n  versioned", "values:\n  other: 1 + 1\n  versioned").0, 1250);
-    assert_eq!(odd("    needs: [old-servers-down]\n", ""), (1250, 20, 3, None));
+    assert_eq!(odd("    needs: [old-servers-down]\n", ""), (1250, 19, 3, None));
     // A step that goes through all databases of its node uses every one of them.
     let all = SOUND.replacen("databases:\n", "databases:\n  um_db: { doc: another }\n", 1);
     assert_eq!(warned(&all.replacen("for: facts.custom.bundles", "for: node.databases", 1)), []);

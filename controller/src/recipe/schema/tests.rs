@@ -154,7 +154,9 @@ fn around(definition: &str, inner: &str) -> String {
                 "setting" => "settings",
                 other => other,
             };
-            recipe(&format!("{section}: [{{ {inner} }}]"))
+            // Without its nodes the reader looks at nothing else there.
+            let nodes = if definition == "facts" { "nodes: 'true', " } else { "" };
+            recipe(&format!("{section}: [{{ {nodes}{inner} }}]"))
         }
         "file_value" => recipe(&format!("facts: [{{ nodes: 'true', values: {{ x: {{ {inner} }} }} }}]")),
         "stage" => format!("stages: [{{ {inner} }}]\n"),
