@@ -7,7 +7,7 @@ use crate::preflight::{Explained, explained};
 #[must_use]
 pub fn explanation(check: &Explained) -> String {
     let part = |word: &str, text: &str| wrap(text, 79, &format!("  {word:<9}"), "           ");
-    let head = format!("{}: a check of `cavalcade fleet check` and `cavalcade plan`\n\n", check.check);
+    let head = format!("{}: a check of `fleet check` and `plan`\n\n", check.check);
     let recipe = check.recipe.as_ref().map(|recipe| part("recipe", recipe)).unwrap_or_default();
     head + &recipe
         + &part("severity", check.severity.word())
