@@ -55,8 +55,11 @@ pub const DELIVERED: [&str; 48] = [
     "tmp_noexec",
 ];
 
+/// The beginning of a path, and the names that may follow it.
+type Asked = (&'static str, fn(&FactsWritten) -> Vec<&String>);
+
 /// Where a recipe's own names stand in a path: what must be asked for under `facts`.
-const ASKED: [(&str, fn(&FactsWritten) -> Vec<&String>); 6] = [
+const ASKED: [Asked; 6] = [
     ("old.files.", |f| f.files.keys().collect()),
     ("old.trees.", |f| f.trees.keys().collect()),
     ("old.values.", |f| f.values.keys().collect()),

@@ -7,9 +7,9 @@ use crate::preflight::{Explained, explained};
 #[must_use]
 pub fn explanation(check: &Explained) -> String {
     let part = |word: &str, text: &str| wrap(text, 79, &format!("  {word:<9}"), "           ");
-    let of = check.recipe.as_ref().map(|recipe| format!(", by the recipe {recipe}")).unwrap_or_default();
-    let head = wrap(&format!("{}: a check of `cavalcade fleet check` and `cavalcade plan`{of}", check.check), 79, "", "  ");
-    format!("{head}\n")
+    let head = format!("{}: a check of `cavalcade fleet check` and `cavalcade plan`\n\n", check.check);
+    let recipe = check.recipe.as_ref().map(|recipe| part("recipe", recipe)).unwrap_or_default();
+    head + &recipe
         + &part("severity", check.severity.word())
         + &part("looks at", &check.looks_at)
         + &part("remedy", &check.remedy)

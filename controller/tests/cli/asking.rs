@@ -174,10 +174,10 @@ fn explanations_need_no_controller() {
     alone(&["explain", "CVL-1002"]).ends(0).out_has(&["cause", "certain", "unknown", "remedy", "cavalcade serve"]);
     alone(&["explain", "5023", "-o", "json"]).ends(0).out_has(&["cavalcade.explanation/1", "CVL-5023"]);
     alone(&["explain", "agent-connected"]).ends(0).out_has(&["looks at", "remedy"]);
-    alone(&["explain", "jdbc-driver-class"]).ends(0).out_has(&["the recipe wso2-is-km", "severity error", "Cannot load"]);
+    alone(&["explain", "jdbc-driver-class"]).ends(0).out_has(&["recipe   wso2-is-km", "severity error", "Cannot load"]);
     let document: Value = serde_json::from_str(&alone(&["explain", "charset", "-o", "json"]).ends(0).out).expect("JSON");
     assert_eq!((&document["check"], &document["of"][0]["severity"]), (&json!("charset"), &json!("error")));
-    alone(&["explain", "is-pack"]).ends(0).out_has(&["recipe wso2-is-km-5.10.0", "recipe wso2-is-5.10.0"]);
+    alone(&["explain", "is-pack"]).ends(0).out_has(&["recipe   wso2-is-km-5.10.0", "recipe   wso2-is-5.10.0"]);
     alone(&["explain", "CVL-9999"]).ends(2).err_has(&["no error code and no check `CVL-9999`"]);
     alone(&["bogus"]).ends(2);
     alone(&["--version"]).ends(0).out_has(&["cavalcade 0."]);

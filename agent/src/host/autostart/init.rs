@@ -114,7 +114,7 @@ fn stands_alone(above: &str, line: &str) -> bool {
     let line = line.trim();
     let first = line.split([' ', '\t', ';']).next().unwrap_or_default();
     let goes_on = |line: &str| GOES_ON[..4].iter().any(|end| line.trim_end().ends_with(end));
-    let quotes = |quote: char| line.matches(quote).count() % 2 == 0;
+    let quotes = |quote: char| line.matches(quote).count().is_multiple_of(2);
     !COMPOUND.contains(&first)
         && !first.starts_with(['{', '}', '(', ')'])
         && !GOES_ON.iter().any(|end| line.ends_with(end))
