@@ -138,3 +138,7 @@ mod tests;
 #[cfg(test)]
 #[path = "identity_only_tests.rs"]
 mod identity_only;
+
+#[cfg(test)]
+#[path = "latest_user_store_tests.rs"]
+mod latest_user_store;

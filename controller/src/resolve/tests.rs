@@ -9,8 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::{fleet, recipe};
 
-const FLEET: &str = include_str!("../../../deploy/examples/fleet.yaml");
-const RECIPE: &str = recipe::BUILT_IN[0].1;
+pub(super) const FLEET: &str = include_str!("../../../deploy/examples/fleet.yaml");
+pub(super) const RECIPE: &str = recipe::BUILT_IN[0].1;
 
 fn facts_of(node: &crate::fleet::FleetNode) -> Value {
     let database = |name: &str| {
@@ -59,7 +59,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
 }
 
 /// Makes a plan from these texts; `change` may alter the facts of each node.
-fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Value)) -> Result<Plan, Faults> {
+pub(super) fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Value)) -> Result<Plan, Faults> {
     let fleet = fleet::read(fleet.as_bytes(), "fleet.yaml")?;
     let recipe = recipe::read(recipe.as_bytes(), "recipe.yaml")?;
     let gathered_at: Timestamp = "2026-11-23T01:00:00Z".parse().expect("is an instant");

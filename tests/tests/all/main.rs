@@ -19,6 +19,7 @@ mod standin_migration;
 mod step_run;
 mod tidy;
 mod verify;
+mod windows_service;
 
 use std::path::Path;
 
