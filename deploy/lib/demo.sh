@@ -121,7 +121,7 @@ JSON
 # A port of 127.0.0.1 that nobody listens on.
 free_port() {
     local port
-    for port in $(shuf -i 20000-29999 -n 50); do
+    for port in $(shuf -i 31000-32700 -n 50); do
         if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             printf '%s\n' "$port"
             return 0

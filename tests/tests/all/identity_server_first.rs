@@ -59,7 +59,7 @@ fn without_is_no_api_manager_starts_and_with_it_the_plan_goes_on() {
     let ready = site.witnessed("ready", 1, |line| Path::new(&line.home) == home).unwrap();
     let back = &ready.last().unwrap().t;
     let after = launches(&site);
-    assert_eq!(after.len(), 3, "a migration and two servers: {after:?}");
+    assert_eq!(after.len(), 4, "a migration, a start for the index, and two servers: {after:?}");
     assert!(after.iter().all(|line| line.t > *back), "{after:?} before {back}");
     assert_eq!(site.witness("started-without-is").unwrap(), []);
 }

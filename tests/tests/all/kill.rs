@@ -61,7 +61,7 @@ fn all_succeeded_once(site: &Site) {
     for step in run.stages.iter().flat_map(|stage| &stage.steps) {
         assert_eq!(step.state, "succeeded", "{} {}", step.step, step.name);
     }
-    assert_eq!((launches(site, "is-1"), launches(site, "is-2"), launches(site, "am-1")), ((1, 1), (0, 1), (1, 1)));
+    assert_eq!((launches(site, "is-1"), launches(site, "is-2"), launches(site, "am-1")), ((1, 1), (0, 1), (1, 2)));
     assert_eq!(site.witness("migration-begin").unwrap().len(), 2);
     assert_eq!(site.witness("migration-destroyed").unwrap(), []);
     assert_eq!(site.witness("started-without-is").unwrap(), []);
