@@ -1,8 +1,6 @@
 //! What start scripts stumble over does an upgrade no harm: a blank in the path of every home, a PID file that names a stranger,
 //! CARBON_HOME in the agent's environment, and no JAVA_HOME there.
 
-#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
-
 use std::{fs, path::Path, process::Command};
 
 use cavalcade_tests::{
