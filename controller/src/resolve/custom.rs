@@ -27,11 +27,17 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
             asked.extend(&written.custom);
         }
     }
+    let drivers = facts.pointer("/old/driver_classes").and_then(Value::as_object).cloned().unwrap_or_default();
+    let drivers: Vec<&Value> = drivers.values().collect();
     let (mut custom, mut changed) = (Map::new(), Map::new());
     for (name, found) in &files {
         let found = found.as_array().map(Vec::as_slice).unwrap_or_default();
         let (own, other) = match shipped {
-            Some(shipped) => (of_kind(found, shipped, Kind::Custom), of_kind(found, shipped, Kind::Changed)),
+            Some(shipped) => {
+                // The JDBC driver comes as an artifact: an older one beside it would be a second version.
+                let own = found.iter().filter(|file| !drivers.contains(&&file["path"])).cloned().collect::<Vec<_>>();
+                (of_kind(&own, shipped, Kind::Custom), of_kind(found, shipped, Kind::Changed))
+            }
             None if found.is_empty() => (json!([]), json!([])),
             None => (Value::Null, Value::Null),
         };

@@ -129,8 +129,9 @@ fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers)
     custom::lay_under(&mut facts, "databases", databases_seen(input));
     merge(&mut facts, &answers);
     let known = before_facts(input, node);
-    absent::facts(input, node, &known, &mut facts, &mut r.recipe);
     custom::add(input, node, &known, &mut facts, r);
+    // Behind what is known: a name that is asked of another kind of node may be asked of this one too.
+    absent::facts(input, node, &known, &mut facts, &mut r.recipe);
     (answers, facts)
 }
 

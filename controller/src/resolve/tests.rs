@@ -60,6 +60,16 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
 
 /// Makes a plan from these texts; `change` may alter the facts of each node.
 pub(super) fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Value)) -> Result<Plan, Faults> {
+    plan_knowing(fleet, recipe, &BTreeMap::new(), change)
+}
+
+/// The same, where old packs are known.
+fn plan_knowing(
+    fleet: &str,
+    recipe: &str,
+    shipped: &BTreeMap<String, Shipped>,
+    change: impl Fn(&str, &mut Value),
+) -> Result<Plan, Faults> {
     let fleet = fleet::read(fleet.as_bytes(), "fleet.yaml")?;
     let recipe = recipe::read(recipe.as_bytes(), "recipe.yaml")?;
     let gathered_at: Timestamp = "2026-11-23T01:00:00Z".parse().expect("is an instant");
@@ -82,7 +92,7 @@ pub(super) fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Va
         recipe: &recipe,
         facts: &facts,
         asked: &BTreeMap::new(),
-        shipped: &BTreeMap::new(),
+        shipped,
         artifacts: &artifacts,
         plan_id: "plan-1",
         made_by: "alice",
@@ -434,4 +444,45 @@ fn a_large_fleet_is_planned_in_reasonable_time() {
     let plan = plan_with(&large, RECIPE, |_, _| {}).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!(stage(&plan, "start-gateways").batch.size, 30);
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_an_old_pack_shipped_is_asked_for_where_nobody_knows_it() {
+    let own = "repository/components/dropins/own.jar";
+    let found = |_: &str, facts: &mut Value| {
+        facts["old"]["files"]["bundles"] = json!([{ "path": own, "sha256": "ab".repeat(32), "bytes": 1 }]);
+    };
+    let faults = plan_with(FLEET, RECIPE, found).expect_err("must be asked for").0;
+    assert!(faults.iter().all(|f| f.code == codes::NEEDED_BY_RECIPE && f.message.contains(own)), "{faults:?}");
+    assert!(
+        faults[0].help.as_ref().is_some_and(|h| h.contains("is_old_pack") && h.contains("cavalcade pack list")),
+        "{faults:?}"
+    );
+    let answers = format!("answers: {{ custom: {{ bundles: [{own}] }} }}");
+    let plan = plan_with(&FLEET.replacen("answers: {}", &answers, 1), RECIPE, found).unwrap_or_else(|f| panic!("{f}"));
+    let cavalcade_common::action::Action::Copy(copy) = &step(&plan, "set-up-is", "is-1", "custom-bundles").action else {
+        panic!("is a copy")
+    };
+    assert_eq!(copy.paths, [own]);
+    assert!(plan.decided_by.iter().any(|d| d.path == "facts.old.files.bundles"), "apply looks at the files again");
+}
+
+#[test]
+fn an_old_jdbc_driver_is_no_custom_library() {
+    let shipped: crate::pack::Shipped = serde_json::from_value(json!({
+        "schema": "cavalcade.pack/1", "root": "r", "files": {}, "settings": {},
+    }))
+    .expect("is a list");
+    let shipped = ["is_old_pack", "am_old_pack"].map(|name| (name.to_owned(), shipped.clone())).into();
+    let library =
+        |name: &str| json!({ "path": format!("repository/components/lib/{name}.jar"), "sha256": "cd".repeat(32), "bytes": 1 });
+    let plan = plan_knowing(FLEET, RECIPE, &shipped, |_, facts| {
+        facts["old"]["files"]["libraries"] = json!([library("mysql"), library("own")]);
+        facts["old"]["driver_classes"] = json!({ "com.mysql.cj.jdbc.Driver": "repository/components/lib/mysql.jar" });
+    });
+    let plan = plan.unwrap_or_else(|f| panic!("{f}"));
+    let cavalcade_common::action::Action::Copy(copy) = &step(&plan, "set-up-am", "cp-1", "custom-libraries").action else {
+        panic!("is a copy")
+    };
+    assert_eq!(copy.paths, ["repository/components/lib/own.jar"]);
 }
