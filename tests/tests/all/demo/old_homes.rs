@@ -20,7 +20,7 @@ pub(super) fn unchanged(demo: &Demo) {
     fleet.lay_out(|_| {}).unwrap();
     for node in &fleet.nodes {
         let (before, after) = (files(&node.home(&fleet.into)), files(&node.home(&hosts)));
-        assert!(before.len() > 40, "{}: {} files", node.name, before.len());
+        assert!(before.len() > 25, "{}: {} files", node.name, before.len());
         assert_eq!(before, after, "{}", node.name);
     }
 }

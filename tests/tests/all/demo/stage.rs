@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use cavalcade_controller::view::document::{Status, StepStatus};
@@ -60,10 +61,15 @@ pub(super) struct Demo {
     pub(super) full: bool,
     _left: Left,
     _parent: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Two demos at once take their ports from the same range: one after the other.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Demo {
     pub(super) fn run(options: &[&str]) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().canonicalize().unwrap().join("demo");
         let left = Left(folder.clone());
@@ -73,7 +79,7 @@ impl Demo {
         assert!(ended.status.success(), "{}\n{said}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
         let hosts = fs::read_to_string(folder.join("nodes")).unwrap().lines().map(host).collect();
         let full = options.contains(&"--full");
-        let mut demo = Self { folder, said, report: Value::Null, hosts, full, _left: left, _parent: parent };
+        let mut demo = Self { folder, said, report: Value::Null, hosts, full, _left: left, _parent: parent, _turn: turn };
         demo.report = serde_json::from_str(&demo.cavalcade(&["report", "upgrade.plan", "--output", "json"])).unwrap();
         demo
     }
