@@ -16,7 +16,7 @@ use crate::id::Digest;
 mod exchange;
 mod toml;
 
-pub use exchange::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+pub use exchange::{Call, Covers, EACH, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
 pub use toml::{TomlAppend, TomlCarry, TomlCarryKey, TomlEdit};
 
 /// How an interrupted effect is treated (04-guarantees, "Classes").

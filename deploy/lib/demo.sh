@@ -165,7 +165,7 @@ demo_old_fleet() {
     local dir=$1 packs=$2 java_home=$3 full=$4 name names='' address offset https
     # shellcheck disable=SC2086 # an option or none
     "$dir/bin/standin-packs" demo-fleet "$dir" --packs "$packs" --java-home "$java_home" \
-        --database-port "$database_port" --client-bin "$dir/mariadb-bin" $full >"$dir/nodes"
+        --database-port "$database_port" --client-bin "$dir/mariadb-bin" --balancer "$balancer" $full >"$dir/nodes"
     demo_sql "$dir" mysql <"$dir/accounts.sql"
     for name in "$dir"/data/*.sql; do
         name=$(basename "$name" .sql)
@@ -209,6 +209,19 @@ demo_controller() {
     demo_await "the controller does not answer" "$dir/log/controller.log" "$dir/bin/cavalcade" --state "$dir/controller" status
     item "controller on $controller, its state in $(short "$dir/controller")"
 }
+
+# A load balancer that writes down which servers it is told to drain and to enrol.
+demo_balancer() {
+    local dir=$1 port
+    port=$(free_port)
+    balancer=http://127.0.10.2:$port
+    demo_launch "$dir/log/balancer.log" "$dir/bin/standin-packs" balancer --listen "127.0.10.2:$port" \
+        --file "$dir/load-balancer.txt"
+    demo_await "the load balancer does not answer" "$dir/log/balancer.log" demo_answers 127.0.10.2 "$port"
+    item "a stand-in for a load balancer on $balancer"
+}
+
+demo_answers() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
 
 # Tokens for all hosts, then each agent: enrolled once, started.
 demo_agents() {
@@ -278,6 +291,7 @@ demo_where_next() {
     item "report.html   what ran where, when, with which evidence"
     item "logs.txt      the central log, $(wc -l <logs.txt) lines of all steps and servers"
     item "preview.txt   every diff, before anything was changed"
+    item "load-balancer.txt  when which server was drained and enrolled"
     item "fleet.yaml    what an operator writes; upgrade.plan: what was made of it"
     item "hosts/        old and new homes;  backups/  the proved backups"
     if [ -n "$keep" ]; then

@@ -1,11 +1,11 @@
 //! `exchange`: HTTP calls in order, until they hold. What they are answered is secret: it is compared, handed on to the next
 //! call, and never told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cavalcade_common::action::{Assert, Call, Exchange, ExchangeQuery, Part, parts};
+use cavalcade_common::action::{Assert, Call, Covers, EACH, Exchange, ExchangeQuery, Part, parts};
 use cavalcade_common::codes::{agent, server as codes};
 use cavalcade_common::duration;
 use cavalcade_common::error::Fault;
@@ -28,22 +28,31 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 const LEAST: Duration = Duration::from_secs(1);
 /// Most bytes of an answer's body: what is longer could not be judged whole, and does not hold.
 const MOST: usize = 1 << 20;
+/// The same for a call that collects: lists of thousands of APIs with their resources.
+const MOST_OF_LISTS: usize = 16 << 20;
 /// Digits of the largest number that is told as a count.
 const COUNT_DIGITS: usize = 9;
+/// Most missing values that evidence names.
+const NAMED: usize = 5;
 
 /// The patterns of a call, compiled.
 struct Patterns {
     expect: Option<Regex>,
     forbid: Option<Regex>,
     capture: BTreeMap<String, Regex>,
+    collect: BTreeMap<String, Regex>,
 }
 
 impl Patterns {
     fn of(call: &Call) -> Result<Self, Fault> {
+        let all = |taken: &BTreeMap<String, String>| {
+            taken.iter().map(|(name, p)| Ok((name.clone(), pattern(p)?))).collect::<Result<BTreeMap<_, _>, Fault>>()
+        };
         Ok(Self {
             expect: call.expect.as_deref().map(pattern).transpose()?,
             forbid: call.forbid.as_deref().map(pattern).transpose()?,
-            capture: call.capture.iter().map(|(name, p)| Ok((name.clone(), pattern(p)?))).collect::<Result<_, Fault>>()?,
+            capture: all(&call.capture)?,
+            collect: all(&call.collect)?,
         })
     }
 }
@@ -55,6 +64,7 @@ struct Try<'x> {
     /// All secrets, the captured values too.
     book: SecretBook,
     captured: BTreeMap<String, SecretValue>,
+    collected: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Try<'_> {
@@ -63,23 +73,43 @@ impl Try<'_> {
         let began = self.cx.host.monotonic();
         let mut evidence: Vec<Evidence> = Vec::new();
         for (call, patterns) in self.exchange.calls.iter().zip(patterns) {
-            let left = left.saturating_sub(self.cx.host.monotonic().saturating_sub(began));
-            let request = self.request(call)?;
-            let answer = self.cx.host.http_request(&request, CALL_LIMIT.min(left.max(LEAST))).await;
-            let what = format!("{}: {} {}", call.name, call.method.as_str(), call.url);
-            let (found, holds) = match answer {
-                Ok(answer) => self.judge(call, patterns, &answer),
-                Err(error) => (error.to_string(), false),
-            };
-            evidence.push(self.told(Evidence { what, found, holds }));
-            if !holds {
-                return Ok(evidence);
+            let each = if call.each.is_empty() { vec![None] } else { call.each.iter().map(Some).collect() };
+            for text in each {
+                let left = left.saturating_sub(self.cx.host.monotonic().saturating_sub(began));
+                let one = self.one(call, text, patterns, left).await?;
+                let holds = one.holds;
+                evidence.push(self.told(one));
+                if !holds {
+                    return Ok(evidence);
+                }
             }
         }
         if let Some(query) = &self.exchange.query {
             evidence.push(self.confirmed(query).await?);
         }
+        evidence.extend(self.exchange.covers.iter().map(|covers| self.told(self.covered(covers))));
         Ok(evidence)
+    }
+
+    /// One call, for one of the texts of its `each`.
+    async fn one(
+        &mut self,
+        call: &Call,
+        each: Option<&String>,
+        patterns: &Patterns,
+        left: Duration,
+    ) -> Result<Evidence, Failure> {
+        if let Some(text) = each {
+            self.captured.insert(EACH.to_owned(), SecretValue::new(text.clone()));
+        }
+        let request = self.request(call)?;
+        let answer = self.cx.host.http_request(&request, CALL_LIMIT.min(left.max(LEAST))).await;
+        let (found, holds) = match answer {
+            Ok(answer) => self.judge(call, patterns, &answer),
+            Err(error) => (error.to_string(), false),
+        };
+        let of = each.map(|text| format!(" ({text})")).unwrap_or_default();
+        Ok(Evidence { what: format!("{}{of}: {} {}", call.name, call.method.as_str(), call.url), found, holds })
     }
 
     fn told(&self, evidence: Evidence) -> Evidence {
@@ -140,7 +170,7 @@ impl Try<'_> {
             }
         }
         let url = self.filled(&call.url, encoded)?;
-        Ok(HttpRequest { url, method: call.method, headers, body, insecure: call.insecure, most: MOST + 1 })
+        Ok(HttpRequest { url, method: call.method, headers, body, insecure: call.insecure, most: most_of(call) + 1 })
     }
 
     /// What an answer shows, and whether it holds. Of a body only its length is told.
@@ -149,8 +179,9 @@ impl Try<'_> {
         if !call.status.contains(&answer.status) {
             return (found, false);
         }
-        if answer.body.len() > MOST {
-            return (format!("status {}, a body of more than {MOST} bytes", answer.status), false);
+        let most = most_of(call);
+        if answer.body.len() > most {
+            return (format!("status {}, a body of more than {most} bytes", answer.status), false);
         }
         let body = Zeroizing::new(String::from_utf8_lossy(&answer.body).into_owned());
         if let Some(expect) = patterns.expect.as_ref().filter(|p| !p.is_match(&body)) {
@@ -167,7 +198,29 @@ impl Try<'_> {
             self.book.insert(format!("captured {name}"), SecretValue::new(value.to_owned()));
             self.captured.insert(name.clone(), SecretValue::new(value.to_owned()));
         }
+        for (name, pattern) in &patterns.collect {
+            let values = pattern.captures_iter(&body).filter_map(|c| Some(c.get(1)?.as_str().to_owned()));
+            self.collected.entry(name.clone()).or_default().extend(values);
+        }
         (found, true)
+    }
+
+    /// Whether everything that one answer asks for stands in another one.
+    fn covered(&self, Covers { what, wanted, among }: &Covers) -> Evidence {
+        let none = BTreeSet::new();
+        let [wanted, among] = [wanted, among].map(|name| self.collected.get(name).unwrap_or(&none));
+        let missing: Vec<&str> = wanted.difference(among).map(String::as_str).collect();
+        let says = format!("all {what} are there");
+        match (wanted.len(), missing.len()) {
+            // Whoever was asked may not know yet; nothing is no proof of everything.
+            (0, _) => Evidence::fails(says, format!("no {what} were named that should be there")),
+            (all, 0) => Evidence::holds(says, format!("{all} of {all}")),
+            (all, absent) => {
+                let more = if absent > NAMED { ", ..." } else { "" };
+                let named = missing[..absent.min(NAMED)].join(", ");
+                Evidence::fails(says, format!("{} of {all}; missing: {named}{more}", all - absent))
+            }
+        }
     }
 
     /// What the database says of a captured value.
@@ -203,6 +256,11 @@ impl Try<'_> {
         let sent = |call: &Call| call.texts().flat_map(parts).any(|part| part == Part::Captured(name));
         value.len() <= COUNT_DIGITS && value.bytes().all(|b| b.is_ascii_digit()) && !self.exchange.calls.iter().any(sent)
     }
+}
+
+/// Most bytes of a body that are read.
+fn most_of(call: &Call) -> usize {
+    if call.collect.is_empty() { MOST } else { MOST_OF_LISTS }
 }
 
 /// Percent-encoded for a part of a URL or a form: everything but the unreserved characters (RFC 3986, 2.3).
@@ -252,15 +310,16 @@ impl Act for Exchange {
         let began = cx.host.monotonic();
         loop {
             let left = self.within.saturating_sub(cx.host.monotonic().saturating_sub(began));
-            let mut one = Try { cx, exchange: self, book: (*cx.secrets).clone(), captured: BTreeMap::new() };
+            let mut one =
+                Try { cx, exchange: self, book: (*cx.secrets).clone(), captured: BTreeMap::new(), collected: BTreeMap::new() };
             let evidence = one.all(&patterns, left).await?;
             let Some(bad) = evidence.iter().find(|e| !e.holds) else {
-                return Ok(Applied { changed: false, diffs: Vec::new(), evidence });
+                return Ok(Applied { changed: self.changes, diffs: Vec::new(), evidence });
             };
             let elapsed = cx.host.monotonic().saturating_sub(began);
             if elapsed >= self.within {
                 let fault = Fault::new(codes::GATE_CLOSED, format!("{}: {}", bad.what, bad.found));
-                return Err(Failure::Failed { fault, changed: false, evidence });
+                return Err(Failure::Failed { fault, changed: self.changes, evidence });
             }
             let waited = duration::format(Duration::from_secs(elapsed.as_secs()));
             let label = format!("tries for {waited}: {}: {}", bad.what, bad.found);

@@ -79,6 +79,13 @@ fn answer(request: &str, refusals: &AtomicUsize) -> (u16, String) {
         }
         l if l.starts_with("GET /pizza/menu ") && bearer => (200, "[\"margherita\"]".to_owned()),
         l if l.starts_with("GET /count ") => (200, r#"{"count":7,"pagination":{}}"#.to_owned()),
+        l if l.starts_with("GET /wanted ") => (200, r#"[{"context":"/a/1"},{"context":"/b/1"}]"#.to_owned()),
+        l if l.starts_with("GET /more ") => {
+            (200, "<context>/b/1</context><context>/a/1</context><context>/t</context>".to_owned())
+        }
+        l if l.starts_with("GET /wanted?label=Production%20and%20Sandbox ") => (200, r#"[{"context":"/a/1"}]"#.to_owned()),
+        l if l.starts_with("GET /wanted?label=Default ") => (200, r#"[{"context":"/b/1"}]"#.to_owned()),
+        l if l.starts_with("GET /fewer ") => (200, "<context>/t</context><context>/b/1</context>".to_owned()),
         l if l.starts_with("GET /long ") => (200, "x".repeat(3 << 20)),
         l if l.starts_with("GET /moved ") => (302, String::new()),
         l if l.starts_with(&format!("GET /by/{} ", TOKEN.replace('=', "%3D"))) => (200, "here".to_owned()),
@@ -205,4 +212,46 @@ async fn a_server_that_is_not_there_is_tried_until_the_time_is_over() {
     // The host's clock has steps of 10 ms.
     assert!(began.elapsed() >= std::time::Duration::from_millis(2480));
     assert!(machine.heard.progress.lock().unwrap().len() >= 2, "two tries before the last one");
+}
+
+#[tokio::test]
+async fn what_one_answer_lists_must_stand_in_the_other() {
+    let machine = Machine::new("");
+    let (base, _) = server(0).await;
+    let calls = |wanted: &str, served: &str| {
+        let wanted =
+            format!("      - {{ name: hub, url: \"BASE/{wanted}\", collect: {{ wanted: '\"context\":\"([^\"]+)\"' }} }}\n");
+        let served = format!("      - {{ name: gateway, url: \"BASE/{served}\", collect: {{ served: '<context>([^<]+)<' }} }}\n");
+        let covers = "    covers: [{ what: APIs, wanted: wanted, among: served }]\n";
+        written(&base, &format!("{wanted}{served}{covers}"), "1ms")
+    };
+    let (cx, action) = exchange(&machine, &calls("wanted", "more"));
+    let applied = of(&action).apply(&cx).await.unwrap();
+    assert_eq!((applied.evidence[2].what.as_str(), applied.evidence[2].found.as_str()), ("all APIs are there", "2 of 2"));
+    for (wanted, served, says) in [
+        ("wanted", "fewer", "all APIs are there: 1 of 2; missing: /a/1"),
+        ("count", "more", "all APIs are there: no APIs were named that should be there"),
+        ("wanted", "count", "all APIs are there: 0 of 2; missing: /a/1, /b/1"),
+    ] {
+        let (cx, action) = exchange(&machine, &calls(wanted, served));
+        let (fault, _) = fault(of(&action).apply(&cx).await);
+        assert_eq!((fault.code, fault.message.as_str()), (codes::GATE_CLOSED, says));
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_made_for_each_text_and_collects_from_all() {
+    let machine = Machine::new("");
+    let (base, _) = server(0).await;
+    let calls = r#"      - name: hub
+        each: [Production and Sandbox, Default]
+        url: "BASE/wanted?label=$(each)"
+        collect: { wanted: '"context":"([^"]+)"' }
+      - { name: gateway, url: "BASE/more", collect: { served: '<context>([^<]+)<' } }
+    covers: [{ what: APIs, wanted: wanted, among: served }]
+"#;
+    let (cx, action) = exchange(&machine, &written(&base, calls, "1ms"));
+    let evidence = of(&action).apply(&cx).await.unwrap().evidence;
+    assert!(evidence[0].what.starts_with("hub (Production and Sandbox): GET "), "{evidence:?}");
+    assert_eq!((evidence.len(), evidence[3].found.as_str()), (4, "2 of 2"));
 }

@@ -1,5 +1,6 @@
 //! The agent's commands.
 
+mod heap;
 mod step;
 
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::secret::SecretValue;
 use cavalcade_common::token::EnrolmentToken;
 use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Does the work of Cavalcade on one host.
 #[derive(Debug, Parser)]
@@ -100,6 +105,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
     built.map_err(|e| Fault::new(codes::agent::SPOOL, format!("the runtime: {e}")))
 }
 
+/// Log to standard error, as much as `CAVALCADE_LOG` says (`debug`, `info,cavalcade_agent::link=trace`), else up to `level`.
+fn log(level: LevelFilter) {
+    let wanted = std::env::var("CAVALCADE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(filter).init();
+}
+
 fn token(file: Option<PathBuf>) -> Result<EnrolmentToken, Fault> {
     let bad = |why: String| Fault::new(codes::link::TOKEN_REFUSED, why);
     let text = match file {
@@ -119,8 +132,8 @@ fn enrol(token_file: Option<PathBuf>, controller: &Address, state_dir: &std::pat
 }
 
 fn serve(config: AgentConfig) -> Result<ExitCode, Fault> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAVALCADE_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    heap::keep_small();
+    log(LevelFilter::INFO);
     let runtime = runtime()?;
     let ended = runtime.block_on(run_agent(config));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

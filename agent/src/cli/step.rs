@@ -7,6 +7,7 @@ use cavalcade_agent::step_run::{self, Exit, Format, Options};
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::StepName;
 use clap::{Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 /// Steps by hand.
 #[derive(Debug, Subcommand)]
@@ -113,8 +114,7 @@ impl From<StepRun> for Options {
 /// Runs the verb.
 pub(super) fn run(verb: StepVerb) -> Result<ExitCode, Fault> {
     let StepVerb::Run(run) = verb;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAVALCADE_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    super::log(LevelFilter::WARN);
     let runtime = super::runtime()?;
     let exit: Exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

@@ -4,11 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 
 use crate::host::RecordFile;
 use crate::host::files;
+
+/// How often a lock that is held is tried, and how long between two tries.
+const TRIES: u32 = 20;
+const BETWEEN: Duration = Duration::from_millis(25);
 
 /// A record file that this process holds locked.
 struct LockedFile {
@@ -39,12 +44,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display())));
     }
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| match e {
-        rustix::io::Errno::WOULDBLOCK => {
-            io::Error::new(io::ErrorKind::WouldBlock, format!("{} is held by another process", path.display()))
-        }
-        other => other.into(),
-    })?;
+    lock(&file, path)?;
     let named = std::fs::symlink_metadata(path)?;
     if (named.dev(), named.ino()) != (meta.dev(), meta.ino()) {
         let text = format!("{} was replaced while it was opened", path.display());
@@ -54,6 +54,17 @@ pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
     file.sync_all()?;
     files::sync_dir(dir)?;
     Ok(Box::new(LockedFile { file, suspect: false }))
+}
+
+/// A child that a process forked just before its end holds the lock too, until its exec: that is no other writer.
+fn lock(file: &File, path: &Path) -> io::Result<()> {
+    for _ in 0..TRIES {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(BETWEEN),
+            done => return done.map_err(io::Error::from),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, format!("{} is held by another process", path.display())))
 }
 
 impl LockedFile {

@@ -133,6 +133,7 @@ fn nameless() -> Names {
         databases: BTreeMap::new(),
         backup_to: BTreeMap::new(),
         needs: BTreeMap::new(),
+        hooks: BTreeMap::new(),
     }
 }
 

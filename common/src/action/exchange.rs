@@ -16,6 +16,12 @@ pub struct Exchange {
     /// What a database says of a value that a call was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<ExchangeQuery>,
+    /// Which collected values must be among which others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<Covers>,
+    /// Whether its calls change something that stays: those of a hook do, unless they only ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changes: bool,
     /// How long to try.
     #[serde(with = "duration::text")]
     pub within: Duration,
@@ -57,13 +63,16 @@ impl HttpMethod {
         }
     }
 
+    /// Whether a call of this method only asks (RFC 9110, 9.2.1).
+    #[must_use]
+    pub fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+
     /// Whether a call of this method may have a body.
     #[must_use]
     pub fn has_body(self) -> bool {
-        match self {
-            Self::Get | Self::Head => false,
-            Self::Post | Self::Put | Self::Patch | Self::Delete => true,
-        }
+        !self.is_safe()
     }
 }
 
@@ -72,6 +81,9 @@ impl HttpMethod {
 pub struct Call {
     /// Its name, for evidence.
     pub name: String,
+    /// Texts for which the call is made one after the other; `$(each)` stands for them. None: it is made once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<String>,
     /// `http://` or `https://` URL. A captured value is percent-encoded in it.
     pub url: String,
     /// Method.
@@ -100,6 +112,10 @@ pub struct Call {
     /// By name: regular expression whose first group is the value, in the answer's body. Values are secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capture: BTreeMap<String, String>,
+    /// By name: regular expression whose first group is a value, at each of its matches in the answer's body. Such values are
+    /// told in evidence; no call can send them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub collect: BTreeMap<String, String>,
     /// Whether any certificate is accepted.
     pub insecure: bool,
 }
@@ -115,6 +131,17 @@ pub struct ExchangeQuery {
     pub equals: String,
 }
 
+/// One answer must hold everything that another one asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covers {
+    /// What is compared, for evidence: "APIs".
+    pub what: String,
+    /// Name of the collected values that must all be there; none at all does not hold.
+    pub wanted: String,
+    /// Name of the collected values among which they must be.
+    pub among: String,
+}
+
 /// A text with `$(NAME)` in it, cut into literal parts and names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'t> {
@@ -123,6 +150,9 @@ pub enum Part<'t> {
     /// Name of a captured value.
     Captured(&'t str),
 }
+
+/// The name that stands for the texts of a call's `each`.
+pub const EACH: &str = "each";
 
 /// Whether a captured value may have this name: letters, digits, `_`.
 #[must_use]

@@ -295,10 +295,16 @@ fn names(
         // A whole root (`api_managers`) is no fact and may be large.
         if name.contains('.') {
             reads.insert(name, value.clone());
+        } else if let (SECRETS, Value::Object(secrets)) = (name.as_str(), value) {
+            // Which there are is what a condition asks of them.
+            reads.insert(name, Value::from(secrets.keys().cloned().collect::<Vec<_>>().join(", ")));
         }
     }
     Ok(reads)
 }
+
+/// The root name of the markers of secrets.
+const SECRETS: &str = "secrets";
 
 fn environment() -> &'static Environment<'static> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Cx;
 use super::action::{database_at, within};
 use super::edit::list;
-use crate::action::{Call, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
+use crate::action::{Call, Covers, EACH, Exchange, ExchangeQuery, HttpMethod, Part, is_capture_name, parts};
 use crate::codes::written as codes;
 use crate::written::{Content, Fields, FromNode, Mark, Node, Pattern, Reader, nearest};
 
@@ -21,15 +21,18 @@ pub(super) fn exchange(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Optio
     let before = r.count();
     let placed = list(f, "calls", r, |node, r| Some((node.mark, call(node, r)?)));
     let mut calls: Vec<Call> = Vec::with_capacity(placed.len());
-    let mut captured: BTreeSet<String> = BTreeSet::new();
+    let (mut captured, mut collected): (BTreeSet<String>, BTreeSet<String>) = Default::default();
     for (mark, call) in placed {
         if calls.iter().any(|c| c.name == call.name) && call.name != "open" {
             r.fault(codes::BAD_VALUE, mark, format!("two calls are named `{}`", call.name));
         }
+        let own = (!call.each.is_empty()).then(|| EACH.to_owned());
+        let known = captured.iter().cloned().chain(own).collect();
         for text in call.texts() {
-            only_captured(text, &captured, mark, r);
+            only_captured(text, &known, mark, r);
         }
         captured.extend(call.capture.keys().cloned());
+        collected.extend(call.collect.keys().cloned());
         calls.push(call);
     }
     if let Some(node) = node.filter(|n| calls.is_empty() && !matches!(n.content, Content::Open))
@@ -38,12 +41,16 @@ pub(super) fn exchange(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Optio
         r.fault(codes::MISSING_KEY, node.mark, "`exchange` needs at least one element of `calls`");
     }
     let query = f.node("query").map(|n| query(n, &captured, cx, r));
+    let covers = match f.node("covers") {
+        Some(_) => list(f, "covers", r, |node, r| covers(node, &collected, r)),
+        None => Vec::new(),
+    };
     let within = within(f, WITHIN, r);
     let query = match query {
         Some(found) => Some(found?),
         None => None,
     };
-    Some(Exchange { calls, query, within })
+    Some(Exchange { calls, query, covers, changes: false, within })
 }
 
 /// Every `$(NAME)` of a text is a value of an earlier call.
@@ -52,19 +59,20 @@ fn only_captured(text: &str, captured: &BTreeSet<String>, mark: Mark, r: &mut Re
         if let Part::Captured(name) = part
             && !captured.contains(name)
         {
-            not_captured(name, captured, mark, r);
+            unknown("captures", name, captured, mark, r);
         }
     }
 }
 
-fn not_captured(name: &str, captured: &BTreeSet<String>, mark: Mark, r: &mut Reader) {
+/// What a call takes from its answer: `captures` one value, `collects` all.
+fn unknown(takes: &str, name: &str, captured: &BTreeSet<String>, mark: Mark, r: &mut Reader) {
     let known: Vec<&str> = captured.iter().map(String::as_str).collect();
     let help = match nearest(name, known.iter().copied()) {
         Some(near) => format!("`{near}` exists"),
-        None if known.is_empty() => "no call before captures anything".to_owned(),
+        None if known.is_empty() => format!("no call before {takes} anything"),
         None => format!("known: {}", known.join(", ")),
     };
-    r.fault_with(codes::UNKNOWN_REFERENCE, mark, format!("no call before captures `{name}`"), Some(help));
+    r.fault_with(codes::UNKNOWN_REFERENCE, mark, format!("no call before {takes} `{name}`"), Some(help));
 }
 
 fn call(node: &Node, r: &mut Reader) -> Option<Call> {
@@ -89,8 +97,10 @@ fn call(node: &Node, r: &mut Reader) -> Option<Call> {
     let pattern = |found: Option<Pattern>| found.map(|p| p.0);
     let expect = pattern(f.opt("expect", r));
     let forbid = pattern(f.opt("forbid", r));
-    let capture = f.node("capture").map(|n| capture(n, r)).unwrap_or_default();
+    let capture = f.node("capture").map(|n| taken(n, r)).unwrap_or_default();
+    let collect = f.node("collect").map(|n| taken(n, r)).unwrap_or_default();
     let insecure = f.or("insecure", true, r);
+    let each = each(&mut f, &capture, r);
     f.finish(r);
     if form_node.is_some() && body_node.is_some() {
         r.fault(codes::BAD_VALUE, node.mark, "`form` is the body of a call and excludes `body`");
@@ -102,7 +112,24 @@ fn call(node: &Node, r: &mut Reader) -> Option<Call> {
     if basic.is_some() && headers.keys().any(|h: &String| h.eq_ignore_ascii_case("authorization")) {
         r.fault(codes::BAD_VALUE, node.mark, "`basic` writes the header Authorization and excludes it");
     }
-    Some(Call { name: name?, url: url?, method, headers, basic, form, body, status: status?, expect, forbid, capture, insecure })
+    let (name, url, status) = (name?, url?, status?);
+    Some(Call { name, each, url, method, headers, basic, form, body, status, expect, forbid, capture, collect, insecure })
+}
+
+/// The texts that a call is made for. Where it is not filled yet, one stands for all of them.
+fn each(f: &mut Fields<'_>, capture: &BTreeMap<String, String>, r: &mut Reader) -> Vec<String> {
+    let Some(node) = f.node("each") else { return Vec::new() };
+    if matches!(node.content, Content::Open) {
+        return vec![String::new()];
+    }
+    let found: Vec<String> = Vec::from_node(node, r).unwrap_or_default();
+    if found.is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "`each` needs at least one text");
+    }
+    if !capture.is_empty() {
+        r.fault(codes::BAD_VALUE, node.mark, "a call for `each` collects; only one value could be captured");
+    }
+    found
 }
 
 fn method(node: &Node, r: &mut Reader) -> Option<HttpMethod> {
@@ -163,11 +190,12 @@ fn status(node: &Node, r: &mut Reader) -> Option<Vec<u16>> {
     Some(found)
 }
 
-fn capture(node: &Node, r: &mut Reader) -> BTreeMap<String, String> {
+/// Patterns by name, each with a group that is the value.
+fn taken(node: &Node, r: &mut Reader) -> BTreeMap<String, String> {
     let found: BTreeMap<String, Pattern> = BTreeMap::from_node(node, r).unwrap_or_default();
     for entry in node.entries().unwrap_or_default() {
-        if !is_capture_name(&entry.key) {
-            r.fault(codes::BAD_VALUE, entry.mark, "the name of a captured value has letters, digits and `_`");
+        if !is_capture_name(&entry.key) || entry.key == EACH {
+            r.fault(codes::BAD_VALUE, entry.mark, "the name of a value has letters, digits and `_`, and is not `each`");
         }
         let groups = found.get(&entry.key).and_then(|p| regex::Regex::new(&p.0).ok()).map(|p| p.captures_len());
         if groups == Some(1) && !matches!(entry.value.content, Content::Open) {
@@ -188,7 +216,22 @@ fn query(node: &Node, captured: &BTreeSet<String>, cx: &Cx<'_>, r: &mut Reader) 
         && !captured.contains(name)
         && !matches!(node.content, Content::Open)
     {
-        not_captured(name, captured, node.mark, r);
+        unknown("captures", name, captured, node.mark, r);
     }
     Some(ExchangeQuery { database: database?, select: select?, equals: equals? })
+}
+
+fn covers(node: &Node, collected: &BTreeSet<String>, r: &mut Reader) -> Option<Covers> {
+    let mut f = Fields::of(node, "an element of `covers`", r)?;
+    let what = f.req("what", r);
+    let [wanted, among] = ["wanted", "among"].map(|key| {
+        let node = f.req_node(key, r)?;
+        let name = String::from_node(node, r)?;
+        if !collected.contains(&name) && !matches!(node.content, Content::Open) {
+            unknown("collects", &name, collected, node.mark, r);
+        }
+        Some(name)
+    });
+    f.finish(r);
+    Some(Covers { what: what?, wanted: wanted?, among: among? })
 }

@@ -14,6 +14,7 @@
 mod action;
 mod edit;
 mod exchange;
+mod hook;
 mod list;
 mod names;
 mod work;
@@ -30,11 +31,12 @@ use crate::plan::{Need, PlanStep, Retry};
 use crate::template::{self, Reads};
 use crate::written::{Content, Entry, Fields, FromNode, Mark, Node, Reader, nearest};
 
+pub use hook::{HOOK_ACTIONS, WORD as HOOK, WrittenHook};
 pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
 
-/// The words that name actions.
-pub const ACTIONS: [&str; 19] = [
+/// The words that say what a step does: actions, and `hook`.
+pub const ACTIONS: [&str; 20] = [
     "toml",
     "yaml",
     "text",
@@ -54,6 +56,7 @@ pub const ACTIONS: [&str; 19] = [
     "log",
     "exchange",
     "autostart",
+    hook::WORD,
 ];
 
 /// A step as it is written, its templates not yet filled.
@@ -183,6 +186,12 @@ impl WrittenStep {
         self.action.as_ref().map(|a| a.key.as_str())
     }
 
+    /// The node's hook that it stands for.
+    #[must_use]
+    pub fn hook(&self) -> Option<&str> {
+        self.action.as_ref().filter(|e| e.key == hook::WORD)?.value.text()
+    }
+
     /// The words of its own `needs`.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
         self.needs.iter().map(|(word, _)| word.as_str())
@@ -208,7 +217,9 @@ impl WrittenStep {
         for text in [&self.note, &self.skip].into_iter().flatten() {
             template::check(text, scope, later, r);
         }
-        if let Some(entry) = &self.action {
+        if let Some(entry) = self.action.as_ref().filter(|e| e.key == hook::WORD) {
+            hook::name_of(&entry.value, r);
+        } else if let Some(entry) = &self.action {
             let open = template::check(&entry.value, scope, later, r);
             action::decode(&entry.key, &open, &Cx { names: None }, r);
         }
@@ -236,6 +247,10 @@ impl WrittenStep {
                 return Some(vec![ReadStep::Condition { name: self.name.clone(), reason, reads: verdict.reads }]);
             }
             reads.extend(verdict.reads);
+        }
+        if let Some(name) = self.hook().filter(|name| !names.hooks.contains_key(*name)) {
+            let reason = format!("the fleet file has no hook `{name}` for this node");
+            return Some(vec![ReadStep::Condition { name: self.name.clone(), reason, reads }]);
         }
         let Some(each) = &self.each else {
             return Some(vec![self.run(self.name.clone(), names, scope, reads, r)?]);
@@ -271,7 +286,10 @@ impl WrittenStep {
             Some(note) => Some(fill_text(note, scope, &mut reads, r)?),
             None => None,
         };
-        let action = action::decode(&entry.key, &filled, &Cx { names: Some(names) }, r);
+        let action = match self.hook() {
+            Some(name) => names.hooks.get(name).cloned(),
+            None => action::decode(&entry.key, &filled, &Cx { names: Some(names) }, r),
+        };
         let needs = self.needs_of(names, r);
         let (action, needs) = (action?, needs?);
         if r.count() > before {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::action::{ArtifactRef, DbTarget, Ready, Runtime};
+use crate::action::{Action, ArtifactRef, DbTarget, Ready, Runtime};
 use crate::expression::Scope;
 use crate::id::{HostId, NodeId};
 use crate::plan::Need;
@@ -39,6 +39,9 @@ pub struct Names {
     /// What the words of `needs` stand for on this node.
     #[serde(default)]
     pub needs: BTreeMap<String, Need>,
+    /// What the node's hooks do, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, Action>,
 }
 
 /// What is known of one home.

@@ -52,6 +52,7 @@ fn names() -> Names {
         databases: ["am_db", "reg_db"].map(|n| (n.to_owned(), database(n))).into(),
         backup_to: ["am_db", "reg_db"].map(|n| (n.to_owned(), format!("/backup/{n}"))).into(),
         needs: [("old-servers-down".to_owned(), Need::Down { nodes: vec![node.clone()] })].into(),
+        hooks: std::collections::BTreeMap::new(),
         node,
     }
 }

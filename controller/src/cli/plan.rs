@@ -11,6 +11,7 @@ use cavalcade_common::id::{HostId, NodeId};
 use cavalcade_common::plan::{HashedPlan, Plan};
 use clap::Args;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::artifact;
@@ -190,7 +191,7 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
     plan_file::write(&plan, &args.out)?;
     let file = args.out.display().to_string();
     let document = json!({ "schema": "cavalcade.planned/1", "file": file, "sha256": plan.sha256, "plan": plan.plan });
-    emit(args.output.output, &document, || plan_table(&plan.plan, plan.sha256.as_str(), &file, now))?;
+    emit(args.output.output, &document, || plan_table(&plan.plan, plan.sha256.as_str(), &file, now, &TimeZone::system()))?;
     Ok(Exit::Done)
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -40,11 +42,11 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(context.colour_err);
+    let filter: Targets = args.log.parse().map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(context.colour_err);
     match args.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines).with(filter).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(filter).init(),
     }
     let names = if args.name.is_empty() { vec![host_name()?] } else { args.name };
     let config = ServeConfig { state_dir: context.state.clone(), agents: args.agents, enrol: args.enrol, names };

@@ -17,6 +17,7 @@ use cavalcade_common::action::{DbTarget, Runtime};
 use cavalcade_common::id::{Digest, HostId, NodeId};
 use cavalcade_common::plan::{PlanNode, Role, Side, Window};
 use cavalcade_common::secret::SecretRef;
+use cavalcade_common::step::WrittenHook;
 use cavalcade_common::written::Mark;
 use serde_json::{Map, Value};
 
@@ -119,6 +120,8 @@ pub struct FleetNode {
     pub runtime: Runtime,
     /// Answers that override its facts.
     pub answers: Map<String, Value>,
+    /// What is done on it at the places that the recipe names: drained, enrolled.
+    pub hooks: BTreeMap<String, WrittenHook>,
     /// Where it is named.
     pub mark: Mark,
 }

@@ -7,8 +7,9 @@ use cavalcade_common::codes::written as codes;
 use cavalcade_common::expression::Scope;
 use cavalcade_common::id::{HostId, NodeId};
 use cavalcade_common::plan::{Role, Side};
+use cavalcade_common::step::WrittenHook;
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::{AbsolutePath, Entry, Fields, FromNode, Mark, Node, Reader};
+use cavalcade_common::written::{AbsolutePath, Content, Entry, Fields, FromNode, Mark, Node, Reader};
 use serde_json::{Map, Value};
 
 use super::FleetNode;
@@ -79,7 +80,9 @@ pub(super) fn nodes(node: &Node, defaults: &Defaults, r: &mut Reader) -> Vec<Fle
 fn one(id: NodeId, entry: &Entry, defaults: &Defaults, r: &mut Reader) -> Option<FleetNode> {
     let scope: Map<String, Value> = [("name".to_owned(), Value::String(id.to_string()))].into_iter().collect();
     let before = r.count();
-    let node = template::fill(&entry.value, &Scope::new(scope), &mut Reads::new(), r);
+    let (node, hooks) = without_hooks(&entry.value);
+    let node = template::fill(&node, &Scope::new(scope), &mut Reads::new(), r);
+    let hooks = hooks.map(|n| WrittenHook::read_all(&n, r)).unwrap_or_default();
     if r.count() > before {
         return None;
     }
@@ -111,9 +114,20 @@ fn one(id: NodeId, entry: &Entry, defaults: &Defaults, r: &mut Reader) -> Option
     }
     let (role, host) = (role?, host?);
     let address = address.unwrap_or_else(|| host.to_string());
-    let node = FleetNode { id, host, address, role, offset, old_offset, old, new, runtime, answers, mark: entry.mark };
+    let node = FleetNode { id, host, address, role, offset, old_offset, old, new, runtime, answers, hooks, mark: entry.mark };
     profile_of_role(&node, entry.mark, r);
     Some(node)
+}
+
+/// A node, and its hooks: their templates are filled with a plan's names, not with the node's name alone.
+fn without_hooks(node: &Node) -> (Node, Option<Node>) {
+    let (mut node, mut hooks) = (node.clone(), None);
+    if let Content::Map(entries) = &mut node.content
+        && let Some(at) = entries.iter().position(|e| e.key == "hooks")
+    {
+        hooks = Some(entries.remove(at).value);
+    }
+    (node, hooks)
 }
 
 fn profile_of_role(node: &FleetNode, mark: Mark, r: &mut Reader) {

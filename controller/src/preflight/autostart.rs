@@ -5,15 +5,35 @@ use serde_json::Value;
 
 use super::{Check, Looks, Seen};
 
-pub(super) const CHECKS: &[Check] = &[Check {
-    name: "autostart",
-    area: "machines",
-    severity: Severity::Error,
-    about: "From the stop of the old servers to the end of the run nobody else may start them. Units, cron and init entries \
-            are disabled by the plan and recorded; a supervisor or a configuration management must be stopped by a person.",
-    remedy: "switch it off for this host until the run is done, then let this pass with --waive",
-    look: autostart,
-}];
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "autostart",
+        area: "machines",
+        severity: Severity::Error,
+        about: "From the stop of the old servers to the end of the run nobody else may start them. Units, cron and init \
+                entries are disabled by the plan and recorded; a supervisor or a configuration management must be stopped by \
+                a person.",
+        remedy: "switch it off for this host until the run is done, then let this pass with --waive",
+        look: autostart,
+    },
+    Check {
+        name: "autostart-unseen",
+        area: "machines",
+        severity: Severity::Warning,
+        about: "The agent may read every place from which a server could be started. What it cannot read it cannot switch off.",
+        remedy: "look into that place yourself, or run the agent as root",
+        look: unseen,
+    },
+];
+
+fn unseen(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.nodes() {
+        if let Some(places) = looks.see_list(&node.id, facts, "/autostart_unseen") {
+            let named: Vec<&str> = places.iter().filter_map(Value::as_str).collect();
+            looks.expect(named.is_empty(), &node.id, || format!("could not be read: {}", named.join("; ")));
+        }
+    }
+}
 
 fn autostart(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     for (node, facts) in seen.nodes() {

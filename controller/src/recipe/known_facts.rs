@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 48] = [
+pub const DELIVERED: [&str; 50] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -51,6 +51,8 @@ pub const DELIVERED: [&str; 48] = [
     "databases.NAME",
     "host.cpus",
     "host.memory_bytes",
+    "host.now",
+    "host.utc_offset_seconds",
     "problems",
     "tmp_noexec",
 ];

@@ -6,6 +6,7 @@
 mod absent;
 mod assemble;
 mod custom;
+mod hook;
 mod name;
 mod need;
 mod rule;

@@ -12,7 +12,7 @@ use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
-use super::{Input, Readers, absent, custom, need, settings, wanted};
+use super::{Input, Readers, absent, custom, hook, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
 /// What agents write where a JDBC URL holds a password.
@@ -117,7 +117,8 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
         Some(new) => probe(input, node, new, &scope, r),
         None => (None, None),
     };
-    let names = names(input, node, probe.as_ref(), script);
+    let mut names = names(input, node, probe.as_ref(), script);
+    names.hooks = hook::of_node(input, node, &names, all);
     (all.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers, settings })
 }
 
@@ -163,6 +164,7 @@ fn names(input: &Input<'_>, node: &FleetNode, probe: Option<&Probe>, script: Opt
         databases: databases.iter().map(|(n, d)| (n.clone(), d.target.clone())).collect(),
         backup_to: databases.iter().filter_map(|(n, d)| Some((n.clone(), d.backup_to.clone()?))).collect(),
         needs: BTreeMap::new(),
+        hooks: BTreeMap::new(),
     }
 }
 
@@ -280,6 +282,7 @@ fn node_value(input: &Input<'_>, node: &FleetNode) -> Value {
         "run_as": node.runtime.run_as,
         "java_home": node.runtime.java_home,
         "databases": from.collect::<Vec<_>>(),
+        "hooks": node.hooks.keys().collect::<Vec<_>>(),
     })
 }
 

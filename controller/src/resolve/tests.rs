@@ -299,7 +299,7 @@ fn what_the_fleet_file_lacks_is_named() {
     assert_eq!(with_fleet("  shared_db:\n", "  shard_db:\n"), (1207, file.clone(), 0, 0));
     assert_eq!(with_fleet("  is_url: https", "  is_ulr: https"), (1206, file.clone(), line("  is_url:"), 3));
     assert_eq!(
-        with_fleet("profile: gateway-worker }\n\n", "profile: gateway }\n\n"),
+        with_fleet("profile: gateway-worker }\n    hooks", "profile: gateway }\n    hooks"),
         (1219, file.clone(), line("  gw-[1:2]:"), 3)
     );
     assert_eq!(with_fleet("  is_url:", "  is_user_store_type: ldap\n  is_url:"), (1110, file.clone(), line("  is_url:"), 3));
@@ -315,6 +315,29 @@ fn what_the_fleet_file_lacks_is_named() {
         }
     };
     assert_eq!(refused(plan_with(FLEET, RECIPE, small)), (1216, file.clone(), line("  gw-[1:2]:"), 3));
+}
+
+#[test]
+fn a_hook_is_filled_with_the_names_of_its_node_and_called_by_the_recipe() {
+    let place = |text: &str| {
+        let line = FLEET.lines().position(|l| l.trim_start().starts_with(text)).expect("stands in the example");
+        (u32::try_from(line + 1).expect("is small"), "fleet.yaml".to_owned())
+    };
+    let (line, file) = place("drain:");
+    assert_eq!(with_fleet("      drain:", "      drian:"), (1118, file.clone(), line, 7));
+    let (code, at, on, _) = with_fleet("[/opt/lb/drain, \"{{ node.address }}\"]", "[/opt/lb/drain, \"{{ node.adress }}\"]");
+    assert_eq!((code, at, on), (1107, file.clone(), line));
+    // A step never sees a name that no hook may read.
+    let (code, at, on, _) = with_fleet("[/opt/lb/drain, \"{{ node.address }}\"]", "[/opt/lb/drain, \"{{ facts.old.owner }}\"]");
+    assert_eq!((code, at, on), (1107, file, line));
+    let plan = plan_with(FLEET, RECIPE, |_, _| {}).unwrap_or_else(|f| panic!("{f}"));
+    let of_gw = |stage: &str| {
+        let stage = plan.stages.iter().find(|s| s.id.as_str() == stage).expect("is there");
+        stage.steps.iter().filter(|s| s.key.node.as_str() == "gw-1").map(|s| s.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_gw("stop-old-am")[0], "drain");
+    assert_eq!(of_gw("start-gateways"), ["start", "deployed-apis", "gateway-call", "enrol"], "enrolled last");
+    assert!(plan.omitted.iter().any(|o| o.step.as_str() == "enrol" && o.nodes.iter().any(|n| n.as_str() == "tm-1")));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::state::step::Phase;
 use crate::state::transition::may_close;
 use crate::state::{Mode, RunState, State};
 use wait::{Wait, WaitKind};
-pub use window::never_interrupted;
+pub use window::{expected, never_interrupted};
 
 /// Oldest probe that still counts (promise 3).
 pub const PROBE_AGE: Duration = Duration::from_secs(60);

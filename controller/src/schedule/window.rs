@@ -47,7 +47,8 @@ pub fn never_interrupted(action: &Action) -> bool {
 }
 
 /// How long a step takes, as the fleet file says.
-fn expected(plan: &Plan, step: &PlanStep) -> Option<Duration> {
+#[must_use]
+pub fn expected(plan: &Plan, step: &PlanStep) -> Option<Duration> {
     let stage = plan.stages.iter().find(|g| g.number == step.key.stage)?;
     stage.names_of(step).find_map(|name| plan.expected.get(&name)).map(|takes| takes.0)
 }

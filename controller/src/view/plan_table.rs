@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cavalcade_common::action::Class;
+use cavalcade_common::duration;
 use cavalcade_common::finding::Severity;
 use cavalcade_common::plan::{Need, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::document::age;
 use super::findings;
 use super::settings;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
+use crate::schedule::{expected, never_interrupted};
 
 /// The plan. `sha256` is its digest, `file` where it was saved.
 #[must_use]
-pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp) -> String {
+pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp, zone: &TimeZone) -> String {
     let width = usize::from(WIDTH);
     let facts = age(Duration::try_from(now.duration_since(plan.facts_at)).unwrap_or_default());
     let head = format!("Recipe {}   fleet {}, {} nodes, facts {facts} old", plan.recipe.name, plan.fleet, plan.nodes.len());
@@ -24,6 +27,10 @@ pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp) -> Stri
     out.push('\n');
     out.push_str(&stages(plan));
     out.push('\n');
+    let window = window(plan, now, zone);
+    if !window.is_empty() {
+        out.push_str(&format!("\n{window}"));
+    }
     let omitted = omitted(plan);
     if !omitted.is_empty() {
         out.push_str(&format!("\n{omitted}"));
@@ -92,6 +99,26 @@ fn with_point_of_no_return(plan: &Plan, text: &str) -> String {
     let mut lines: Vec<&str> = rows;
     lines.insert(at.unwrap_or(lines.len()), &line);
     lines.join("\n")
+}
+
+/// The maintenance window, and how much of what may not start at its end has a known duration.
+fn window(plan: &Plan, now: Timestamp, zone: &TimeZone) -> String {
+    let Some(window) = &plan.window else { return String::new() };
+    let end = window.end.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
+    let left = match Duration::try_from(window.end.duration_since(now)) {
+        Ok(left) if !left.is_zero() => format!("in {}", duration::format(Duration::from_secs(left.as_secs() / 60 * 60))),
+        _ => "it is over".to_owned(),
+    };
+    let steps: Vec<_> = plan.steps().filter(|(_, step)| never_interrupted(&step.action)).collect();
+    let known: Vec<Duration> = steps.iter().filter_map(|(_, step)| expected(plan, step)).collect();
+    let together = duration::format(known.iter().sum());
+    let takes = match steps.len() - known.len() {
+        _ if known.is_empty() => "nobody said how long any of them takes".to_owned(),
+        0 => format!("together {together}"),
+        unknown => format!("{} of them together {together}, {unknown} of unknown duration", known.len()),
+    };
+    let text = format!("Window: ends {end} ({left}). Steps that nothing interrupts: {}, {takes}.", steps.len());
+    wrap(&text, usize::from(WIDTH), "", "  ")
 }
 
 fn waits(stage: &PlanStage) -> String {
@@ -181,14 +208,31 @@ fn summary(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cavalcade_common::plan::{Takes, Window};
+
     use super::*;
     use crate::view::example_plan::plan;
+
+    #[test]
+    fn a_window_shows_its_end_and_what_is_known_of_the_work() {
+        let mut plan = plan();
+        let now = plan.facts_at;
+        assert_eq!(window(&plan, now, &TimeZone::UTC), "");
+        plan.window = Some(Window { end: now + jiff::SignedDuration::from_mins(150) });
+        let unknown = window(&plan, now, &TimeZone::UTC);
+        assert!(unknown.contains("(in 2h30min)") && unknown.contains("nobody said how"), "{unknown}");
+        plan.expected.insert("migrate-is.migrate".to_owned(), Takes(Duration::from_secs(5400)));
+        let one = window(&plan, now, &TimeZone::UTC).replace("\n  ", " ");
+        assert!(one.contains("1h30min"), "{one}");
+        let over = window(&plan, now + jiff::SignedDuration::from_hours(3), &TimeZone::UTC);
+        assert!(over.contains("(it is over)"), "{over}");
+    }
 
     #[test]
     fn it_looks_like_this() {
         let plan = plan();
         let now = plan.facts_at + jiff::SignedDuration::from_mins(3);
-        let text = plan_table(&plan, &"7f3a91c2".repeat(8), "upgrade.plan", now);
+        let text = plan_table(&plan, &"7f3a91c2".repeat(8), "upgrade.plan", now, &TimeZone::UTC);
         insta::assert_snapshot!(text);
         assert!(text.lines().all(|l| l.chars().count() < 80), "{text}");
     }

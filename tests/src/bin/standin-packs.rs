@@ -1,12 +1,14 @@
 //! Writes the stand-ins' packs, artifacts and JDK, and lays out an old fleet. See `cavalcade_tests::standin`.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, net::SocketAddr, path::PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use cavalcade_tests::standin::{
+    balancer,
     fleet::{self, OldFleet},
     offsets::FREE,
     packs,
+    peer::Address,
 };
 use cavalcade_tests::upgrade::{
     extent::Extent,
@@ -63,6 +65,20 @@ enum What {
         /// The home.
         home: PathBuf,
     },
+    /// A load balancer that writes down what it is told: `POST /drain/SERVER`, `POST /enrol/SERVER`.
+    Balancer {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The file that it writes.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Tells a load balancer: one POST.
+    Tell {
+        /// `http://ADDRESS:PORT/drain/SERVER`.
+        url: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +100,9 @@ struct DemoFleet {
     /// Everything that the guide's rows ask for, in place of none of it.
     #[arg(long)]
     full: bool,
+    /// `http://ADDRESS:PORT` of the load balancer that servers are drained from and enrolled with.
+    #[arg(long)]
+    balancer: Option<String>,
 }
 
 fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
@@ -100,6 +119,7 @@ fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
         hosts: "hosts",
         extent,
         options: BTreeMap::new(),
+        balancer: demo.balancer,
     };
     layout.write()?;
     fs::write(layout.folder.join("old-fleet.json"), serde_json::to_vec_pretty(&layout.old_fleet()?)?)?;
@@ -126,8 +146,26 @@ fn main() -> anyhow::Result<()> {
             fleet::start(&home, &jdk, &options)
         }
         Some(What::Stop { home }) => fleet::stop(&home),
+        Some(What::Balancer { listen, file }) => runtime()?.block_on(async {
+            let listener = tokio::net::TcpListener::bind(listen).await?;
+            balancer::serve(listener, &file).await
+        }),
+        Some(What::Tell { url }) => runtime()?.block_on(tell(&url)),
         None => write(arguments),
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+async fn tell(url: &str) -> anyhow::Result<()> {
+    let address = Address::of_url(url).with_context(|| format!("{url} is no URL"))?;
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    let (status, body) = address.ask("POST", &format!("/{path}"), &[], "").await?;
+    println!("{status} {}", String::from_utf8_lossy(&body));
+    ensure!(status == 200, "{url} answered {status}");
+    Ok(())
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<OldFleet> {

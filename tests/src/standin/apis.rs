@@ -23,6 +23,20 @@ pub struct Api {
     pub label: String,
 }
 
+/// The tenant that every server has.
+pub const SUPER_TENANT: &str = "carbon.super";
+
+impl Api {
+    /// The domain of the tenant that it belongs to.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.context.strip_prefix("/t/").and_then(|rest| rest.split('/').next()).unwrap_or(SUPER_TENANT)
+    }
+}
+
+/// The context of APIs whose artifact no gateway can deploy, as some are whose definition is broken.
+pub const UNDEPLOYABLE: &str = "/undeployable";
+
 /// What this gateway serves: before 4.0.0 every API, from then on those deployed under one of its labels.
 ///
 /// # Errors
@@ -35,6 +49,7 @@ pub async fn deployable(server: &Server) -> anyhow::Result<Vec<Api>> {
         None => from_event_hub(server).await?,
     };
     let mut found: Vec<Api> = all.into_iter().filter(|api| api.label.is_empty() || labels.contains(&api.label)).collect();
+    found.retain(|api| !api.context.starts_with(UNDEPLOYABLE));
     found.sort();
     found.dedup();
     Ok(found)
@@ -67,7 +82,7 @@ pub async fn visible(server: &Server, tenant: Option<&str>) -> anyhow::Result<Ve
     }
     let Some(mut connection) = connect(server, "apim_db").await? else { return Ok(Vec::new()) };
     let mut all = rows(&mut connection, "SELECT API_NAME, API_VERSION, CONTEXT, '' FROM AM_API").await?;
-    all.retain(|api| api.context.strip_prefix("/t/").and_then(|rest| rest.split('/').next()) == tenant);
+    all.retain(|api| api.tenant() == tenant.unwrap_or(SUPER_TENANT));
     Ok(all)
 }
 

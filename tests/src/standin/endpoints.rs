@@ -153,10 +153,13 @@ async fn api_manager(server: &Server, request: &Request) -> Response {
             if !request.has_authorization("Basic") {
                 return Response::empty(401);
             }
-            match apis::deployments(server).await {
-                Ok(list) => Response::json(200, &json!({ "list": list })),
-                Err(error) => Response::json(503, &json!({"message": error.to_string()})),
+            wanted(server, request).await
+        }
+        "/services/RestApiAdmin" if request.method == "POST" && server.boot.product.serves_apis(server.boot.launch.profile()) => {
+            if !request.has_authorization("Basic") {
+                return Response::empty(401);
             }
+            served(server, request)
         }
         "/api/am/gateway/v2/server-startup-healthcheck"
             if server.boot.settings.gateway_healthcheck && has_webapp(home, "api#am#gateway#v2.war") =>
@@ -166,6 +169,41 @@ async fn api_manager(server: &Server, request: &Request) -> Response {
         }
         _ => Response::empty(404),
     }
+}
+
+/// What a gateway is told to deploy: all, or those of one label and tenant.
+async fn wanted(server: &Server, request: &Request) -> Response {
+    let mut list = match apis::deployments(server).await {
+        Ok(list) => list,
+        Err(error) => return Response::json(503, &json!({"message": error.to_string()})),
+    };
+    if let Some(label) = request.field("gatewayLabel") {
+        let Some(tenant) = request.headers.get("xwso2tenant") else { return Response::empty(400) };
+        let label = label.replace("%20", " ");
+        list.retain(|api| api.label == label && api.tenant() == tenant);
+    }
+    Response::json(200, &json!({ "list": list }))
+}
+
+/// The admin service of the mediation engine: what is deployed for the super tenant, with what the pack itself ships.
+fn served(server: &Server, request: &Request) -> Response {
+    if !String::from_utf8_lossy(&request.body).contains("getAPIsForListing>") {
+        return Response::empty(500);
+    }
+    let deployed = server.deployed.lock().map(|deployed| deployed.clone()).unwrap_or_default();
+    let own = deployed.iter().filter(|api| api.tenant() == apis::SUPER_TENANT);
+    let shipped = [("_TokenAPI_".to_owned(), "/token".to_owned()), ("_RevokeAPI_".to_owned(), "/revoke".to_owned())];
+    let named = own.map(|api| (format!("admin--{}:v{}", api.name, api.version), api.context.clone())).chain(shipped);
+    let returns = named.map(|(name, context)| {
+        format!("<ns:return xsi:type=\"ax2:APIData\"><ax2:context>{context}</ax2:context><ax2:name>{name}</ax2:name></ns:return>")
+    });
+    let body = format!(
+        "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body>\
+         <ns:getAPIsForListingResponse xmlns:ns=\"http://service.api.rest.carbon.wso2.org\">{}</ns:getAPIsForListingResponse>\
+         </soapenv:Body></soapenv:Envelope>",
+        returns.collect::<String>()
+    );
+    Response { status: 200, content_type: "text/xml", body: body.into_bytes() }
 }
 
 /// The APIs that the index knows of a tenant: none before the registry was indexed again. The tenant is named by a header, since

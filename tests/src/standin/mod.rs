@@ -7,6 +7,7 @@
 
 pub mod am_migration;
 pub mod apis;
+pub mod balancer;
 pub mod carbon_log;
 pub mod cipher_tool;
 pub mod config;

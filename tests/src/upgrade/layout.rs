@@ -92,6 +92,8 @@ pub struct Layout {
     pub extent: Extent,
     /// Options of the recipe, beside those that belong to the extent.
     pub options: BTreeMap<String, Value>,
+    /// `http://ADDRESS:PORT` of the load balancer; none: servers have no hooks.
+    pub balancer: Option<String>,
 }
 
 /// Places nodes on addresses of their own with free ports. The offsets stay this caller's as long as the leases live.
@@ -312,7 +314,29 @@ impl Layout {
                 ("api-manager", json!({ "home": old, "profile": node.profile }), new)
             }
         };
-        json!({ "role": role, "address": node.address, "old_offset": node.offset, "old": old, "new": new })
+        let mut fleet_node = json!({ "role": role, "address": node.address, "old_offset": node.offset, "old": old, "new": new });
+        if let Some(hooks) = self.balancer.as_ref().and_then(|url| self.hooks(node, url)) {
+            fleet_node["hooks"] = hooks;
+        }
+        fleet_node
+    }
+
+    /// Identity Servers are drained and enrolled by a command, gateways by a call; nothing balances the others.
+    fn hooks(&self, node: &Placed, url: &str) -> Option<Value> {
+        let hook = |word: &str| {
+            let url = format!("{url}/{word}/{{{{ name }}}}");
+            match (node.role, new_profile(&node.profile)) {
+                (Role::Is, _) => {
+                    let program = self.folder.join("bin/standin-packs");
+                    Some(json!({ "command": { "command": [program, "tell", url], "cwd": self.folder, "within": "1min" } }))
+                }
+                (Role::Am, Some("gateway-worker" | "default")) => {
+                    Some(json!({ "exchange": { "within": "1min", "calls": [{ "name": word, "url": url, "method": "POST" }] } }))
+                }
+                (Role::Am, _) => None,
+            }
+        };
+        Some(json!({ "drain": hook("drain")?, "enrol": hook("enrol")? }))
     }
 }
 

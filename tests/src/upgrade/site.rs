@@ -141,6 +141,7 @@ impl Site {
             hosts: wanted.hosts,
             extent: wanted.extent,
             options,
+            balancer: None,
         };
         layout.write()?;
         let ports = (free_port()?, free_port()?);

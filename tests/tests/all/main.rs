@@ -5,10 +5,12 @@
 mod agent;
 mod bad_input;
 mod canary;
+mod conditions;
 mod demo;
 mod identity_server_first;
 mod job_survives;
 mod kill;
+mod known_facts;
 mod oddities;
 mod policy;
 mod recipe_files;

@@ -37,6 +37,7 @@ const CASES: &[Case] = &[
     ("peer-reached", "is-2", |w| w.of("is-2")["reach"][0]["connected"] = json!(false)),
     ("peer-certificate-name", "is-2", |w| w.of("is-2")["reach"][0]["matches"] = json!(false)),
     ("peer-certificate-time", "is-2", |w| w.of("is-2")["reach"][0]["expires"] = json!("2026-12-01T00:00:00Z")),
+    ("autostart-unseen", "is-2", |w| w.of("is-2")["autostart_unseen"] = json!(["/var/spool/cron: permission denied"])),
     ("autostart", "is-2", |w| w.of("is-2")["old"]["autostart"][0]["person"] = json!("a package links it")),
     ("keystores-readable", "is-2", |w| w.of("is-2")["old"]["keystores"] = json!(null)),
     ("weak-key", "is-2", |w| w.of("is-2")["old"]["keystores"][0]["bits"] = json!(1024)),
@@ -67,6 +68,10 @@ const CASES: &[Case] = &[
     ("is-migration-client", "", |w| w.entries("is_migration").retain(|entry| !entry.ends_with(".jar"))),
     ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
     ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
+    ("gateway-enrolled-unseen", "cp-1", |w| {
+        let hooks = "profile: default }\n    hooks: { enrol: { http: { url: 'http://balancer/{{ name }}' } } }";
+        w.fleet = w.fleet.replace("profile: control-plane }", hooks);
+    }),
     ("java-version", "is-2", |w| w.of("is-2")["java"]["major"] = json!(17)),
     ("open-files", "is-2", |w| w.of("is-2")["limits"]["open_files"] = json!(1024)),
     ("old-product", "is-2", |w| w.of("is-2")["old"]["product"] = json!("wso2is")),

@@ -131,16 +131,18 @@ fn gates() -> Map<String, Value> {
             "file": text(), "pattern": text(), "failed": words(), "within": reference("duration"),
         })),
         "exchange": object(&["calls"], json!({
-            "calls": list(reference("call")), "query": reference("exchange_query"), "within": reference("duration"),
+            "calls": list(reference("call")), "query": reference("exchange_query"), "covers": list(reference("covers")),
+            "within": reference("duration"),
         })),
-        "autostart": object(&[], json!({ "disable": text(), "enable": text(), "under": text() })),
+        "hook": text(),
         "call": object(&["name", "url"], json!({
-            "name": text(), "url": text(), "method": filled(json!({ "enum": methods })), "headers": map(text()),
+            "name": text(), "each": words(), "url": text(), "method": filled(json!({ "enum": methods })), "headers": map(text()),
             "basic": { "anyOf": [text(), reference("basic")] }, "form": map(text()), "body": text(),
             "status": filled(one_or_list(count())), "expect": text(), "forbid": text(), "capture": map(text()),
-            "insecure": truth(),
+            "collect": map(text()), "insecure": truth(),
         })),
         "basic": object(&["user", "password"], json!({ "user": text(), "password": text() })),
+        "covers": object(&["what", "wanted", "among"], json!({ "what": text(), "wanted": text(), "among": text() })),
         "exchange_query": object(&["database", "select", "equals"], json!({
             "database": text(), "select": text(), "equals": text(),
         })),

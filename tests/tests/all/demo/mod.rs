@@ -5,6 +5,7 @@
 mod api_managers;
 mod databases;
 mod full;
+mod hooks;
 mod identity_servers;
 mod old_homes;
 mod stage;
@@ -35,6 +36,8 @@ async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
     api_managers::profiles(&demo);
     api_managers::started_in_order(&demo).await;
     full::off(&demo);
+    hooks::drained_and_enrolled(&demo, &["am-1", "gw-1", "gw-2"]);
+    hooks::a_missing_api_is_named(&demo, "gw-1");
     old_homes::unchanged(&demo);
     reported(&demo);
     agents_are_small(&demo);
@@ -54,6 +57,7 @@ async fn the_demo_upgrades_a_fleet_that_uses_everything() {
     identity_servers::migrated_once(&demo);
     identity_servers::up(&demo).await;
     full::on(&demo);
+    hooks::drained_and_enrolled(&demo, &["dev-1", "gw-1", "gw-2"]);
     old_homes::unchanged(&demo);
     assert_eq!(demo.lines("started-without-is"), [], "D9");
 }

@@ -88,13 +88,25 @@ impl Demo {
         self.folder.join(name)
     }
 
-    /// An operator's command that succeeds.
-    pub(super) fn cavalcade(&self, arguments: &[&str]) -> String {
+    fn operator(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(self.path("bin/cavalcade"));
         command.arg("--state").arg(self.path("controller")).args(arguments).current_dir(&self.folder).stdin(Stdio::null());
-        let ended = command.output().unwrap();
+        command.output().unwrap()
+    }
+
+    /// An operator's command that succeeds.
+    pub(super) fn cavalcade(&self, arguments: &[&str]) -> String {
+        let ended = self.operator(arguments);
         assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
         String::from_utf8(ended.stdout).unwrap()
+    }
+
+    /// An operator's command that does not; what it prints.
+    pub(super) fn refused(&self, arguments: &[&str]) -> String {
+        let ended = self.operator(arguments);
+        let said = String::from_utf8(ended.stdout).unwrap();
+        assert!(!ended.status.success(), "{arguments:?}: {said}");
+        said
     }
 
     pub(super) fn status(&self) -> Status {
