@@ -163,9 +163,9 @@ demo_schema() {
 
 demo_old_fleet() {
     local dir=$1 packs=$2 java_home=$3 full=$4 name names='' address offset https
-    # shellcheck disable=SC2086 # an option or none
+    # shellcheck disable=SC2086 # options or none
     "$dir/bin/standin-packs" demo-fleet "$dir" --packs "$packs" --java-home "$java_home" \
-        --database-port "$database_port" --client-bin "$dir/mariadb-bin" --balancer "$balancer" $full >"$dir/nodes"
+        --database-port "$database_port" --client-bin "$dir/mariadb-bin" ${balancer:+--balancer $balancer} $full >"$dir/nodes"
     demo_sql "$dir" mysql <"$dir/accounts.sql"
     for name in "$dir"/data/*.sql; do
         name=$(basename "$name" .sql)
@@ -210,6 +210,7 @@ demo_controller() {
     item "controller on $controller, its state in $(short "$dir/controller")"
 }
 
+balancer=''
 # A load balancer that writes down which servers it is told to drain and to enrol.
 demo_balancer() {
     local dir=$1 port
@@ -291,7 +292,7 @@ demo_where_next() {
     item "report.html   what ran where, when, with which evidence"
     item "logs.txt      the central log, $(wc -l <logs.txt) lines of all steps and servers"
     item "preview.txt   every diff, before anything was changed"
-    item "load-balancer.txt  when which server was drained and enrolled"
+    [ -z "$balancer" ] || item "load-balancer.txt  when which server was drained and enrolled"
     item "fleet.yaml    what an operator writes; upgrade.plan: what was made of it"
     item "hosts/        old and new homes;  backups/  the proved backups"
     if [ -n "$keep" ]; then

@@ -48,6 +48,15 @@ pub(super) const CHECKS: &[Check] = &[
         look: sees_others,
     },
     Check {
+        name: "database-accounts-apart",
+        area: AREA,
+        severity: Severity::Warning,
+        about: "The account for DDL is not that of the servers: sessions of the two could not be told apart, and to keep the \
+                servers out during a restore would keep the restore out.",
+        remedy: "give the database an `admin` of its own in the fleet file",
+        look: accounts_apart,
+    },
+    Check {
         name: "database-login",
         area: AREA,
         severity: Severity::Error,
@@ -125,6 +134,13 @@ fn reached(seen: &Seen<'_>, looks: &mut Looks<'_>) {
             None => "no reason is known",
         };
         looks.expect(reached, &node.id, || format!("{name} cannot be reached: {problem}"));
+    });
+}
+
+fn accounts_apart(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    each_reached(seen, looks, |name, database, node, _, looks| {
+        let same = database.server.as_ref().is_some_and(|server| server.user == database.target.user);
+        looks.expect(!same, node, || format!("{name} has one account for scripts and servers, {}", database.target.user));
     });
 }
 

@@ -88,7 +88,8 @@ fn refused(fleet: &str, recipe: &str) -> u16 {
 fn two_identity_servers_make_a_plan() {
     let plan = sound(|_| {});
     let stages: Vec<&str> = plan.stages.iter().map(|s| s.id.as_str()).collect();
-    let wanted = ["set-up", "stop-old", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "verify"];
+    let wanted =
+        ["set-up", "stop-old", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "autostart-on", "verify"];
     assert_eq!(stages, wanted);
     let migrate: Vec<&str> = stage(&plan, "migrate").steps.iter().map(|s| s.key.node.as_str()).collect();
     assert!(migrate.iter().all(|node| *node == "is-1"), "{migrate:?}");

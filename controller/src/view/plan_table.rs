@@ -6,7 +6,7 @@ use std::time::Duration;
 use cavalcade_common::action::Class;
 use cavalcade_common::duration;
 use cavalcade_common::finding::Severity;
-use cavalcade_common::plan::{Need, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
+use cavalcade_common::plan::{Need, Omitted, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -145,7 +145,18 @@ fn waits(stage: &PlanStage) -> String {
 
 fn omitted(plan: &Plan) -> String {
     let all = plan.nodes.len();
-    let line = |o: &cavalcade_common::plan::Omitted| {
+    // Steps of one row and stage that are left out on the same nodes for the same reason are one line.
+    let mut groups: Vec<(&Omitted, Vec<&str>)> = Vec::new();
+    for one in &plan.omitted {
+        let same = |o: &Omitted| {
+            (&o.stage, &o.row, o.why, &o.nodes, &o.reason) == (&one.stage, &one.row, one.why, &one.nodes, &one.reason)
+        };
+        match groups.iter_mut().find(|(first, _)| same(first)) {
+            Some((_, steps)) => steps.push(one.step.as_str()),
+            None => groups.push((one, vec![one.step.as_str()])),
+        }
+    }
+    let line = |(o, steps): (&Omitted, Vec<&str>)| {
         let row = o.row.as_ref().map(|r| format!("{r} ")).unwrap_or_default();
         let how = match o.why {
             OmittedWhy::OnPurpose => "left out on purpose",
@@ -156,9 +167,10 @@ fn omitted(plan: &Plan) -> String {
             n if n == all => String::new(),
             _ => format!(" on {}", ranges(o.nodes.iter().map(|n| n.as_str()))),
         };
-        wrap(&format!("{row}{}/{}   {how}{nodes}: {}", o.stage, o.step, o.reason), usize::from(WIDTH), " - ", "     ")
+        let steps = steps.join(", ");
+        wrap(&format!("{row}{}/{steps}   {how}{nodes}: {}", o.stage, o.reason), usize::from(WIDTH), " - ", "     ")
     };
-    plan.omitted.iter().map(line).collect()
+    groups.into_iter().map(line).collect()
 }
 
 /// Answers of the fleet file that stand in for what agents found: a person should see them.

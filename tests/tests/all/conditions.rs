@@ -21,15 +21,24 @@ fn an_old_server_stays_off_and_the_latest_user_store_comes_last() {
     let site = site(&Wanted { nodes, options, ..Wanted::default() });
     let old = site.layout.old_home(site.layout.node("is-1").unwrap());
     let (starts, other) = (format!("@reboot root {}/bin/wso2server.sh start", old.display()), "17 * * * * root /bin/true");
+    let next = format!("@reboot root {}/bin/wso2server.sh start", site.home("is-1").unwrap().display());
     fs::create_dir_all(crontab.parent().unwrap()).unwrap();
-    fs::write(&crontab, format!("{starts}\n{other}\n")).unwrap();
+    fs::write(&crontab, format!("{starts}\n{other}\n{next}\n")).unwrap();
 
     let digest = site.plan().unwrap();
+    site.apply(&digest, &["--until", "back-up"]).unwrap();
+    site.wait("the backups are made", |status| {
+        status.runs.first().is_some_and(|run| run.stages.iter().any(|stage| stage.id == "back-up" && stage.state == "done"))
+    })
+    .unwrap();
+    let off = format!("#cavalcade# {starts}\n{other}\n#cavalcade# {next}\n");
+    assert_eq!(fs::read_to_string(&crontab).unwrap(), off, "B6: neither starts by itself");
     site.apply(&digest, &[]).unwrap();
     site.approve().unwrap();
     site.finish().unwrap();
 
-    assert_eq!(fs::read_to_string(&crontab).unwrap(), format!("#cavalcade# {starts}\n{other}\n"), "B6");
+    let text = fs::read_to_string(&crontab).unwrap();
+    assert_eq!(text, format!("#cavalcade# {starts}\n{other}\n{next}\n"), "B6: the new server starts by itself again");
     for node in ["is-1", "am-1"] {
         let home = site.home(node).unwrap();
         let toml: DocumentMut = fs::read_to_string(home.join("repository/conf/deployment.toml")).unwrap().parse().unwrap();

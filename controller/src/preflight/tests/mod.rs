@@ -46,6 +46,7 @@ const CASES: &[Case] = &[
     ("database-engine", "is-1", |w| w.db("am_db")["engine"] = json!("oracle")),
     ("database-rights", "is-1", |w| w.db("am_db")["rights"]["index"] = json!(false)),
     ("database-sees-others", "is-1", |w| w.db("am_db")["rights"]["lock_accounts"] = json!(false)),
+    ("database-accounts-apart", "is-1", |w| w.fleet = w.fleet.replacen("admin: { user: ddl", "admin: { user: wso2carbon", 1)),
     ("database-login", "is-1", |w| w.db("am_db")["login_plugin"] = json!("caching_sha2_password")),
     ("database-dump-client", "is-1", |w| w.db("am_db")["dump_client"] = json!(null)),
     ("database-address", "is-1 is-2 cp-1", |w| {

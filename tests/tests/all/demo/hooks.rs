@@ -46,13 +46,18 @@ pub(super) fn drained_and_enrolled(demo: &Demo, gateways: &[&str]) {
 pub(super) fn a_missing_api_is_named(demo: &Demo, gateway: &str) {
     let label = demo.sql("am_db", "SELECT LABEL FROM AM_GW_API_DEPLOYMENTS LIMIT 1");
     let api = format!(
-        "INSERT INTO AM_API (API_PROVIDER, API_NAME, API_VERSION, CONTEXT, API_UUID) VALUES ('admin', 'Broken', '1', '{UNDEPLOYABLE}/1', 'broken')"
+        "(API_PROVIDER, API_NAME, API_VERSION, CONTEXT, API_UUID) VALUES ('admin', 'Broken', '1', '{UNDEPLOYABLE}/1', 'b')"
     );
-    let deployed = format!(
-        "INSERT INTO AM_GW_API_DEPLOYMENTS (API_ID, REVISION_ID, LABEL, VHOST) VALUES ('broken', '1', '{label}', 'localhost')"
-    );
-    demo.sql("am_db", &format!("{api}; {deployed}"));
+    let published = "(API_ID, API_PROVIDER, API_NAME, API_VERSION) VALUES ('b', 'admin', 'Broken', '1')";
+    let deployed = format!("(API_ID, REVISION_ID, LABEL, VHOST) VALUES ('b', '1', '{label}', 'localhost')");
+    for (table, row) in
+        [("AM_API", api.as_str()), ("AM_GW_PUBLISHED_API_DETAILS", published), ("AM_GW_API_DEPLOYMENTS", &deployed)]
+    {
+        demo.sql("am_db", &format!("INSERT INTO {table} {row}"));
+    }
     let said = demo.refused(&["verify", "upgrade.plan", "--node", gateway, "--within", "1s"]);
     assert!(said.contains("deployed-apis") && said.contains(&format!("missing: {UNDEPLOYABLE}/1")), "{said}");
-    demo.sql("am_db", "DELETE FROM AM_GW_API_DEPLOYMENTS WHERE API_ID = 'broken'; DELETE FROM AM_API WHERE API_UUID = 'broken'");
+    for (table, key) in [("AM_GW_API_DEPLOYMENTS", "API_ID"), ("AM_GW_PUBLISHED_API_DETAILS", "API_ID"), ("AM_API", "API_UUID")] {
+        demo.sql("am_db", &format!("DELETE FROM {table} WHERE {key} = 'b'"));
+    }
 }

@@ -94,5 +94,5 @@ async fn start_scripts_of_the_probes_are_in_the_packs() {
             looked += 1;
         }
     }
-    assert_eq!(looked, 2, "the start of each home that was made");
+    assert!(looked >= 2, "{looked} starts of homes that were made");
 }
