@@ -262,6 +262,19 @@ pub enum Event {
         /// Who gave it; the policy for one that was generated.
         by: Who,
     },
+    /// A person gave another value in place of the one that the run had.
+    SecretRepinned {
+        /// The run.
+        run: RunId,
+        /// The secret.
+        name: String,
+        /// Digest of the new value, as in `SecretPinned`.
+        digest: Digest,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
     /// A person lets the run go on past its maintenance window.
     PastWindow {
         /// The run.
@@ -329,6 +342,7 @@ impl Event {
             Self::StepAdded { .. } => 20,
             Self::SecretPinned { .. } => 21,
             Self::PastWindow { .. } => 22,
+            Self::SecretRepinned { .. } => 23,
         }
     }
 
@@ -353,6 +367,7 @@ impl Event {
             | Self::DatabaseRestored { run, .. }
             | Self::StepAdded { run, .. }
             | Self::SecretPinned { run, .. }
+            | Self::SecretRepinned { run, .. }
             | Self::PastWindow { run, .. }
             | Self::RunClosed { run, .. } => Some(run),
         }

@@ -105,11 +105,15 @@ super::codes! {
     OTHER_SECRET = 5044, "this is another value of the secret",
         cause: "The run was begun with another value: what was done with that one would not fit.",
         certain: "The value was not taken. Steps wait for the one that the run was begun with.", unknown: "Which of the two is right.",
-        remedy: "Give the first value again with `cavalcade secret give NAME`. For another one, cancel the run and begin a new one.";
+        remedy: "Give the first value again with `cavalcade secret give NAME`. Where the first one was wrong: `cavalcade secret repin NAME --why TEXT`.";
     NO_SECRET = 5045, "the run asks for no such secret",
         cause: "The plan of the open run has no secret of this name that is asked of a person.",
         certain: "The value was not taken.", unknown: "Nothing.",
         remedy: "`cavalcade status` names what each step waits for.";
+    SECRET_USED = 5047, "the first value of the secret is in use",
+        cause: "A step of the run wrote the first value into a file, or ran a program with it: with another value the rest of the run would not fit to it.",
+        certain: "The value was not taken; the run has the first one.", unknown: "Nothing.",
+        remedy: "Go on with the first value, or cancel the run and begin a new one with a new plan.";
     LOG_STORE = 5010, "the central log cannot be written or read",
         cause: "The file system reported an error, or another process has the log open.",
         certain: "Runs go on. Lines that were acked are stored; agents keep and send again what was not.",

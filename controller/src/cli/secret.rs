@@ -1,4 +1,4 @@
-//! `secret give`.
+//! `secret give`, `secret repin`.
 
 use std::io::{IsTerminal, Read};
 
@@ -24,6 +24,9 @@ const LONGEST: u64 = 64 << 10;
 pub(super) enum SecretCommand {
     /// Give the controller the value of a secret that its run asks for. It is kept in the controller's memory only.
     Give(GiveArgs),
+    /// Put another value in place of the one that the run was begun with: that one was wrong, or was changed meanwhile. It is
+    /// refused once something that stays was done with the first one, and says what was.
+    Repin(RepinArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,8 +42,20 @@ pub(super) struct GiveArgs {
     output: OutputArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct RepinArgs {
+    #[command(flatten)]
+    give: GiveArgs,
+    /// Why; the journal and the report keep it.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+}
+
 pub(super) async fn run(command: SecretCommand, context: &Context) -> Result<Exit, Failure> {
-    let SecretCommand::Give(args) = command;
+    let (args, repin) = match command {
+        SecretCommand::Give(args) => (args, None),
+        SecretCommand::Repin(args) => (args.give, Some(args.why)),
+    };
     let controller = Controller::connect(context).await?;
     let run = controller.open_run(args.run.as_deref()).await?;
     let value = if std::io::stdin().is_terminal() {
@@ -50,7 +65,7 @@ pub(super) async fn run(command: SecretCommand, context: &Context) -> Result<Exi
     };
     let mut secret = GivenSecrets::default();
     secret.insert(args.name, value);
-    let request = SecretGiveRequest { run: Some(run.run), secret };
+    let request = SecretGiveRequest { run: Some(run.run), secret, repin };
     let answer: VerbAnswer = controller.order(Method::SecretGive, &request).await?;
     let document = json!({ "schema": "cavalcade.verb/1", "run": answer.run, "position": answer.position, "says": answer.says });
     emit(args.output.output, &document, || answer.says.clone())?;

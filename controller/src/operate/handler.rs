@@ -134,7 +134,7 @@ impl Operations {
 
     async fn secret_give(&self, who: &Operator, request: SecretGiveRequest) -> Result<VerbAnswer, Fault> {
         let (name, value) = request.secret.into_iter().next().ok_or_else(|| missing("secret"))?;
-        let order = Order { run: request.run, at: None, verb: Verb::Give { name, value } };
+        let order = Order { run: request.run, at: None, verb: Verb::Give { name, value, repin: request.repin } };
         let done = self.order(who, order).await?;
         Ok(VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })
     }

@@ -178,6 +178,9 @@ pub struct SecretGiveRequest {
     /// The value, by the secret's name; one at a time.
     #[serde(with = "cavalcade_common::given::exposed")]
     pub secret: GivenSecrets,
+    /// Why it takes the place of the value that the run has; without it another value is refused.
+    #[serde(default)]
+    pub repin: Option<String>,
 }
 
 /// Answer of `Apply` and of the verbs.

@@ -100,6 +100,8 @@ pub enum Verb {
         name: String,
         /// Its value.
         value: SecretValue,
+        /// Why it takes the place of another value; without it another one is refused.
+        repin: Option<String>,
     },
     /// Pause.
     Pause,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::given::GivenSecrets;
@@ -14,6 +15,7 @@ use super::input::Done;
 use super::verbs::illegal;
 use crate::event::{Event, Who};
 use crate::state::RunState;
+use crate::state::step::Phase;
 
 /// What stands in the way of giving a secret.
 fn lacking(run: &RunState, name: &str, place: &SecretRef, pin: Option<&cavalcade_common::id::Digest>) -> Option<String> {
@@ -73,21 +75,46 @@ impl RunLoop {
 
     /// Takes a value from a person, and repeats the offers that waited for it.
     pub(super) fn give(&mut self, run: RunId, name: &str, value: SecretValue, by: Who) -> Result<Done, Fault> {
-        let state = self.state.runs.get(&run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
-        let plan = state.plan.clone();
-        if !matches!(plan.plan.secrets.get(name), Some(SecretRef::Prompt(_))) {
-            let asked = plan.plan.secrets.iter().filter(|(_, place)| matches!(place, SecretRef::Prompt(_)));
-            let names: Vec<&str> = asked.map(|(name, _)| name.as_str()).collect();
-            let fault = Fault::new(codes::run::NO_SECRET, format!("{run} asks nobody for a secret `{name}`"));
-            return Err(if names.is_empty() { fault } else { fault.help(format!("it asks for {}", names.join(", "))) });
-        }
-        let digest = self.vault.pin(&plan.plan.fleet, name, &value);
-        let pinned = Event::SecretPinned { run: run.clone(), name: name.to_owned(), digest, by };
-        self.happen(pinned).map_err(|why| illegal(&why))?;
-        self.vault.give(&plan.plan.fleet, name, value);
-        self.look_for_secrets();
-        self.offer_for_secret(&run, name);
+        let fleet = asked(self.run_of(&run)?, name)?;
+        let digest = self.vault.pin(&fleet, name, &value);
+        self.take_value(&run, Event::SecretPinned { run: run.clone(), name: name.to_owned(), digest, by }, value, name, &fleet)?;
         Ok(self.done(&run, &format!("The secret {name} is in the controller's memory until the run is over.")))
+    }
+
+    /// Takes another value in place of the one that the run has (10, rule 34), unless something that stays was done with that.
+    pub(super) fn repin(&mut self, run: RunId, name: &str, value: SecretValue, by: Who, why: String) -> Result<Done, Fault> {
+        let state = self.run_of(&run)?;
+        let fleet = asked(state, name)?;
+        let used = used_by(state, name);
+        if let Some((step, phase)) = used.iter().find(|(step, phase)| stays(&step.action) && *phase != Phase::Failed) {
+            let message =
+                format!("{} ({}) has used the first value of the secret {name}: it is {}", step.key, step.name, phase.word());
+            return Err(Fault::new(codes::run::SECRET_USED, message));
+        }
+        let steps: Vec<String> =
+            used.iter().map(|(step, phase)| format!("{} {} ({})", step.key, step.name, phase.word())).collect();
+        let digest = self.vault.pin(&fleet, name, &value);
+        self.take_value(
+            &run,
+            Event::SecretRepinned { run: run.clone(), name: name.to_owned(), digest, by, why },
+            value,
+            name,
+            &fleet,
+        )?;
+        let before = if steps.is_empty() { "Nothing used".to_owned() } else { format!("{} used", steps.join(", ")) };
+        Ok(self.done(&run, &format!("The secret {name} has another value from here on. {before} the first one.")))
+    }
+
+    fn run_of(&self, run: &RunId) -> Result<&RunState, Fault> {
+        self.state.runs.get(run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))
+    }
+
+    fn take_value(&mut self, run: &RunId, event: Event, value: SecretValue, name: &str, fleet: &str) -> Result<(), Fault> {
+        self.happen(event).map_err(|why| illegal(&why))?;
+        self.vault.give(fleet, name, value);
+        self.look_for_secrets();
+        self.offer_for_secret(run, name);
+        Ok(())
     }
 
     /// An agent that was restarted waits for an offer that brings the value.
@@ -124,6 +151,50 @@ impl RunLoop {
             refs.insert(name, place.clone());
         }
         Some((refs, given))
+    }
+}
+
+/// The run's fleet, where a person is asked for this secret.
+fn asked(run: &RunState, name: &str) -> Result<String, Fault> {
+    let plan = &run.plan.plan;
+    let mut prompts = plan.secrets.iter().filter(|(_, place)| matches!(place, SecretRef::Prompt(_)));
+    if prompts.clone().any(|(known, _)| known == name) {
+        return Ok(plan.fleet.clone());
+    }
+    let fault = Fault::new(codes::run::NO_SECRET, format!("{} asks nobody for a secret `{name}`", run.id));
+    let names: Vec<&str> = prompts.by_ref().map(|(name, _)| name.as_str()).collect();
+    Err(if names.is_empty() { fault } else { fault.help(format!("it asks for {}", names.join(", "))) })
+}
+
+/// Steps that name a secret and were begun, with where they stand.
+fn used_by<'r>(run: &'r RunState, name: &str) -> Vec<(&'r PlanStep, Phase)> {
+    let of_secret = run.all_steps().filter(|step| names(step).iter().any(|n| n == name));
+    let begun = of_secret.filter_map(|step| run.step(&step.key).filter(|st| st.attempt > 0).map(|st| (step, st.phase)));
+    begun.filter(|(_, phase)| !matches!(phase, Phase::Pending | Phase::Skipped | Phase::Cancelled)).collect()
+}
+
+/// Whether something stays of a secret that such a step used: all but a login.
+fn stays(action: &Action) -> bool {
+    match action {
+        Action::Sql(_)
+        | Action::Query(_)
+        | Action::Backup(_)
+        | Action::Restore(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Log(_)
+        | Action::Exchange(_) => false,
+        Action::Toml(_)
+        | Action::Yaml(_)
+        | Action::Text(_)
+        | Action::Artifact(_)
+        | Action::Unpack(_)
+        | Action::Copy(_)
+        | Action::Remove(_)
+        | Action::Server(_)
+        | Action::Job(_)
+        | Action::Command(_)
+        | Action::Autostart(_) => true,
     }
 }
 

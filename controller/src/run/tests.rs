@@ -228,7 +228,11 @@ fn none() -> GivenSecrets {
 }
 
 fn give(text: &str) -> Verb {
-    Verb::Give { name: "key".to_owned(), value: SecretValue::new(text.to_owned()) }
+    Verb::Give { name: "key".to_owned(), value: SecretValue::new(text.to_owned()), repin: None }
+}
+
+fn repin(text: &str) -> Verb {
+    Verb::Give { name: "key".to_owned(), value: SecretValue::new(text.to_owned()), repin: Some("mistyped".to_owned()) }
 }
 
 const VALUE: &str = "canary-value-of-a-person";
@@ -242,7 +246,7 @@ async fn a_step_waits_for_a_secret_and_goes_on_when_it_is_given() {
     let wait = kit.wait_of("1.1@is-1");
     assert_eq!((wait.kind, wait.person), (WaitKind::Secret, true));
     assert!(wait.why.contains("cavalcade secret give key"), "{}", wait.why);
-    let other = Verb::Give { name: "nobody".to_owned(), value: SecretValue::new(VALUE.to_owned()) };
+    let other = Verb::Give { name: "nobody".to_owned(), value: SecretValue::new(VALUE.to_owned()), repin: None };
     assert_eq!(kit.order("ben", None, None, other).await.expect_err("is refused").code, codes::run::NO_SECRET);
     kit.order("ben", None, None, give(VALUE)).await.expect("is taken");
     kit.settle().await;
@@ -274,6 +278,40 @@ async fn after_a_restart_it_is_asked_again_and_only_the_same_value_counts() {
     kit.settle().await;
     assert_eq!(agent.offers()[0].given.get("key").map(SecretValue::expose), Some(VALUE));
     assert_eq!(kit.waits(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_value_is_replaced_until_something_that_stays_was_done_with_it() {
+    let mut kit = Kit::new().await;
+    let wrong = [("key".to_owned(), SecretValue::new("mistyped-value".to_owned()))].into_iter().collect();
+    kit.apply(&with_secret(json!({ "prompt": "the DBA" })), Scope::default(), wrong).await;
+    assert_eq!(kit.order("ben", None, None, give(VALUE)).await.expect_err("is refused").code, codes::run::OTHER_SECRET);
+    let done = kit.order("ben", None, None, repin(VALUE)).await.expect("is taken");
+    assert!(done.says.contains("Nothing used the first one"), "{}", done.says);
+    assert_eq!(kit.order("ben", None, None, give("mistyped-value")).await.expect_err("is old").code, codes::run::OTHER_SECRET);
+    let note = kit.run().decisions.last().cloned().expect("is noted");
+    assert_eq!((note.verb, note.on.as_str(), note.why.as_str()), ("repin", "secret key", "mistyped"));
+    let mut agent = kit.connect("is-1.host").await;
+    assert_eq!(agent.offers()[0].given.get("key").map(SecretValue::expose), Some(VALUE));
+    // The edit that writes it is with the agent: from here on the value stays what it is.
+    let used = kit.order("ben", None, None, repin("a-third-value")).await.expect_err("is refused");
+    assert_eq!(used.code, codes::run::SECRET_USED);
+    assert!(used.message.contains("1.1@is-1"), "{used}");
+    assert!(!kit.journaled().await.contains("a-third-value"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_for_logins_alone_is_replaced_at_any_time_and_what_used_the_old_one_is_told() {
+    let mut kit = Kit::new().await;
+    let login = json!({ "tcp": { "address": marker("key"), "within": "1min" } });
+    let secrets = json!({ "key": { "prompt": "the DBA" } });
+    let plan = hashed(plan("emea", vec![stage(1, &["is-1"], &login, json!({}))], secrets));
+    let wrong = [("key".to_owned(), SecretValue::new("mistyped-value".to_owned()))].into_iter().collect();
+    kit.apply(&plan, Scope::default(), wrong).await;
+    let mut agent = kit.connect("is-1.host").await;
+    assert_eq!(agent.offers().len(), 1);
+    let done = kit.order("ben", None, None, repin(VALUE)).await.expect("is taken");
+    assert!(done.says.contains("1.1@is-1") && done.says.contains("used the first one"), "{}", done.says);
 }
 
 #[tokio::test(start_paused = true)]

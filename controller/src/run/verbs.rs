@@ -31,7 +31,8 @@ impl RunLoop {
         let by = who.clone();
         match verb {
             Verb::Apply { .. } => Err(Fault::new(codes::run::REFUSED, "apply is handled before")),
-            Verb::Give { name, value } => self.give(run, &name, value, by),
+            Verb::Give { name, value, repin: None } => self.give(run, &name, value, by),
+            Verb::Give { name, value, repin: Some(why) } => self.repin(run, &name, value, by, why),
             Verb::Pause => {
                 self.say(&run, Event::Paused { run: run.clone(), by }, "Paused: nothing new is offered; what is under way ends.")
             }

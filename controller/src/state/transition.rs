@@ -133,6 +133,12 @@ impl State {
                 state.note(moment, by, "order", &step.name, why);
             }
             Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
+            Event::SecretRepinned { run, name, digest, by, why } => {
+                let state = self.run_mut(run)?;
+                state.open()?;
+                state.pins.insert(name.clone(), digest.clone());
+                state.note(moment, by, "repin", format!("secret {name}"), why);
+            }
             Event::PastWindow { run, by, why } => {
                 let state = self.run_mut(run)?;
                 state.open()?;

@@ -138,7 +138,8 @@ async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else(
     let waits = |status: &Status| status.runs.iter().flat_map(|r| &r.waits).any(|w| w.kind == WaitKind::Secret && w.person);
     product.until(waits).await.expect("waits for the secret");
     let secret = [("asked".to_owned(), SecretValue::new(HEART.to_owned()))].into_iter().collect();
-    let _: VerbAnswer = product.ask(Method::SecretGive, &SecretGiveRequest { run: None, secret }).await.expect("is taken");
+    let _: VerbAnswer =
+        product.ask(Method::SecretGive, &SecretGiveRequest { run: None, secret, repin: None }).await.expect("is taken");
     let status = product.until(|status| status.runs.iter().all(|r| r.closed_at.is_some())).await.expect("ends");
     let report: ReportAnswer = product.ask(Method::Report, &ReportRequest::default()).await.expect("is told");
 
