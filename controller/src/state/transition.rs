@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, Digest, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
-use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{Ending, INCARNATION_OF, Outcome, Report};
 use jiff::Timestamp;
 
@@ -123,15 +123,7 @@ impl State {
             Event::DatabaseRestored { run, database, by, reopened } => {
                 self.run_mut(run)?.database_restored(moment, database, by, reopened)?;
             }
-            Event::StepAdded { run, step, by, why } => {
-                let state = self.run_mut(run)?;
-                if state.steps.contains_key(&step.key) {
-                    return Err(Illegal::StepExists(step.key.clone()));
-                }
-                state.steps.insert(step.key.clone(), StepState::new(moment.position, moment.at));
-                state.extra.insert(step.key.clone(), (**step).clone());
-                state.note(moment, by, "order", &step.name, why);
-            }
+            Event::StepAdded { run, step, by, why } => self.run_mut(run)?.step_added(moment, step, by, why)?,
             Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
             Event::SecretRepinned { run, name, digest, by, why } => {
                 let state = self.run_mut(run)?;
@@ -283,6 +275,16 @@ impl RunState {
         }
         self.approvals.insert(stage, ApprovalGiven { by: by.clone(), says: says.to_owned(), at: moment.at });
         self.note(moment, by, "approve", format!("stage {stage}"), says);
+        Ok(())
+    }
+
+    fn step_added(&mut self, moment: Moment, step: &PlanStep, by: &Who, why: &str) -> Result<(), Illegal> {
+        if self.steps.contains_key(&step.key) {
+            return Err(Illegal::StepExists(step.key.clone()));
+        }
+        self.steps.insert(step.key.clone(), StepState::new(moment.position, moment.at));
+        self.extra.insert(step.key.clone(), step.clone());
+        self.note(moment, by, "order", &step.name, why);
         Ok(())
     }
 
