@@ -275,6 +275,13 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A run goes on where the one that it supersedes ended: with what that one knew of databases and backups.
+    TookOver {
+        /// The run.
+        run: RunId,
+        /// The one before it.
+        from: RunId,
+    },
     /// A person lets the run go on past its maintenance window.
     PastWindow {
         /// The run.
@@ -343,6 +350,7 @@ impl Event {
             Self::SecretPinned { .. } => 21,
             Self::PastWindow { .. } => 22,
             Self::SecretRepinned { .. } => 23,
+            Self::TookOver { .. } => 24,
         }
     }
 
@@ -368,6 +376,7 @@ impl Event {
             | Self::StepAdded { run, .. }
             | Self::SecretPinned { run, .. }
             | Self::SecretRepinned { run, .. }
+            | Self::TookOver { run, .. }
             | Self::PastWindow { run, .. }
             | Self::RunClosed { run, .. } => Some(run),
         }

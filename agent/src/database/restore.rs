@@ -43,25 +43,26 @@ pub struct Accounts {
 
 /// Restores a backup into an empty database and proves that it equals the manifest. Its last act is a new incarnation.
 ///
-/// A database that is not empty is refused, unless `replace` is set and it is the one that the manifest was taken of (or
-/// the debris of an earlier restore of ours): it is emptied first. The servers' accounts are locked meanwhile and their
+/// A database that is not empty is refused, unless `replace` is set and it is the one that the manifest was taken of, the one
+/// that an earlier restore of the run made of it (`known`, its incarnation), or debris of ours: it is emptied first. The servers' accounts are locked meanwhile and their
 /// sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs.
 ///
 /// # Errors
 /// [`DbError::Refused`], [`DbError::Damaged`]: nothing was changed. [`DbError::Client`], [`DbError::Differs`]: the
 /// database is not fit for use; the restore can be repeated. [`DbError::StaysLocked`]: likewise, and nobody can connect.
-pub async fn restore(restore: &Restore, replace: bool) -> Result<RestoreOutcome, DbError> {
+pub async fn restore(restore: &Restore, replace: bool, known: Option<&str>) -> Result<RestoreOutcome, DbError> {
     let target = &restore.database;
     let folder = Path::new(&restore.from);
     let manifest = read_manifest(folder).await?;
     if manifest.engine != target.engine {
         return Err(DbError::Damaged { path: folder.to_owned(), reason: "the backup is of another engine" });
     }
+    let ours: Vec<&str> = if replace { known.into_iter().chain([manifest.incarnation.as_str()]).collect() } else { Vec::new() };
     let mut link = Link::open(target, Purpose::Own).await?;
     // Both sessions are ours: the lock is held by one that does nothing else.
     let mut guard = Link::open(target, Purpose::Own).await?;
     lock::take(&mut guard, &mut link, target, &|_| {}).await?;
-    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, replace).await;
+    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, &ours).await;
     guard.close().await;
     link.close().await;
     let (incarnation, accounts) = restored?;
@@ -74,14 +75,14 @@ async fn behind_locked_accounts(
     target: &DbTarget,
     folder: &Path,
     manifest: &BackupManifest,
-    replace: bool,
+    ours: &[&str],
 ) -> Result<(String, Accounts), DbError> {
     let mut own = vec![link.id().await?, guard.id().await?];
     let mut locked = match Locked::close(target, folder).await? {
         Ok(locked) => locked,
         Err(why) => {
             nobody(link, target, &own, &why).await?;
-            let incarnation = replaced(link, target, folder, manifest, replace).await?;
+            let incarnation = replaced(link, target, folder, manifest, ours).await?;
             return Ok((incarnation, Accounts { open: Some(Fault::new(codes::DB_ACCOUNTS, why)), ..Accounts::default() }));
         }
     };
@@ -90,9 +91,9 @@ async fn behind_locked_accounts(
     let mut whole = is_whole(link, target).await?;
     let restored = async {
         end_servers(link, &own, target).await?;
-        refuse_others(link, target, manifest, replace).await?;
+        refuse_others(link, target, ours).await?;
         whole = false;
-        replaced(link, target, folder, manifest, replace).await
+        replaced(link, target, folder, manifest, ours).await
     };
     match restored.await {
         Ok(incarnation) => {
@@ -117,14 +118,14 @@ async fn is_whole(link: &mut Link, target: &DbTarget) -> Result<bool, DbError> {
 }
 
 /// Refuses a database that holds what is not to be replaced. Whether there is something to empty.
-async fn refuse_others(link: &mut Link, target: &DbTarget, manifest: &BackupManifest, replace: bool) -> Result<bool, DbError> {
+async fn refuse_others(link: &mut Link, target: &DbTarget, ours: &[&str]) -> Result<bool, DbError> {
     let found = contents::names(link, target).await?;
     let debris = table_exists(link, target, MARKER).await?;
     if found.is_empty() && !debris {
         return Ok(false);
     }
-    let same = incarnation::read(link, target).await?.as_deref() == Some(manifest.incarnation.as_str());
-    if debris || (replace && same) {
+    let same = incarnation::read(link, target).await?.is_some_and(|found| ours.contains(&found.as_str()));
+    if debris || same {
         return Ok(true);
     }
     Err(Refusal::NotEmpty { database: target.database.clone(), holds: holds(&found) }.into())
@@ -135,9 +136,9 @@ async fn replaced(
     target: &DbTarget,
     folder: &Path,
     manifest: &BackupManifest,
-    replace: bool,
+    ours: &[&str],
 ) -> Result<String, DbError> {
-    if refuse_others(link, target, manifest, replace).await? {
+    if refuse_others(link, target, ours).await? {
         empty(link, target).await?;
     }
     fill(link, target, &folder.join(&manifest.dump)).await?;

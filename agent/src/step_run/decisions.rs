@@ -3,6 +3,7 @@
 use cavalcade_common::action::{Action, Job};
 use cavalcade_common::codes::agent as codes;
 use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::id::EffectKey;
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{Ending, Report};
@@ -34,7 +35,7 @@ pub(super) fn check(options: &Options, steps: &[PlanStep], state: &LedgerState) 
         let why = match step.map(|s| &s.effect) {
             None => format!("the file has no step `{name}` that runs"),
             Some(None) => format!("`{name}` may run as often as it likes"),
-            Some(Some(key)) if !state.effects.contains_key(key) => format!("`{name}` was not started before"),
+            Some(Some(key)) if earlier_start(key, state).is_none() => format!("`{name}` was not started before"),
             Some(Some(_)) => continue,
         };
         faults.push(Fault::new(codes::NO_SUCH_DECISION, why));
@@ -45,7 +46,7 @@ pub(super) fn check(options: &Options, steps: &[PlanStep], state: &LedgerState) 
 /// Whether a step may start now. Not asked for an attempt that was interrupted: that one goes on.
 pub(super) fn verdict(options: &Options, step: &PlanStep, state: &LedgerState) -> Verdict {
     let Some(key) = &step.effect else { return Verdict::Start(None) };
-    let Some(earlier) = state.effects.get(key) else { return Verdict::Start(None) };
+    let Some((key, earlier)) = earlier_start(key, state) else { return Verdict::Start(None) };
     if options.again.contains(&step.name) {
         if let Some(fault) = restore_first(options, step, state, earlier) {
             return Verdict::Refused(fault);
@@ -66,6 +67,14 @@ pub(super) fn verdict(options: &Options, step: &PlanStep, state: &LedgerState) -
         (_, Some(Ending::Succeeded)) => Verdict::Done(format!("done by {}", earlier.attempt)),
         _ => Verdict::Refused(fault),
     }
+}
+
+/// An earlier start of an effect. Those of a controller's run carry the incarnations of the databases behind their key
+/// (`KEY am_db@...`), which nobody at this keyboard knows: whichever they were, the effect was started.
+fn earlier_start<'s>(key: &EffectKey, state: &'s LedgerState) -> Option<(&'s EffectKey, &'s EffectState)> {
+    let same =
+        |known: &EffectKey| known.0.strip_prefix(key.0.as_str()).is_some_and(|rest| rest.starts_with(' ') && rest.contains('@'));
+    state.effects.get_key_value(key).or_else(|| state.effects.iter().rfind(|(known, _)| same(known)))
 }
 
 /// Databases that a job changed must have been restored since.

@@ -43,7 +43,9 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
     remarks.extend(space::check(input, &stages, r));
     remarks.extend(idle_answers(nodes, &growing));
     remarks.extend(problems(input));
-    let plan_nodes = nodes.iter().map(|n| PlanNode { probe: n.probe.clone(), ..n.node.to_plan_node() }).collect();
+    let plan_node =
+        |n: &NodeNames<'_>| PlanNode { probe: n.probe.clone(), runtime: n.names.runtime.clone(), ..n.node.to_plan_node() };
+    let plan_nodes = nodes.iter().map(plan_node).collect();
     let mut plan = Plan {
         schema: PLAN_SCHEMA.to_owned(),
         id: input.plan_id.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cavalcade_common::action::{Engine, Ready};
+use cavalcade_common::action::{Engine, Ready, Runtime};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
@@ -113,11 +113,12 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
     let scope = scope.with("settings", settings::names(&settings));
     settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
+    let runtime = runtime(node, &facts);
     let (probe, script) = match &node.new {
-        Some(new) => probe(input, node, new, &scope, r),
+        Some(new) => probe(input, &runtime, new, &scope, r),
         None => (None, None),
     };
-    let mut names = names(input, node, probe.as_ref(), script);
+    let mut names = names(input, node, runtime, probe.as_ref(), script);
     names.hooks = hook::of_node(input, node, &names, all);
     (all.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers, settings })
 }
@@ -142,8 +143,17 @@ fn databases_seen(input: &Input<'_>) -> Map<String, Value> {
     seen.flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// What the node runs with. Without a word of the fleet file it is the owner of the old home, never the agent's own user by
+/// accident (10, rule 14).
+fn runtime(node: &FleetNode, facts: &Value) -> Runtime {
+    let mut runtime = node.runtime.clone();
+    let owner = || facts.get("old")?.get("owner")?.as_str().map(ToOwned::to_owned);
+    runtime.run_as = runtime.run_as.or_else(owner);
+    runtime
+}
+
 /// What the step reader needs; `values` stay empty.
-fn names(input: &Input<'_>, node: &FleetNode, probe: Option<&Probe>, script: Option<String>) -> Names {
+fn names(input: &Input<'_>, node: &FleetNode, runtime: Runtime, probe: Option<&Probe>, script: Option<String>) -> Names {
     let side = |side: &Side, script: Option<String>, ready: Ready| HomeNames {
         home: side.home.clone(),
         service: side.service.clone(),
@@ -159,7 +169,7 @@ fn names(input: &Input<'_>, node: &FleetNode, probe: Option<&Probe>, script: Opt
         host: node.host.clone(),
         values: Map::new(),
         homes,
-        runtime: node.runtime.clone(),
+        runtime,
         artifacts: input.artifacts.clone(),
         databases: databases.iter().map(|(n, d)| (n.clone(), d.target.clone())).collect(),
         backup_to: databases.iter().filter_map(|(n, d)| Some((n.clone(), d.backup_to.clone()?))).collect(),
@@ -184,7 +194,7 @@ fn add_values(input: &Input<'_>, mut scope: Scope, made_from: &mut BTreeMap<Stri
 }
 
 /// How the new server is seen ready, with its start script.
-fn probe(input: &Input<'_>, node: &FleetNode, new: &Side, scope: &Scope, r: &mut Reader) -> (Option<Probe>, Option<String>) {
+fn probe(input: &Input<'_>, runtime: &Runtime, new: &Side, scope: &Scope, r: &mut Reader) -> (Option<Probe>, Option<String>) {
     for written in &input.recipe.probes {
         match written.nodes.decide(scope, r) {
             Some(verdict) if verdict.holds => {}
@@ -199,7 +209,7 @@ fn probe(input: &Input<'_>, node: &FleetNode, new: &Side, scope: &Scope, r: &mut
         let probe = Ready::from_node(&filled, r).map(|ready| Probe {
             home: new.home.clone(),
             forbid_args: written.forbid_args.clone(),
-            run_as: node.runtime.run_as.clone(),
+            run_as: runtime.run_as.clone(),
             ready,
         });
         return (probe, Some(written.script.clone()));

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::message::{Answer, ApprovedRepeat, Offer, ToAgent};
@@ -344,9 +345,14 @@ impl RunLoop {
         let Some((secrets, given)) = self.secrets_of(run, step) else { return };
         // The key of an effect is the plan's and the incarnations of what it changes (10, rule 1): a restored database is
         // another one.
-        let incarnations: BTreeMap<String, String> =
-            run.incarnations.iter().filter(|(name, _)| step.action.changes(name)).map(|(n, i)| (n.clone(), i.clone())).collect();
-        let key = |effect: &EffectKey| incarnations.iter().fold(effect.clone(), |k, (n, i)| EffectKey(format!("{k} {n}@{i}")));
+        let of = |concerns: &dyn Fn(&str) -> bool| -> BTreeMap<String, String> {
+            run.incarnations.iter().filter(|(name, _)| concerns(name)).map(|(n, i)| (n.clone(), i.clone())).collect()
+        };
+        let changed = of(&|name| step.action.changes(name));
+        let key = |effect: &EffectKey| changed.iter().fold(effect.clone(), |k, (n, i)| EffectKey(format!("{k} {n}@{i}")));
+        // A restore may replace what an earlier one of this run made.
+        let replaced = |name: &str| matches!(&step.action, Action::Restore(restore) if restore.database.name == name);
+        let incarnations = of(&|name| step.action.changes(name) || replaced(name));
         let step = PlanStep { effect: step.effect.as_ref().map(key), ..step.clone() };
         let approved = state.approved.as_ref().map(|a| ApprovedRepeat { effect: key(&a.effect), ..a.clone() });
         let offer = Offer {

@@ -38,7 +38,7 @@ impl RunLoop {
                     )
                     .help("cavalcade pause, then this command again when `cavalcade status` shows none running"));
                 }
-                (Generation(open.generation.0 + 1), carried_over(open, &plan))
+                (Generation(self.highest_generation().0 + 1), carried_over(open, &plan))
             }
             (Some(open), _) => {
                 return Err(Fault::new(
@@ -50,13 +50,14 @@ impl RunLoop {
                 ));
             }
             (None, Some(old)) => return Err(Fault::new(codes::run::NO_RUN, format!("there is no open run {old} to supersede"))),
-            (None, None) => (Generation(0), Vec::new()),
+            // Agents remember the highest generation that they met: a lower one would look like a run of the past.
+            (None, None) => (self.highest_generation(), Vec::new()),
         };
         let run =
             RunId::new(format!("run-{}", plan.sha256.short())).map_err(|e| Fault::new(codes::run::REFUSED, e.to_string()))?;
         let pins = supersedes.as_ref().and_then(|old| self.state.runs.get(old)).map(|old| old.pins.clone()).unwrap_or_default();
         let fleet = plan.plan.fleet.clone();
-        if let Some(old) = supersedes {
+        if let Some(old) = supersedes.clone() {
             self.happen(Event::RunClosed { run: old, result: RunResult::Superseded }).map_err(|why| illegal(&why))?;
         }
         let event = Event::RunOpened {
@@ -70,6 +71,9 @@ impl RunLoop {
             carried,
         };
         self.happen(event).map_err(|why| illegal(&why))?;
+        if let Some(from) = supersedes {
+            self.happen_or_log(Event::TookOver { run: run.clone(), from });
+        }
         // What a superseded run did was done with its values: they bind this one too.
         for (name, digest) in pins {
             self.happen_or_log(Event::SecretPinned { run: run.clone(), name, digest, by: Who::policy() });
@@ -79,6 +83,10 @@ impl RunLoop {
         }
         self.pin_all(&run, who);
         Ok(self.done(&run, "The run is open."))
+    }
+
+    fn highest_generation(&self) -> Generation {
+        self.state.runs.values().map(|run| run.generation).max().unwrap_or(Generation(0))
     }
 
     /// `apply` of a plan that has a run: shows it, or lets it go on with another scope.

@@ -490,3 +490,6 @@ async fn a_stage_without_steps_opens_nothing_before_its_turn() {
     let run = view.state.open_runs().next().expect("is open");
     assert_eq!(run.stages_finished(), std::collections::BTreeSet::new());
 }
+
+#[path = "ways_out_tests.rs"]
+mod ways_out;

@@ -244,12 +244,14 @@ impl RunLoop {
         let Some((backup, Action::Backup(of))) = backup.map(|s| (s, &s.action)) else {
             return Err(Fault::new(codes::run::NO_BACKUP, format!("the plan makes no backup of {database}")));
         };
-        if state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
+        let made_before = state.backups.get(database);
+        if made_before.is_none() && state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
             return Err(Fault::new(
                 codes::run::NO_BACKUP,
                 format!("the backup of {database} ({}) has not succeeded", backup.key),
             ));
         }
+        let own_backup = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
         let number = 1 + u32::try_from(state.extra.len()).unwrap_or(u32::MAX - 1);
         let down: Vec<NodeId> = state.plan.plan.nodes.iter().filter(|n| n.old.is_some()).map(|n| n.id.clone()).collect();
         let key = StepKey { stage: 0, step: number, node: backup.key.node.clone() };
@@ -262,7 +264,7 @@ impl RunLoop {
             action: Action::Restore(Restore {
                 effect: format!("restore-{number}"),
                 database: of.database.clone(),
-                from: format!("{}/{run}", of.to.trim_end_matches('/')),
+                from: format!("{}/{}", of.to.trim_end_matches('/'), made_before.filter(|_| !own_backup).unwrap_or(&run)),
             }),
             needs: vec![Need::Down { nodes: down }],
             effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {run} {database}"))),
@@ -301,6 +303,9 @@ fn never_skipped(step: &PlanStep) -> Option<&'static str> {
         Action::Server(s) if s.op == ServerOp::Down => Some("a proof that an old server is down"),
         Action::Server(s) if s.op == ServerOp::Wait => Some("a proof that a server is up"),
         Action::Backup(_) => Some("a backup"),
+        Action::Query(query) if query.asserts.iter().any(|a| a.no_sessions.is_some()) => {
+            Some("a proof that nobody else is in a database")
+        }
         _ if !step.needs.is_empty() && step.action.class() != Class::Redo => Some("a launch behind a permit"),
         _ => None,
     }

@@ -7,7 +7,7 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cavalcade_common::action::Class;
+use cavalcade_common::action::{Action, Class};
 use cavalcade_common::id::{AttemptId, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::message::Seen;
 use cavalcade_common::plan::{Need, PlanNode, PlanStage, PlanStep};
@@ -297,6 +297,10 @@ impl Scheduler<'_> {
         if let Some(why) = self.secret(step) {
             return self.wait(step, WaitKind::Secret, why);
         }
+        if let Some(database) = unrestored(self.run, step) {
+            let why = format!("{database} as it was before its last attempt: cavalcade restore {database} --why TEXT");
+            return self.wait(step, WaitKind::Person, why);
+        }
         if let Some(why) = window::too_short(self.run, step, self.world.wall) {
             return self.wait(step, WaitKind::Window, why);
         }
@@ -359,4 +363,19 @@ fn describe(node: &PlanNode, ready: bool, seen: Option<&Seen>, world: &World) ->
     }
     let found = seen.and_then(|s| s.evidence.iter().find(|e| !e.holds)).map(|e| format!(" ({}: {})", e.what, e.found));
     format!("{} {what}{}", node.id, found.unwrap_or_default())
+}
+/// A database that a job may have changed without a ledger of ours, and that was not restored since (10, rule 6): each of
+/// them must be before it runs again. Databases that the plan never backed up are a person's own matter.
+fn unrestored<'p>(run: &RunState, step: &'p PlanStep) -> Option<&'p str> {
+    let Action::Job(job) = &step.action else { return None };
+    let begun = run.step(&step.key)?.begun?;
+    let backed_up =
+        |name: &str| run.plan.plan.steps().any(|(_, s)| matches!(&s.action, Action::Backup(b) if b.database.name == name));
+    let restored = |name: &str| {
+        run.extra.values().any(|s| {
+            let of_it = matches!(&s.action, Action::Restore(r) if r.database.name == name);
+            of_it && run.step(&s.key).is_some_and(|st| st.phase == Phase::Succeeded && st.position > begun)
+        })
+    };
+    job.databases.iter().map(String::as_str).find(|name| backed_up(name) && !restored(name))
 }

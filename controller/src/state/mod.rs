@@ -114,6 +114,8 @@ pub struct RunState {
     pub approvals: BTreeMap<u32, ApprovalGiven>,
     /// Incarnations of its databases, as backups and restores showed them.
     pub incarnations: BTreeMap<String, String>,
+    /// Databases whose backup was made by a run that this one superseded.
+    pub backups: BTreeMap<String, RunId>,
     /// What persons decided, in order.
     pub decisions: Vec<DecisionTaken>,
     /// What was let pass when it was opened.

@@ -78,6 +78,8 @@ pub struct StepState {
     pub at: Timestamp,
     /// Outcome of the last attempt that ended.
     pub outcome: Option<Arc<Outcome>>,
+    /// Journal position where an attempt was known, or had to be feared, to have begun its effect last.
+    pub begun: Option<u64>,
     /// Whether the work of its never-interrupted child is known to have ended.
     pub work_ended: bool,
     /// Why the last attempt was given back without having begun.
@@ -101,6 +103,7 @@ impl StepState {
             position,
             at,
             outcome: None,
+            begun: None,
             work_ended: false,
             given_back: None,
             decided: None,

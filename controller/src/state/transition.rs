@@ -125,6 +125,7 @@ impl State {
             }
             Event::StepAdded { run, step, by, why } => self.run_mut(run)?.step_added(moment, step, by, why)?,
             Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
+            Event::TookOver { run, from } => self.took_over(run, from)?,
             Event::SecretRepinned { run, name, digest, by, why } => {
                 let state = self.run_mut(run)?;
                 state.open()?;
@@ -176,6 +177,7 @@ impl State {
             steps,
             approvals: BTreeMap::new(),
             incarnations: BTreeMap::new(),
+            backups: BTreeMap::new(),
             decisions: Vec::new(),
             waived: waived.clone(),
             superseded: Vec::new(),
@@ -183,6 +185,22 @@ impl State {
             past_window: false,
         };
         self.runs.insert(run.clone(), state);
+        Ok(())
+    }
+
+    /// What was done to a database is known by its incarnation: without that a migration could begin a second time.
+    fn took_over(&mut self, run: &RunId, from: &RunId) -> Result<(), Illegal> {
+        let old = self.runs.get(from).ok_or_else(|| Illegal::NoRun(from.clone()))?;
+        let made = old.plan.plan.steps().filter_map(|(_, step)| match &step.action {
+            Action::Backup(backup) if old.step(&step.key).is_some_and(|s| s.phase == Phase::Succeeded) => {
+                Some((backup.database.name.clone(), old.id.clone()))
+            }
+            _ => None,
+        });
+        let backups: BTreeMap<_, _> = old.backups.clone().into_iter().chain(made).collect();
+        let incarnations = old.incarnations.clone();
+        let state = self.run_mut(run)?;
+        (state.backups, state.incarnations) = (backups, incarnations);
         Ok(())
     }
 
@@ -208,6 +226,7 @@ impl State {
                     && state.phase.is_under_way()
                 {
                     state.phase = Phase::Indeterminate;
+                    state.begun = Some(moment.position);
                     state.position = moment.position;
                     state.at = moment.at;
                     state.given_back =
@@ -327,7 +346,10 @@ impl RunState {
                     step.enter(Phase::Accepted, moment);
                 }
             }
-            Report::Began { .. } => step.enter(Phase::Running, moment),
+            Report::Began { .. } => {
+                step.enter(Phase::Running, moment);
+                step.begun = Some(moment.position);
+            }
             Report::WorkEnded { .. } => step.work_ended = true,
             Report::Ended { outcome, .. } => {
                 step.ended(moment, outcome);
@@ -357,7 +379,7 @@ impl RunState {
 
     fn retried(&mut self, moment: Moment, key: &StepKey, by: &Who, why: &str) -> Result<(), Illegal> {
         let run = self.id.clone();
-        let effect = self.plan.plan.step(key).and_then(|s| s.effect.clone());
+        let effect = self.plan_step(key).and_then(|s| s.effect.clone());
         let policy = *by == Who::policy();
         let step = self.step_mut(key)?;
         if step.phase != Phase::Failed {

@@ -37,11 +37,11 @@ fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     out.push_str(&list("known", &step.known));
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
-    let mut ways = vec![
-        (format!("{program} resolve {key} --done --at {at}"), "it happened: go on"),
-        (format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"),
-    ];
-    if step.kind == "job" {
+    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), "it happened: go on")];
+    // What a job did to its databases no ledger knows: it runs again behind their restore only.
+    if step.kind != "job" {
+        ways.push((format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"));
+    } else {
         ways.push((format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"));
         ways.push((format!("{program} restore DATABASE --why TEXT --at {seen}"), "from the backup, then again"));
     }

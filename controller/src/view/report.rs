@@ -1,6 +1,6 @@
 //! What every form of a report shows: verdict, downtimes, the steps that did not go straight through. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cavalcade_common::action::{Action, ServerOp};
@@ -102,11 +102,17 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn downtimes(&self) -> Vec<Downtime> {
         let mut down: BTreeMap<&str, Downtime> = BTreeMap::new();
+        // A look at the whole says that a server is up, not since when.
+        let looks: BTreeSet<u32> = self.answer.plan.stages.iter().filter(|g| g.verify).map(|g| g.number).collect();
         for (status, planned) in self.steps() {
-            let (Some(PlanStep { action: Action::Server(server), .. }), Some(outcome)) = (planned, self.outcome(&status.step))
+            let (Some(PlanStep { key, action: Action::Server(server), .. }), Some(outcome)) =
+                (planned, self.outcome(&status.step))
             else {
                 continue;
             };
+            if looks.contains(&key.stage) {
+                continue;
+            }
             let node = status.node.as_str();
             match server.op {
                 ServerOp::Stop | ServerOp::Down => {

@@ -70,7 +70,7 @@ async fn servers_are_locked_out_and_their_sessions_ended_until_the_restore_is_do
         let server = site.db.occupied(&site.account, 60).await;
         // The proof fails: what is there is neither old nor new, and nobody may come in.
         site.spoil("\"rows\": 0", "\"rows\": 7");
-        let failed = restore(&site.order, true).await.expect_err("it differs");
+        let failed = restore(&site.order, true, None).await.expect_err("it differs");
         assert!(matches!(&failed, DbError::StaysLocked { accounts, .. } if !accounts.is_empty()), "{failed:?}");
         assert_eq!(failed.fault().code, codes::BACKUP_DIFFERS);
         assert!(failed.fault().help.is_some_and(|h| h.contains(&site.account) && h.contains("stay locked")));
@@ -78,7 +78,7 @@ async fn servers_are_locked_out_and_their_sessions_ended_until_the_restore_is_do
         assert!(!site.opens().await && site.recorded(), "{engine:?}");
         // The repeat knows which accounts were open before.
         site.spoil("\"rows\": 7", "\"rows\": 0");
-        let done = restore(&site.order, true).await.expect("restores");
+        let done = restore(&site.order, true, None).await.expect("restores");
         let accounts = if engine == Engine::Mysql { 2 } else { 1 };
         assert_eq!((done.accounts.locked.len(), done.accounts.before.len()), (accounts, 0), "{:?}", done.accounts);
         assert_eq!((done.accounts.open, done.accounts.stay), (None, None));
@@ -98,12 +98,12 @@ async fn an_account_that_a_person_locked_stays_locked_and_a_refusal_opens_the_ot
         site.order.database.server_accounts.push(other.clone());
         // Someone who is no server is not ended; the database is whole, so the doors open again.
         let stranger = site.db.occupied(&site.db.target().user, 60).await;
-        let refused = restore(&site.order, true).await.expect_err("someone is there");
+        let refused = restore(&site.order, true, None).await.expect_err("someone is there");
         assert!(matches!(&refused, DbError::Refused(Refusal::Sessions(_))), "{refused:?}");
         assert!(site.opens().await && !site.recorded(), "{engine:?}");
         stranger.abort();
         let done = loop {
-            match restore(&site.order, true).await {
+            match restore(&site.order, true, None).await {
                 // The server notices that a client went away when its statement ends.
                 Err(DbError::Refused(Refusal::Sessions(left))) => {
                     for session in left {
@@ -135,7 +135,7 @@ async fn restores_that_share_an_account_take_turns() {
     for engine in ENGINES {
         let first = Site::new(engine, None).await;
         let second = Site::new(engine, Some(&first.account)).await;
-        let (one, two) = tokio::join!(restore(&first.order, true), restore(&second.order, true));
+        let (one, two) = tokio::join!(restore(&first.order, true, None), restore(&second.order, true, None));
         for done in [one.expect("restores"), two.expect("restores")] {
             assert!(!done.accounts.locked.is_empty() && done.accounts.before.is_empty(), "{engine:?} {:?}", done.accounts);
         }
@@ -150,7 +150,7 @@ async fn without_the_right_a_restore_goes_on_only_when_nobody_is_there() {
         let mut site = Site::new(engine, None).await;
         site.order.database.server_accounts = vec![site.order.database.user.clone()];
         let server = site.db.occupied(&site.db.target().user, 60).await;
-        let refused = restore(&site.order, true).await.expect_err("someone is there");
+        let refused = restore(&site.order, true, None).await.expect_err("someone is there");
         assert!(matches!(&refused, DbError::Refused(Refusal::AccountsOpen { .. })), "{refused:?}");
         assert_eq!(refused.fault().code, codes::DB_ACCOUNTS);
         server.abort();
@@ -163,7 +163,7 @@ async fn without_the_right_a_restore_goes_on_only_when_nobody_is_there() {
     ));
     site.order.database.user = format!("{name}_ddl");
     let done = loop {
-        match restore(&site.order, true).await {
+        match restore(&site.order, true, None).await {
             // The client that made the account may still be listed.
             Err(DbError::Refused(Refusal::AccountsOpen { .. })) => {}
             done => break done.expect("restores"),

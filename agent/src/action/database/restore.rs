@@ -49,7 +49,8 @@ impl Act for Restore {
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.
         let resolved = Restore { database, ..self.clone() };
-        let outcome = restore(&resolved, true).await.map_err(|e| failure(&e, true))?;
+        let known = cx.incarnations.get(&self.database.name).map(String::as_str);
+        let outcome = restore(&resolved, true, known).await.map_err(|e| failure(&e, true))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),

@@ -1,0 +1,147 @@
+//! Ways out of a night that went wrong: restores, another plan, a person's word.
+
+use cavalcade_common::id::{AttemptId, Generation};
+use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report};
+
+use super::*;
+use crate::event::Resolution;
+
+/// A backup of both databases, then a job that changes both.
+fn night(alarm: &str) -> HashedPlan {
+    let database = |name: &str| {
+        json!({ "name": name, "engine": "mysql", "host": "db", "port": 3306, "database": name, "user": "u", "password": "",
+            "scratch": "proof" })
+    };
+    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": format!("/backup/{name}") } });
+    let mut migrate = job();
+    migrate["job"]["databases"] = json!(["am_db", "shared_db"]);
+    migrate["job"]["alarm_after"] = json!(alarm);
+    let mut last = stage(3, &["is-1"], &migrate, json!({}));
+    last["steps"][0]["effect"] = json!("migration|db:am");
+    let stages =
+        vec![stage(1, &["is-1"], &backup("am_db"), json!({})), stage(2, &["is-1"], &backup("shared_db"), json!({})), last];
+    hashed(plan("emea", stages, json!({})))
+}
+
+/// An agent that answers offers.
+struct Worker {
+    peer: Peer,
+    seq: u64,
+}
+
+impl Worker {
+    async fn tell(&mut self, kit: &Kit, report: Report) {
+        self.seq += 1;
+        let message = FromAgent::Report { seq: self.seq, report };
+        let input = Input::Message { host: self.peer.host.clone(), session: self.peer.session, message };
+        kit.inputs.send(input).await.expect("takes");
+        kit.settle().await;
+    }
+
+    /// Takes the next offer and ends it.
+    async fn work(&mut self, kit: &Kit, step: &str, ending: Ending, evidence: Vec<Evidence>) -> Offer {
+        let offers = self.peer.offers();
+        let offer = offers.into_iter().find(|o| o.attempt.step.to_string() == step);
+        let offer = offer.unwrap_or_else(|| panic!("no offer of {step}: {:?}", kit.waits()));
+        let attempt: AttemptId = offer.attempt.clone();
+        self.tell(kit, Report::Accepted { attempt: attempt.clone() }).await;
+        self.tell(kit, Report::Began { attempt: attempt.clone() }).await;
+        let now = kit.clock.now();
+        let (diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new());
+        let outcome = Outcome { ending, changed: true, began: now, ended: now, evidence, diffs, fault: None, known, unknown };
+        self.tell(kit, Report::Ended { attempt, outcome: Box::new(outcome) }).await;
+        offer
+    }
+
+    /// The backups of a night, then its job, which fails.
+    async fn fail_the_job(&mut self, kit: &Kit) -> Offer {
+        for (step, database) in [("1.1@is-1", "am_db"), ("2.1@is-1", "shared_db")] {
+            let born = Evidence::holds(format!("{INCARNATION_OF}{database}"), format!("born-{database}"));
+            self.work(kit, step, Ending::Succeeded, vec![born]).await;
+        }
+        self.work(kit, "3.1@is-1", Ending::Failed, Vec::new()).await
+    }
+}
+
+async fn begun() -> (Kit, Worker) {
+    let mut kit = Kit::new().await;
+    kit.apply(&night("4h"), Scope::default(), none()).await;
+    let peer = kit.connect("is-1.host").await;
+    (kit, Worker { peer, seq: 0 })
+}
+
+fn restore(database: &str) -> Verb {
+    Verb::Restore { database: database.to_owned(), why: "again".to_owned() }
+}
+
+fn job_key() -> StepKey {
+    "3.1@is-1".parse().expect("a step")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_runs_again_only_when_each_of_its_databases_was_restored() {
+    let (kit, mut agent) = begun().await;
+    agent.fail_the_job(&kit).await;
+    let retry = Verb::Retry { step: job_key(), why: "again".to_owned() };
+    assert_eq!(kit.order("ben", None, None, retry).await.expect_err("is refused").code, codes::run::RESTORE_FIRST);
+    // A person's word opens the step; it still waits for both databases.
+    let not_done = Verb::Resolve { step: job_key(), resolution: Resolution::NotDone, why: "it did not".to_owned() };
+    kit.order("ben", None, None, not_done).await.expect("is taken");
+    kit.settle().await;
+    for database in ["am_db", "shared_db"] {
+        assert_eq!(agent.peer.offers(), [], "{database} is as the failed job left it");
+        let wait = kit.wait_of("3.1@is-1");
+        assert!(wait.person && wait.why.contains(&format!("cavalcade restore {database}")), "{wait:?}");
+        kit.order("ben", None, None, restore(database)).await.expect("is taken");
+        kit.settle().await;
+        let number = if database == "am_db" { 1 } else { 2 };
+        agent.work(&kit, &format!("0.{number}@is-1"), Ending::Succeeded, Vec::new()).await;
+    }
+    assert_eq!(agent.peer.offers().len(), 1, "{:?}", kit.waits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_failed_is_retried() {
+    let (kit, mut agent) = begun().await;
+    agent.fail_the_job(&kit).await;
+    kit.order("ben", None, None, restore("am_db")).await.expect("is taken");
+    kit.settle().await;
+    let first = agent.work(&kit, "0.1@is-1", Ending::Failed, Vec::new()).await;
+    let retry = Verb::Retry { step: first.attempt.step.clone(), why: "the disk was full".to_owned() };
+    kit.order("ben", None, None, retry).await.expect("is taken");
+    kit.settle().await;
+    let again = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
+    let licence = again.approved.expect("may start its effect again");
+    assert_eq!(licence.replaces, first.attempt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseding_plan_knows_what_the_first_one_did_and_later_runs_are_not_of_the_past() {
+    let (kit, mut agent) = begun().await;
+    let first = agent.fail_the_job(&kit).await;
+    let old = kit.run().id;
+    let verb = |plan: HashedPlan, supersedes| Verb::Apply {
+        plan: Box::new(plan),
+        scope: Scope::default(),
+        waived: Vec::new(),
+        supersedes,
+        given: none(),
+    };
+    let new = kit.order("ben", None, None, verb(night("8h"), Some(old.clone()))).await.expect("is open").run;
+    kit.settle().await;
+    let offer = agent.work(&kit, "3.1@is-1", Ending::Failed, Vec::new()).await;
+    assert_eq!(offer.step.effect, first.step.effect, "the same effect on the same databases: its agent refuses it");
+    assert_eq!((offer.incarnations, offer.generation), (first.incarnations, Generation(1)));
+    // The backup of the first run is the way back of the second.
+    kit.order("ben", Some(new.as_str()), None, restore("am_db")).await.expect("is taken");
+    kit.settle().await;
+    let restored = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
+    let text = serde_json::to_string(&restored.step.action).expect("JSON");
+    assert!(text.contains(&format!("/backup/am_db/{old}")), "{text}");
+    let cancel = Verb::Cancel { why: "another night".to_owned() };
+    kit.order("ben", Some(new.as_str()), None, cancel).await.expect("is taken");
+    kit.settle().await;
+    kit.order("ben", None, None, verb(night("9h"), None)).await.expect("is open");
+    kit.settle().await;
+    assert_eq!(agent.peer.offers()[0].generation, Generation(1), "agents refuse a lower one");
+}
