@@ -1,5 +1,6 @@
 //! `fleet`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cavalcade_common::finding::Severity;
@@ -15,6 +16,7 @@ use super::output::{OutputArgs, emit, put, say};
 use super::plan::Files;
 use super::preflight::Ground;
 use crate::exit::Exit;
+use crate::view::facts::facts_table;
 use crate::view::findings::findings;
 
 #[derive(Debug, Subcommand)]
@@ -79,8 +81,10 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         "blocked": blocked,
         "ok": ok,
         "findings": results.findings,
+        "facts": gathered.facts.iter().map(|(node, facts)| (node.to_string(), &facts.value)).collect::<BTreeMap<_, _>>(),
     });
-    emit(args.output.output, &document, || findings(&results, context.colour_out))?;
+    let shown = || facts_table(gathered.facts.iter().map(|(node, facts)| (node, &facts.value)));
+    emit(args.output.output, &document, || format!("{}\n\n{}", shown(), findings(&results, context.colour_out)))?;
     Ok(if blocked { Exit::Blocked } else { Exit::Done })
 }
 

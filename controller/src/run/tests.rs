@@ -491,5 +491,6 @@ async fn a_stage_without_steps_opens_nothing_before_its_turn() {
     assert_eq!(run.stages_finished(), std::collections::BTreeSet::new());
 }
 
+#[cfg(test)]
 #[path = "ways_out_tests.rs"]
 mod ways_out;

@@ -145,3 +145,26 @@ async fn a_superseding_plan_knows_what_the_first_one_did_and_later_runs_are_not_
     kit.settle().await;
     assert_eq!(agent.peer.offers()[0].generation, Generation(1), "agents refuse a lower one");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
+    // It is 01:00; backups and the job take two and a half hours together.
+    for (end, begins) in [("03:30:00", true), ("03:29:59", false), ("01:00:00", false)] {
+        let mut night = night("4h").plan;
+        let stop = json!({ "server": { "op": "stop", "home": "/opt/old", "script": "bin/x", "within": "1min" } });
+        let down = stage(4, &["is-1"], &stop, json!({ "undo": "start-again", "after": [] }));
+        night.stages.push(serde_json::from_value(down).expect("a stage"));
+        night.window = Some(cavalcade_common::plan::Window { end: at(&format!("2026-11-23T{end}Z")) });
+        let takes = |text: &str| cavalcade_common::plan::Takes(duration::parse(text).expect("a duration"));
+        let known = [("s1.work", "15min"), ("s2.work", "15min"), ("migration", "2h")];
+        night.expected = known.iter().map(|(name, text)| ((*name).to_owned(), takes(text))).collect();
+        let mut kit = Kit::new().await;
+        kit.apply(&hashed(night), Scope::default(), none()).await;
+        let mut agent = kit.connect("is-1.host").await;
+        let offered = agent.offers().iter().any(|o| o.attempt.step.to_string() == "4.1@is-1");
+        assert_eq!(offered, begins, "until {end}: {:?}", kit.waits());
+        if !begins {
+            assert_eq!(kit.wait_of("4.1@is-1").kind, WaitKind::Window);
+        }
+    }
+}

@@ -1,11 +1,12 @@
 //! The maintenance window: work that nothing of ours interrupts does not start when it, and its way back, would not end in
 //! time. Pure: the wall clock comes in.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cavalcade_common::action::Action;
+use cavalcade_common::action::{Action, ServerOp};
 use cavalcade_common::duration;
-use cavalcade_common::plan::{Plan, PlanStep};
+use cavalcade_common::plan::{Plan, PlanStage, PlanStep, Undo};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::state::RunState;
@@ -14,7 +15,13 @@ use crate::state::RunState;
 pub(super) fn too_short(run: &RunState, step: &PlanStep, wall: Timestamp) -> Option<String> {
     let plan = &run.plan.plan;
     let end = plan.window.as_ref()?.end;
-    if run.past_window || !never_interrupted(&step.action) {
+    if run.past_window {
+        return None;
+    }
+    if begins_the_downtime(run, step) {
+        return downtime_too_short(plan, end.duration_since(wall));
+    }
+    if !never_interrupted(&step.action) {
         return None;
     }
     let takes = expected(plan, step);
@@ -33,6 +40,35 @@ pub(super) fn too_short(run: &RunState, step: &PlanStep, wall: Timestamp) -> Opt
         wants.push_str(&format!(" and its way back {}", short(back)));
     }
     Some(format!("another night: the window {left}, {wants}; cavalcade resume --past-window --why TEXT"))
+}
+
+/// Whether a step is of a stage that takes away what serves, and no such stage was begun yet.
+fn begins_the_downtime(run: &RunState, step: &PlanStep) -> bool {
+    let stops = |step: &PlanStep| matches!(&step.action, Action::Server(server) if server.op == ServerOp::Stop);
+    let takes_away = |stage: &&PlanStage| stage.undo == Undo::StartAgain && stage.steps.iter().any(stops);
+    let stages: Vec<&PlanStage> = run.plan.plan.stages.iter().filter(takes_away).collect();
+    let begun = stages.iter().flat_map(|g| &g.steps).any(|s| run.step(&s.key).is_some_and(|st| st.attempt > 0));
+    !begun && stages.iter().any(|g| g.number == step.key.stage)
+}
+
+/// A downtime that begins has to end in the same night: all that nothing of ours interrupts lies in it.
+fn downtime_too_short(plan: &Plan, left: SignedDuration) -> Option<String> {
+    let mut slowest: BTreeMap<(u32, u32), Duration> = BTreeMap::new();
+    for (_, step) in plan.steps().filter(|(_, s)| never_interrupted(&s.action)) {
+        let takes = expected(plan, step).unwrap_or_default();
+        let longest = slowest.entry((step.key.stage, step.key.step)).or_default();
+        *longest = takes.max(*longest);
+    }
+    let wanted: Duration = slowest.values().sum();
+    if left.is_positive() && Duration::try_from(left).is_ok_and(|left| left >= wanted) {
+        return None;
+    }
+    let left = match Duration::try_from(left) {
+        Ok(left) if !left.is_zero() => format!("ends in {}", short(left)),
+        _ => "is over".to_owned(),
+    };
+    let known = if wanted.is_zero() { String::new() } else { format!(", the work of the downtime takes {}", short(wanted)) };
+    Some(format!("another night: the window {left}{known}; cavalcade resume --past-window --why TEXT"))
 }
 
 /// To the second: what is shown changes no oftener.
@@ -61,7 +97,7 @@ fn way_back(plan: &Plan, step: &PlanStep) -> Option<Duration> {
         _ => false,
     });
     // A backup of a database may be made twice: the last one is the one that is restored.
-    let mut by_database = std::collections::BTreeMap::new();
+    let mut by_database = BTreeMap::new();
     for backup in backups {
         if let (Action::Backup(of), Some(takes)) = (&backup.action, expected(plan, backup)) {
             by_database.insert(of.database.name.as_str(), takes);

@@ -11,6 +11,7 @@ pub(crate) mod example_plan;
 #[cfg(test)]
 pub(crate) mod example_report;
 pub mod expected;
+pub mod facts;
 pub mod findings;
 pub mod lines;
 pub mod log_lines;

@@ -67,7 +67,7 @@ fn graph_draws_stages_in_order() {
 #[test]
 fn the_schema_goes_to_standard_output_or_a_file() {
     let schema: Value = serde_json::from_str(&alone(&["recipe", "schema"]).ends(0).out).expect("JSON");
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("recipe.schema.json");
     assert_eq!(alone(&["recipe", "schema", "--out", out.to_str().expect("UTF-8")]).ends(0).out, "");

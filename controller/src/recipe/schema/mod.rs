@@ -1,4 +1,4 @@
-//! The recipe's format as a JSON Schema (2020-12), for editors and for programs that write recipes.
+//! The recipe's format as a JSON Schema (draft 7), for editors and for programs that write recipes.
 //!
 //! It says less than the reader: expressions, references and paths are texts here. A test keeps its keys equal to those
 //! that the reader knows, in both directions, mapping by mapping.
@@ -41,7 +41,7 @@ pub fn schema() -> Value {
         }),
     );
     let head = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": SCHEMA_ID,
         "title": "Cavalcade recipe",
         "description": "What is done, in which order, for any fleet. docs/recipes.md explains every key.",
@@ -50,7 +50,7 @@ pub fn schema() -> Value {
     let mut definitions = frame();
     definitions.extend(basics());
     definitions.extend(actions::definitions());
-    merge(&mut root, json!({ "$defs": Value::Object(definitions) }));
+    merge(&mut root, json!({ "definitions": Value::Object(definitions) }));
     root
 }
 
@@ -168,7 +168,7 @@ fn object(required: &[&str], properties: Value) -> Value {
 }
 
 fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/$defs/{name}") })
+    json!({ "$ref": format!("#/definitions/{name}") })
 }
 
 fn by_name(definition: &str) -> Value {

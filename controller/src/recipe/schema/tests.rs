@@ -17,10 +17,10 @@ fn validate(schema: &Value, value: &Value, at: &str, root: &Value) -> Result<(),
     };
     for (keyword, wanted) in keywords {
         match keyword.as_str() {
-            "$schema" | "$id" | "$defs" | "title" | "description" | "properties" => {}
+            "$schema" | "$id" | "definitions" | "title" | "description" | "properties" => {}
             "$ref" => {
-                let name = wanted.as_str().and_then(|r| r.strip_prefix("#/$defs/")).expect("a reference inside");
-                let found = root["$defs"].get(name).unwrap_or_else(|| panic!("no definition {name}"));
+                let name = wanted.as_str().and_then(|r| r.strip_prefix("#/definitions/")).expect("a reference inside");
+                let found = root["definitions"].get(name).unwrap_or_else(|| panic!("no definition {name}"));
                 validate(found, value, at, root)?;
             }
             "type" => kind(wanted, value, at)?,
@@ -210,7 +210,7 @@ fn mappings(schema: &Value) -> BTreeMap<String, BTreeSet<String>> {
         Some(own.or_else(other)?.as_object()?.keys().cloned().collect())
     };
     let mut all = BTreeMap::from([("recipe".to_owned(), keys(schema).expect("has keys"))]);
-    for (name, definition) in schema["$defs"].as_object().expect("a mapping") {
+    for (name, definition) in schema["definitions"].as_object().expect("a mapping") {
         if let Some(keys) = keys(definition) {
             all.insert(name.clone(), keys);
         }
@@ -235,7 +235,7 @@ fn every_key_of_the_reader_is_in_the_schema_and_the_other_way_round() {
 fn references_lead_somewhere_and_every_definition_is_used() {
     let schema = schema();
     let text = schema.to_string();
-    let defined: BTreeSet<&str> = schema["$defs"].as_object().expect("a mapping").keys().map(String::as_str).collect();
-    let used: BTreeSet<&str> = text.split("#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let defined: BTreeSet<&str> = schema["definitions"].as_object().expect("a mapping").keys().map(String::as_str).collect();
+    let used: BTreeSet<&str> = text.split("#/definitions/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(used, defined);
 }
