@@ -161,7 +161,9 @@ fn names(input: &Input<'_>, node: &FleetNode, runtime: Runtime, probe: Option<&P
         ready,
     };
     let ready = probe.map(|p| p.ready.clone()).unwrap_or_default();
-    let old = node.old.iter().map(|s| side(s, None, Ready::default()));
+    // Old servers write their log where new ones do; when they are ready nobody asks.
+    let of_old = Ready { log: ready.log.clone(), ..Ready::default() };
+    let old = node.old.iter().map(|s| side(s, None, of_old.clone()));
     let homes = old.chain(node.new.iter().map(|s| side(s, script.clone(), ready.clone()))).collect();
     let databases = &input.fleet.databases;
     Names {

@@ -11,7 +11,7 @@ use cavalcade_common::report::Evidence;
 
 use super::look::tell;
 use super::start::{PID_FILE, pid_in};
-use super::{names, processes};
+use super::{log_of, names, processes};
 use crate::action::launch::{self, failed, not_seen};
 use crate::action::watch::{OWN, Watch};
 use crate::action::{Applied, Context, Failure};
@@ -28,6 +28,12 @@ pub(super) async fn stop(spec: &Server, cx: &Context) -> Result<Applied, Failure
         return Ok(Applied { changed: cx.resumed, diffs: Vec::new(), evidence });
     }
     let mut evidence = vec![Evidence::holds("process before", names(&running))];
+    // From here on its log is the step's: what a server says while it stops belongs to the night's record.
+    let log = log_of(spec);
+    let watch = match Watch::resume(cx, log.as_deref())? {
+        Some(watch) => watch,
+        None => Watch::begin(cx, log.as_deref())?,
+    };
     let known = cx.host.held(&cx.attempt_dir, false).map_err(|e| not_seen("the attempt's folder cannot be read", &e))?;
     let by_hand = match (&known, &spec.service) {
         // The script or systemctl ran in an earlier process of the agent; only if it is done and the process is still
@@ -50,7 +56,7 @@ pub(super) async fn stop(spec: &Server, cx: &Context) -> Result<Applied, Failure
         let sent = cx.host.terminate(&process.id);
         sent.map_err(|e| failed(Fault::new(codes::NOT_STOPPED, format!("TERM could not be sent: {e}")), Vec::new()))?;
     }
-    until_gone(spec, cx, evidence).await
+    until_gone(spec, cx, watch, evidence).await
 }
 
 /// Runs the stop script where it would reach the right process; gives back the processes that it does not reach. It
@@ -79,19 +85,15 @@ async fn by_script(
     Ok(rest)
 }
 
-async fn until_gone(spec: &Server, cx: &Context, mut evidence: Vec<Evidence>) -> Result<Applied, Failure> {
+async fn until_gone(spec: &Server, cx: &Context, mut watch: Watch, mut evidence: Vec<Evidence>) -> Result<Applied, Failure> {
     let began = cx.host.monotonic();
-    let mut watch = Watch::resume(cx, None)?;
-    if watch.is_none() {
-        watch = Some(Watch::begin(cx, None)?);
-    }
     loop {
-        if let Some(watch) = &mut watch {
-            watch.pump(cx);
-        }
+        watch.pump(cx);
         let seen = no_process(&*cx.host, Path::new(&spec.home));
         let elapsed = cx.host.monotonic().saturating_sub(began);
         if seen.holds {
+            // Its last words.
+            watch.pump(cx);
             evidence.push(seen);
             return Ok(Applied { changed: true, diffs: Vec::new(), evidence });
         }

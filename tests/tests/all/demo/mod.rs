@@ -78,6 +78,9 @@ fn reported(demo: &Demo) {
         assert!(fs::metadata(demo.path(file)).unwrap().len() > 0, "{file}");
     }
     assert!(demo.said.contains("Preview: "), "{}", demo.said);
+    // What a server says while it stops is in the central log too.
+    let stopping = demo.cavalcade(&["logs", "--since", "-1d", "--node", "is-2", "--grep", "Shutdown hook triggered"]);
+    assert!(!stopping.trim().is_empty(), "nothing of is-2's end");
 }
 
 fn agents_are_small(demo: &Demo) {
