@@ -151,7 +151,10 @@ proptest! {
             let named = names.iter().any(|n| key.split('.').any(|k| n.contains(k)));
             // Lines of values that go over several lines, and the last line, which may lack its end.
             let inside = line.trim_start().starts_with(['{', ']', '[', '"', '#']);
-            prop_assert!(named || inside || line == last, "{line}\n{source}\n{out}");
+            // A diff may pair equal lines of different tables, and then shows one between them as moved: it is still there.
+            let count = |text: &str| text.lines().filter(|l| l.trim_end() == line.trim_end()).count();
+            let kept = count(&out) >= count(&source);
+            prop_assert!(named || inside || kept || line == last, "{line}\n{source}\n{out}");
         }
         prop_assert_eq!(out.contains("\r\n"), source.contains("\r\n"));
         prop_assert!(!out.replace("\r\n", "").contains('\n') || !source.contains("\r\n"));
