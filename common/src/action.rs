@@ -122,7 +122,8 @@ impl Action {
     #[must_use]
     pub fn only_looks(&self) -> bool {
         match self {
-            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => true,
+            Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) => true,
+            Self::Exchange(exchange) => !exchange.changes,
             Self::Server(s) => match s.op {
                 ServerOp::Wait | ServerOp::Down => true,
                 ServerOp::Start | ServerOp::Stop => false,

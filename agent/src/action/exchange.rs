@@ -318,7 +318,8 @@ impl Act for Exchange {
             };
             let elapsed = cx.host.monotonic().saturating_sub(began);
             if elapsed >= self.within {
-                let fault = Fault::new(codes::GATE_CLOSED, format!("{}: {}", bad.what, bad.found));
+                let code = if self.changes { codes::CALLS_FAILED } else { codes::GATE_CLOSED };
+                let fault = Fault::new(code, format!("{}: {}", bad.what, bad.found));
                 return Err(Failure::Failed { fault, changed: self.changes, evidence });
             }
             let waited = duration::format(Duration::from_secs(elapsed.as_secs()));

@@ -14,14 +14,18 @@ const SETTINGS: [(&str, &str); 4] = [
     ("MALLOC_TOP_PAD_", "16384"),
 ];
 
-/// Begins the process once more with the settings: the same PID, arguments and environment. Where one of them is set already
-/// (by a person, or by this), or where it cannot begin again, it goes on as it is.
+/// What shows that it has begun again: where the system drops the settings it must not begin for ever.
+const BEGUN: &str = "CAVALCADE_AGENT_HEAP_SET";
+
+/// Begins the process once more with the settings: the same PID, arguments and environment; what a person set stays. Where it
+/// cannot begin again it goes on as it is.
 pub(super) fn keep_small() {
-    if SETTINGS.iter().any(|(name, _)| std::env::var_os(name).is_some()) {
+    if std::env::var_os(BEGUN).is_some() {
         return;
     }
     let mut arguments = std::env::args_os();
     let (Some(name), Ok(program)) = (arguments.next(), std::env::current_exe()) else { return };
-    let error = Command::new(program).arg0(name).args(arguments).envs(SETTINGS).exec();
+    let settings = SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
+    let error = Command::new(program).arg0(name).args(arguments).envs(settings).env(BEGUN, "1").exec();
     eprintln!("the agent keeps more memory than it needs, since it could not begin again: {error}");
 }

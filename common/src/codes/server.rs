@@ -70,6 +70,11 @@ super::codes! {
         cause: "The URL, address or log line was not as wanted within the time allowed, or the log said that it will not come.",
         certain: "Nothing was changed.", unknown: "Whether it would come later.",
         remedy: "Look at the server that it is about, then `cavalcade retry STEP`.";
+    CALLS_FAILED = 3318, "calls that change something did not all hold",
+        cause: "A call of a hook was not answered as wanted within the time allowed.",
+        certain: "The calls that the evidence shows as holding were made, with each try again.",
+        unknown: "Whether the one that failed took effect: the server may be drained or enrolled.",
+        remedy: "Look at the load balancer, then `cavalcade retry STEP`: the calls are made again from the first one.";
     BAD_PATTERN = 3319, "a pattern is no regular expression",
         cause: "The recipe or fleet file holds a text that cannot be compiled.",
         certain: "Nothing was changed.", unknown: "Nothing.",

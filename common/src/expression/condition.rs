@@ -38,10 +38,15 @@ impl Verdict {
 /// A value on one short line.
 fn brief(value: &Value) -> String {
     match value {
-        Value::String(s) => s.chars().take(60).collect(),
+        Value::String(s) => cut(s),
         Value::Object(map) => format!("{{{}}}", map.keys().take(8).cloned().collect::<Vec<_>>().join(", ")),
-        other => other.to_string().chars().take(60).collect(),
+        other => cut(&other.to_string()),
     }
+}
+
+fn cut(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    if short.len() < text.len() { short + "..." } else { short }
 }
 
 impl Condition {

@@ -11,17 +11,17 @@
 use std::collections::BTreeMap;
 
 use super::{Cx, Names, action};
-use crate::action::Action;
+use crate::action::{Action, Exchange};
 use crate::codes::written as codes;
 use crate::expression::Scope;
 use crate::id::check_name;
 use crate::template::{self, Reads};
-use crate::written::{Entry, Fields, Mark, Node, Reader};
+use crate::written::{Content, Entry, Fields, Mark, Node, Reader};
 
 /// The word of a step that does what the node's hook says.
 pub const WORD: &str = "hook";
 /// The words of actions that a hook may have.
-pub const HOOK_ACTIONS: [&str; 3] = ["exchange", "http", "command"];
+pub const HOOK_ACTIONS: [&str; 2] = ["exchange", "command"];
 
 /// A hook of a node as the fleet file has it, its templates not yet filled.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +90,22 @@ fn decode(entry: &Entry, value: &Node, cx: &Cx<'_>, r: &mut Reader) -> Option<Ac
     let mut action = action::decode(&entry.key, value, cx, r)?;
     match &mut action {
         Action::Command(command) => command.repeatable = true,
-        Action::Exchange(exchange) => exchange.changes = exchange.calls.iter().any(|call| !call.method.is_safe()),
+        // Whatever its methods: there are balancers that a GET changes.
+        Action::Exchange(exchange) => {
+            exchange.changes = true;
+            known_peers(exchange, value);
+        }
         _ => {}
     }
     Some(action)
+}
+
+/// A hook's calls carry a balancer's password: without a word of its own a call goes to a certificate that is known, only.
+fn known_peers(exchange: &mut Exchange, value: &Node) {
+    let Some(Content::List(calls)) = value.get("calls").map(|n| &n.content) else { return };
+    for (call, written) in exchange.calls.iter_mut().zip(calls) {
+        call.insecure = call.insecure && written.get("insecure").is_some();
+    }
 }
 
 /// The name that a step's `hook` gives; anything but a plain name is a fault.
@@ -121,14 +133,16 @@ mod tests {
 
     #[test]
     fn a_hook_is_one_call_or_command() {
-        let both = "drain: { http: { url: 'http://lb/{{ name }}' } }\nenrol: { command: { command: [/bin/x], cwd: /tmp } }";
+        let both = "drain: { exchange: { calls: [{ name: d, url: 'http://lb/{{ name }}' }] } }\nenrol: { command: { command: [/bin/x], cwd: /tmp } }";
         assert_eq!(hooks(both).expect("is sound").len(), 2);
         assert_eq!(hooks("drain: {}").expect_err("nothing"), codes::ACTION_COUNT.0);
-        let two = "drain: { http: { url: 'http://lb' }, command: { command: [/bin/x], cwd: /tmp } }";
-        assert_eq!(hooks(two).expect_err("two"), codes::ACTION_COUNT.0);
+        let call = |url: &str| format!("exchange: {{ calls: [{{ name: d, url: '{url}' }}] }}");
+        let two = format!("drain: {{ {}, command: {{ command: [/bin/x], cwd: /tmp }} }}", call("http://lb"));
+        assert_eq!(hooks(&two).expect_err("two"), codes::ACTION_COUNT.0);
         assert_eq!(hooks("drain: { remove: [/] }").expect_err("no such hook"), codes::UNKNOWN_KEY.0);
-        assert_eq!(hooks("drain: { http: { url: lb } }").expect_err("no URL"), codes::BAD_VALUE.0);
-        assert_eq!(hooks("drain: { http: { url: 'http://{{ facts.x }}' } }").expect_err("facts"), codes::UNKNOWN_NAME.0);
+        assert_eq!(hooks("drain: { http: { url: 'http://lb' } }").expect_err("a gate does nothing"), codes::UNKNOWN_KEY.0);
+        assert_eq!(hooks(&format!("drain: {{ {} }}", call("lb"))).expect_err("no URL"), codes::BAD_VALUE.0);
+        assert_eq!(hooks(&format!("drain: {{ {} }}", call("http://{{ facts.x }}"))).expect_err("facts"), codes::UNKNOWN_NAME.0);
         let once = "drain: { command: { command: [/bin/x], cwd: /tmp, repeatable: false } }";
         assert_eq!(hooks(once).expect_err("only once"), codes::BAD_VALUE.0);
     }

@@ -51,8 +51,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "database-accounts-apart",
         area: AREA,
         severity: Severity::Warning,
-        about: "The account for DDL is not that of the servers: sessions of the two could not be told apart, and to keep the \
-                servers out during a restore would keep the restore out.",
+        about: "The account for DDL is not that of the servers. Else sessions of the two could not be told apart, and what keeps \
+                the servers out during a restore would keep the restore out.",
         remedy: "give the database an `admin` of its own in the fleet file",
         look: accounts_apart,
     },

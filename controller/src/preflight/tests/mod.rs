@@ -70,7 +70,12 @@ const CASES: &[Case] = &[
     ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
     ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
     ("gateway-enrolled-unseen", "cp-1", |w| {
-        let hooks = "profile: default }\n    hooks: { enrol: { http: { url: 'http://balancer/{{ name }}' } } }";
+        let hook = |word: &str| format!("{word}: {{ command: {{ command: [/opt/lb/{word}], cwd: /opt/lb }} }}");
+        let hooks = format!("profile: default }}\n    hooks: {{ {}, {} }}", hook("drain"), hook("enrol"));
+        w.fleet = w.fleet.replace("profile: control-plane }", &hooks);
+    }),
+    ("drained-and-enrolled", "cp-1", |w| {
+        let hooks = "profile: control-plane }\n    hooks: { drain: { command: { command: [/opt/lb/drain], cwd: /opt/lb } } }";
         w.fleet = w.fleet.replace("profile: control-plane }", hooks);
     }),
     ("java-version", "is-2", |w| w.of("is-2")["java"]["major"] = json!(17)),
