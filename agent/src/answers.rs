@@ -19,7 +19,7 @@ use crate::check;
 use crate::executor::book::preview_book;
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
-use crate::host::Host;
+use crate::host::{HeldState, Host};
 use crate::link::session::Answers;
 use crate::preview::Previewer;
 use crate::probe;
@@ -71,6 +71,11 @@ impl Answers for HostAnswers {
 
     async fn stop_job(&self, attempt: AttemptId, why: String) {
         let Some(job) = self.job(&attempt) else { return };
+        // Another server of the same home, started by a person meanwhile, is none of this attempt's.
+        match self.host.held(&self.executor.attempt_dir(&attempt), false) {
+            Ok(Some(HeldState::Alive { .. })) => {}
+            state => return tracing::warn!(%attempt, ?state, "nothing of this job lives; nothing was signalled"),
+        }
         tracing::warn!(%attempt, %why, "a person ends this job");
         let ended = self
             .host

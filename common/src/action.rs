@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::duration;
-use crate::id::Digest;
+use crate::id::{Digest, RunId, StepKey};
 
 mod exchange;
 mod toml;
@@ -73,6 +73,8 @@ pub enum Action {
     Exchange(Exchange),
     /// Switch off what starts a home by itself, or restore it.
     Autostart(Autostart),
+    /// Put back what finished file steps of an earlier run changed. Only a person orders it: no recipe has it.
+    Undo(Undo),
 }
 
 impl Action {
@@ -99,6 +101,34 @@ impl Action {
             Self::Log(_) => "log",
             Self::Exchange(_) => "exchange",
             Self::Autostart(_) => "autostart",
+            Self::Undo(_) => "undo",
+        }
+    }
+
+    /// Whether it changes files and nothing else, each with a kept copy that it can be undone from.
+    #[must_use]
+    pub fn is_of_files(&self) -> bool {
+        match self {
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_) => true,
+            Self::Server(_)
+            | Self::Job(_)
+            | Self::Command(_)
+            | Self::Sql(_)
+            | Self::Query(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Log(_)
+            | Self::Exchange(_)
+            | Self::Autostart(_)
+            | Self::Undo(_) => false,
         }
     }
 
@@ -140,7 +170,8 @@ impl Action {
             | Self::Sql(_)
             | Self::Backup(_)
             | Self::Restore(_)
-            | Self::Autostart(_) => false,
+            | Self::Autostart(_)
+            | Self::Undo(_) => false,
         }
     }
 
@@ -155,7 +186,8 @@ impl Action {
             | Self::Unpack(_)
             | Self::Copy(_)
             | Self::Remove(_)
-            | Self::Autostart(_) => Class::Redo,
+            | Self::Autostart(_)
+            | Self::Undo(_) => Class::Redo,
             Self::Query(_) | Self::Http(_) | Self::Tcp(_) | Self::Log(_) | Self::Exchange(_) => Class::Redo,
             Self::Server(s) => match s.op {
                 ServerOp::Start => Class::Verify,
@@ -173,6 +205,16 @@ impl Action {
             Self::Job(_) | Self::Restore(_) => Class::Operator,
         }
     }
+}
+
+/// Puts back what finished file steps did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// The run that the steps were of.
+    pub run: RunId,
+    /// The steps, in the order in which they ran: they are undone from the last to the first.
+    pub steps: Vec<StepKey>,
 }
 
 /// A JSON object whose order is that of the recipe.

@@ -14,6 +14,7 @@ use cavalcade_common::message::{FromAgent, LogRecord, ToAgent};
 use cavalcade_common::transport::Keepalive;
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use nix::unistd::Gid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,8 @@ pub struct ServeConfig {
     pub enrol: SocketAddr,
     /// Names and addresses for the server's certificate; the first is the one that agents are told.
     pub names: Vec<String>,
+    /// Group whose members may be operators, beside the controller's own user and root.
+    pub operators: Option<Gid>,
 }
 
 /// The system's wall clock.
@@ -149,7 +152,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), Fault> {
 impl Controller {
     async fn open(config: &ServeConfig) -> Result<Self, Fault> {
         let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-        let socket = OperatorSocket::open(&config.state_dir).await.map_err(|e| e.fault())?;
+        let socket = OperatorSocket::open(&config.state_dir, config.operators).await.map_err(|e| e.fault())?;
         let state_dir = &config.state_dir;
         let ca = Arc::new(Ca::open(state_dir, clock.now()).map_err(|e| e.fault())?);
         let identity = ca.issue_server(&config.names, clock.now()).map_err(|e| e.fault())?;

@@ -48,7 +48,13 @@ impl Product {
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         let (controller_dir, agent_dir) = (folder.join("controller"), folder.join("agent"));
         let (agents, enrol) = (free_address()?, free_address()?);
-        let config = ServeConfig { state_dir: controller_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()] };
+        let config = ServeConfig {
+            state_dir: controller_dir.clone(),
+            agents,
+            enrol,
+            names: vec!["127.0.0.1".to_owned()],
+            operators: None,
+        };
         let controller = tokio::spawn(serve(config)).abort_handle();
         let client = connected(&controller_dir).await?;
 

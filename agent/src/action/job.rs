@@ -288,7 +288,11 @@ impl Act for Job {
         let end = run.until_the_end().await?;
         evidence.extend(conclude(&mut run, end).await?);
         if let Err(Failure::Failed { fault, changed, evidence: mut seen }) = all_hold(evidence.clone()) {
-            seen.extend(judged(self, cx)?);
+            match judged(self, cx) {
+                Ok(judged) => seen.extend(judged),
+                // It ran all the same: nothing may look as if it had not.
+                Err(unjudged) => return Err(failed(unjudged, seen)),
+            }
             return Err(Failure::Failed { fault, changed, evidence: seen });
         }
         Ok(Applied { changed: true, diffs: Vec::new(), evidence })

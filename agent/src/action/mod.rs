@@ -33,6 +33,7 @@ mod remove;
 mod server;
 #[cfg(test)]
 pub(crate) mod testkit;
+mod undo;
 mod unpack;
 mod watch;
 
@@ -206,5 +207,6 @@ pub fn of(action: &Action) -> Box<dyn Act> {
         Action::Log(a) => Box::new(a.clone()),
         Action::Exchange(a) => Box::new(a.clone()),
         Action::Autostart(a) => Box::new(a.clone()),
+        Action::Undo(a) => Box::new(a.clone()),
     }
 }

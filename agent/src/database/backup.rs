@@ -155,20 +155,11 @@ fn scratch(target: &DbTarget) -> Result<DbTarget, DbError> {
     Ok(DbTarget { name: format!("{} (scratch)", target.name), database, scratch: None, ..target.clone() })
 }
 
-/// Refuses when others are connected. The session of a client that just ended may still be listed for a moment.
+/// Refuses when others are connected.
 async fn nobody_else(link: &mut Link, target: &DbTarget) -> Result<(), DbError> {
     let own = link.id().await?;
-    for last in [false, false, false, false, true] {
-        let others = sessions::others(link, target, &[own]).await?;
-        if others.is_empty() {
-            break;
-        }
-        if last {
-            return Err(Refusal::Sessions(others).into());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    }
-    Ok(())
+    let others = sessions::settled(link, target, &[own], |_| true).await?;
+    if others.is_empty() { Ok(()) } else { Err(Refusal::Sessions(others).into()) }
 }
 
 fn dump_name(target: &DbTarget) -> &'static str {

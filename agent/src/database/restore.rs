@@ -158,7 +158,7 @@ async fn replaced(
 
 /// Refuses when anybody is there: whoever is ended may come back, since the door cannot be shut.
 async fn nobody(link: &mut Link, target: &DbTarget, own: &[u64], why: &str) -> Result<(), DbError> {
-    let left = settled(link, target, own).await?;
+    let left = sessions::settled(link, target, own, |_| true).await?;
     if left.is_empty() {
         return Ok(());
     }
@@ -167,30 +167,19 @@ async fn nobody(link: &mut Link, target: &DbTarget, own: &[u64], why: &str) -> R
 
 /// Ends sessions of the servers' accounts, which are locked, and refuses all others.
 async fn end_servers(link: &mut Link, own: &[u64], target: &DbTarget) -> Result<(), DbError> {
-    let others = sessions::others(link, target, own).await?;
-    let (servers, strangers): (Vec<_>, Vec<_>) = others.into_iter().partition(|s| target.server_accounts.contains(&s.user));
+    let of_servers = |session: &Session| target.server_accounts.contains(&session.user);
+    let strangers = sessions::settled(link, target, own, |s| !of_servers(s)).await?;
     if !strangers.is_empty() {
         return Err(Refusal::Sessions(strangers).into());
     }
-    for session in &servers {
+    for session in sessions::others(link, target, own).await?.iter().filter(|s| of_servers(s)) {
         sessions::end(link, session.id).await?;
     }
-    let left = settled(link, target, own).await?;
+    let left = sessions::settled(link, target, own, |_| true).await?;
     if left.is_empty() {
         return Ok(());
     }
     Err(Refusal::Sessions(left).into())
-}
-
-/// Sessions of others that are still there after some seconds: one that ended may be listed for a moment.
-async fn settled(link: &mut Link, target: &DbTarget, own: &[u64]) -> Result<Vec<Session>, DbError> {
-    for _ in 0..20 {
-        if sessions::others(link, target, own).await?.is_empty() {
-            return Ok(Vec::new());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-    }
-    sessions::others(link, target, own).await
 }
 
 fn holds(found: &[String]) -> String {

@@ -1,5 +1,7 @@
 //! Who else is connected (10-hard-cases, rule 16).
 
+use std::time::Duration;
+
 use cavalcade_common::action::{DbTarget, Engine};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,30 @@ pub(crate) async fn others(link: &mut Link, target: &DbTarget, own: &[u64]) -> R
         return Err(Refusal::SessionsHidden { database: target.name.clone(), user: target.user.clone() }.into());
     }
     list(link, target, own).await
+}
+
+/// Looks before a session of others is believed to stay, and the time between two of them.
+const LOOKS: u32 = 20;
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Sessions of others that count and are still there after some seconds: a server lists one that has ended for a moment
+/// more.
+pub(crate) async fn settled(
+    link: &mut Link,
+    target: &DbTarget,
+    own: &[u64],
+    counts: impl Fn(&Session) -> bool,
+) -> Result<Vec<Session>, DbError> {
+    let mut looks = 0;
+    loop {
+        let mut found = others(link, target, own).await?;
+        found.retain(&counts);
+        looks += 1;
+        if found.is_empty() || looks == LOOKS {
+            return Ok(found);
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
 }
 
 /// Sessions in the target's database without those of the numbers given.

@@ -80,7 +80,8 @@ fn places(step: &PlanStep) -> (Option<&str>, Vec<&str>) {
         Action::Server(_) | Action::Sql(_) | Action::Query(_) | Action::Backup(_) | Action::Restore(_) => (None, Vec::new()),
         // No two invocations keep the record of one home at a time.
         Action::Autostart(a) => (Some(&a.home), vec![&a.home]),
-        Action::Http(_) | Action::Tcp(_) | Action::Log(_) | Action::Exchange(_) => (None, Vec::new()),
+        // An undo is never in a list of steps: a person orders it at the controller.
+        Action::Http(_) | Action::Tcp(_) | Action::Log(_) | Action::Exchange(_) | Action::Undo(_) => (None, Vec::new()),
     }
 }
 

@@ -53,11 +53,11 @@ super::codes! {
     JOB_FAILED = 3313, "the job's evidence does not hold",
         cause: "A line that must be there is missing, one that must not be there is there, or the process ended badly.",
         certain: "The job ended.", unknown: "What it left in its databases.",
-        remedy: "Read the evidence. Either restore the databases and retry, or, where the patterns were wrong, `cavalcade rejudge STEP`.";
+        remedy: "Read the evidence. Where the patterns were wrong, `cavalcade rejudge STEP`. Else end its server (`cavalcade stop-job STEP --confirm`) and restore each of its databases: then it runs again.";
     HOME_IN_USE = 3314, "a server runs in the home where the job would begin",
         cause: "A process names this home on its command line.",
         certain: "The job was not started.", unknown: "Who started that server.",
-        remedy: "Stop it, then `cavalcade retry STEP`.";
+        remedy: "Stop it, then `cavalcade retry STEP`. That of a migration which failed is ended by `cavalcade stop-job STEP --confirm`.";
     COMMAND_FAILED = 3315, "the command failed",
         cause: "Its exit code is not among those that count as success, its output holds a forbidden line, or a path is not as wanted.",
         certain: "It ran to its end.", unknown: "What it changed before it failed.",

@@ -424,6 +424,7 @@ fn default_timeout(action: &Action) -> Duration {
     match action {
         Action::Toml(_) | Action::Yaml(_) | Action::Text(_) | Action::Query(_) | Action::Autostart(_) => minutes(5),
         Action::Remove(_) => minutes(15),
+        Action::Undo(_) => minutes(60),
         Action::Artifact(_) | Action::Unpack(_) | Action::Copy(_) => minutes(30),
         Action::Server(s) => match s.op {
             ServerOp::Down => s.within + s.apart + minutes(1),

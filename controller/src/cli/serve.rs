@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
+use nix::unistd::{Gid, Group};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -24,6 +25,10 @@ pub(super) struct ServeArgs {
     /// it the host's own name.
     #[arg(long, env = "CAVALCADE_NAME", value_delimiter = ',', value_name = "NAME")]
     name: Vec<String>,
+    /// A group whose members may be operators too; each acts under the name of their own account. Without it the
+    /// controller's user and root alone reach it.
+    #[arg(long, env = "CAVALCADE_OPERATORS", value_name = "GROUP")]
+    operators: Option<String>,
     /// Form of the controller's own log, on standard error.
     #[arg(long, env = "CAVALCADE_LOG_FORMAT", default_value = "text", value_name = "FORM")]
     log_format: LogFormat,
@@ -49,11 +54,17 @@ pub(super) fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
         LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(filter).init(),
     }
     let names = if args.name.is_empty() { vec![host_name()?] } else { args.name };
-    let config = ServeConfig { state_dir: context.state.clone(), agents: args.agents, enrol: args.enrol, names };
+    let operators = args.operators.as_deref().map(group).transpose()?;
+    let config = ServeConfig { state_dir: context.state.clone(), agents: args.agents, enrol: args.enrol, names, operators };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::usage(format!("no threads can be started: {error}")))?;
     runtime.block_on(daemon::serve(config)).map_err(|fault| Failure::from(fault).changed("The controller has ended."))?;
     Ok(Exit::Done)
+}
+
+fn group(name: &str) -> Result<Gid, Failure> {
+    let found = Group::from_name(name).map_err(|error| Failure::usage(format!("--operators {name}: {error}")))?;
+    Ok(found.ok_or_else(|| Failure::usage(format!("--operators {name}: there is no such group on this host")))?.gid)
 }
 
 fn host_name() -> Result<String, Failure> {

@@ -99,7 +99,8 @@ fn hurried(step: &PlanStep, within: Option<Duration>) -> PlanStep {
         | Action::Sql(_)
         | Action::Backup(_)
         | Action::Restore(_)
-        | Action::Autostart(_) => return step,
+        | Action::Autostart(_)
+        | Action::Undo(_) => return step,
     };
     *limit = most.min(*limit);
     step

@@ -147,7 +147,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
         | Action::Tcp(_)
         | Action::Log(_)
         | Action::Exchange(_)
-        | Action::Autostart(_) => false,
+        | Action::Autostart(_)
+        | Action::Undo(_) => false,
     };
     if concerned {
         let needs = stage.needs.iter().filter_map(|(word, _)| node.names.needs.get(word));

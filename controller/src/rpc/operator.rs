@@ -17,7 +17,7 @@ use cavalcade_proto::v1;
 use cavalcade_proto::v1::operator_server::{Operator as OperatorApi, OperatorServer};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid, User};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
@@ -104,12 +104,13 @@ pub struct OperatorSocket {
 }
 
 impl OperatorSocket {
-    /// Opens the socket of a state folder: the folder of mode 0700 where it is made here, the socket of mode 0600. A
-    /// socket that a dead controller left behind is replaced.
+    /// Opens the socket of a state folder: the folder of mode 0700 where it is made here, the socket of mode 0600. Members
+    /// of a group may be operators too: then it may pass through the folder (0710) and use the socket (0660), and every
+    /// other file in there stays the controller's own. A socket that a dead controller left behind is replaced.
     ///
     /// # Errors
     /// See [`SocketError`].
-    pub async fn open(state_dir: &Path) -> Result<Self, SocketError> {
+    pub async fn open(state_dir: &Path, operators: Option<Gid>) -> Result<Self, SocketError> {
         let path = state_dir.join(SOCKET);
         let make = |source| SocketError::Make { path: path.clone(), source };
         create_private_dir(state_dir).map_err(make)?;
@@ -120,7 +121,14 @@ impl OperatorSocket {
             Err(error) => return Err(make(error)),
         }
         let listener = UnixListener::bind(&path).map_err(make)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(make)?;
+        let Some(group) = operators else {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(make)?;
+            return Ok(Self { listener, path });
+        };
+        for (place, mode) in [(path.as_path(), 0o660), (state_dir, 0o710)] {
+            std::os::unix::fs::chown(place, None, Some(group.as_raw())).map_err(make)?;
+            std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).map_err(make)?;
+        }
         Ok(Self { listener, path })
     }
 

@@ -183,7 +183,8 @@ fn stays(action: &Action) -> bool {
         | Action::Http(_)
         | Action::Tcp(_)
         | Action::Log(_)
-        | Action::Exchange(_) => false,
+        | Action::Exchange(_)
+        | Action::Undo(_) => false,
         Action::Toml(_)
         | Action::Yaml(_)
         | Action::Text(_)

@@ -1,5 +1,6 @@
 //! The operator's verbs: each checks, then says its event. What it refuses, it refuses with who acted or what is missing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cavalcade_common::action::{Action, Class, Restore};
@@ -13,6 +14,7 @@ use cavalcade_common::report::{Ending, Evidence, Report};
 use super::RunLoop;
 use super::input::{Done, Order, Verb};
 use crate::event::{Event, Resolution, Who};
+use crate::schedule::unrestored;
 use crate::state::step::{Phase, StepState};
 use crate::state::transition::Illegal;
 use crate::state::{Mode, RunState};
@@ -161,18 +163,12 @@ impl RunLoop {
     }
 
     fn retry(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
-        let (planned, state) = self.seen_step(&run, &step, None)?;
-        if let Action::Job(job) = &planned.action
-            && !job.databases.is_empty()
-            && state.attempt > 0
-        {
-            let names = job.databases.join(", ");
-            return Err(Fault::new(
-                codes::run::RESTORE_FIRST,
-                format!("{step} changed {names} in a way that no ledger of ours knows: restore first"),
-            )
-            .in_step(&step)
-            .help(format!("cavalcade restore {} opens this step again", job.databases.first().map_or("", String::as_str))));
+        let (planned, _) = self.seen_step(&run, &step, None)?;
+        let changed = self.state.runs.get(&run).and_then(|r| unrestored(r, planned));
+        if let Some(database) = changed {
+            let what = format!("{step} may have changed {database} in a way that no ledger of ours knows: restore first");
+            let help = format!("cavalcade restore {database} --why TEXT opens this step again");
+            return Err(Fault::new(codes::run::RESTORE_FIRST, what).in_step(&step).help(help));
         }
         let says = format!("{step} gets another attempt.");
         self.say(&run, Event::Retried { run: run.clone(), step, by, why }, &says)
@@ -217,8 +213,15 @@ impl RunLoop {
 
     fn stop_job(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
         let (planned, state) = self.seen_step(&run, &step, None)?;
-        if !matches!(planned.action, Action::Job(_)) || state.phase != Phase::Running {
-            return Err(Fault::new(codes::run::NO_JOB, format!("{step} is no running job")).in_step(&step));
+        // The server that a migration ran in stays up when the migration failed: it is ended before its databases are
+        // restored and it runs again.
+        let lives = match state.phase {
+            Phase::Running => true,
+            Phase::Failed | Phase::Indeterminate => state.begun.is_some(),
+            Phase::Pending | Phase::Offered | Phase::Accepted | Phase::Succeeded | Phase::Cancelled | Phase::Skipped => false,
+        };
+        if !matches!(planned.action, Action::Job(_)) || !lives {
+            return Err(Fault::new(codes::run::NO_JOB, format!("{step} is no job whose server may run")).in_step(&step));
         }
         let host = planned.host.clone();
         let attempt = AttemptId { run: run.clone(), step: step.clone(), number: state.attempt };
@@ -283,16 +286,42 @@ impl RunLoop {
         if outcome.ending != Ending::Succeeded {
             return None;
         }
-        let database = &restore.database.name;
-        let reopened = run
-            .plan
-            .plan
-            .steps()
-            .map(|(_, s)| s)
-            .filter(|s| s.action.changes(database) || s.action.asserts(database))
-            .map(|s| s.key.clone())
-            .collect();
-        Some(Event::DatabaseRestored { run: run.id.clone(), database: database.clone(), by: Who::policy(), reopened })
+        let database = restore.database.name.clone();
+        let reopened = reopened_by(run, &database);
+        Some(Event::DatabaseRestored { run: run.id.clone(), database, by: Who::policy(), reopened })
+    }
+}
+
+/// Steps that are open again when a database is as it was: those that changed it or looked at it, and what was done around
+/// and behind them and can be done again. A migration wants its client's files back, which a step behind it removed; a
+/// server wants to be started once more.
+fn reopened_by(run: &RunState, database: &str) -> Vec<StepKey> {
+    let stages = &run.plan.plan.stages;
+    let mut affected: BTreeSet<u32> = BTreeSet::new();
+    // A stage names only stages above it.
+    for stage in stages {
+        let changes = stage.steps.iter().any(|s| s.action.changes(database));
+        if changes || stage.after.iter().any(|n| affected.contains(n)) {
+            affected.insert(stage.number);
+        }
+    }
+    let steps = stages.iter().flat_map(|stage| stage.steps.iter().map(move |s| (stage.number, s)));
+    steps
+        .filter(|(stage, s)| {
+            let left_out = run.step(&s.key).is_some_and(|st| st.phase == Phase::Skipped && !st.carried);
+            let again = affected.contains(stage) && can_be_done_again(&s.action) && !left_out;
+            s.action.changes(database) || s.action.asserts(database) || again
+        })
+        .map(|(_, s)| s.key.clone())
+        .collect()
+}
+
+/// Whether a step is only repeated, or finds what it did. What works on a database is not: each has its own restore.
+fn can_be_done_again(action: &Action) -> bool {
+    match action {
+        Action::Sql(_) | Action::Query(_) | Action::Job(_) | Action::Backup(_) | Action::Restore(_) => false,
+        Action::Exchange(exchange) => !exchange.changes,
+        other => other.class() != Class::Operator,
     }
 }
 

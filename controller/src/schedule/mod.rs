@@ -275,7 +275,11 @@ impl Scheduler<'_> {
     fn failed(&mut self, step: &PlanStep, failures: u32) {
         let may_repeat = step.action.class() != Class::Operator;
         if !may_repeat || failures > step.retry.times {
-            let why = format!("a person: it failed; cavalcade retry {}", step.key);
+            let way = match unrestored(self.run, step) {
+                Some(database) => format!("restore {database} --why TEXT"),
+                None => format!("retry {}", step.key),
+            };
+            let why = format!("a person: it failed; cavalcade {way}");
             return self.wait(step, WaitKind::Person, why);
         }
         if self.too_early(&step.key) {
@@ -364,9 +368,10 @@ fn describe(node: &PlanNode, ready: bool, seen: Option<&Seen>, world: &World) ->
     let found = seen.and_then(|s| s.evidence.iter().find(|e| !e.holds)).map(|e| format!(" ({}: {})", e.what, e.found));
     format!("{} {what}{}", node.id, found.unwrap_or_default())
 }
+
 /// A database that a job may have changed without a ledger of ours, and that was not restored since (10, rule 6): each of
 /// them must be before it runs again. Databases that the plan never backed up are a person's own matter.
-fn unrestored<'p>(run: &RunState, step: &'p PlanStep) -> Option<&'p str> {
+pub(crate) fn unrestored<'p>(run: &RunState, step: &'p PlanStep) -> Option<&'p str> {
     let Action::Job(job) = &step.action else { return None };
     let begun = run.step(&step.key)?.begun?;
     let backed_up =

@@ -80,10 +80,14 @@ pub struct StepState {
     pub outcome: Option<Arc<Outcome>>,
     /// Journal position where an attempt was known, or had to be feared, to have begun its effect last.
     pub begun: Option<u64>,
+    /// What `begun` was before the present attempt: where that one shows that it changed nothing, it holds again.
+    pub begun_before: Option<u64>,
     /// Whether the work of its never-interrupted child is known to have ended.
     pub work_ended: bool,
     /// Why the last attempt was given back without having begun.
     pub given_back: Option<String>,
+    /// Whether the run that this one superseded finished it.
+    pub carried: bool,
     /// Who left it out or decided about it, and why.
     pub decided: Option<(Who, String)>,
     /// The next attempt's licence to start an effect that was started before.
@@ -104,8 +108,10 @@ impl StepState {
             at,
             outcome: None,
             begun: None,
+            begun_before: None,
             work_ended: false,
             given_back: None,
+            carried: false,
             decided: None,
             approved: None,
             decision: None,

@@ -162,6 +162,7 @@ impl State {
         for key in carried {
             let step = steps.get_mut(key).ok_or_else(|| Illegal::NoStep(key.clone()))?;
             step.phase = Phase::Skipped;
+            step.carried = true;
             step.decided = Some((by.clone(), "carried over from the superseded run, which finished it".to_owned()));
         }
         let state = RunState {
@@ -220,9 +221,9 @@ impl State {
             return;
         }
         for run in self.runs.values_mut().filter(|r| !r.is_closed()) {
-            let plan = run.plan.clone();
-            for (_, step) in plan.plan.steps().filter(|(_, s)| &s.host == host) {
-                if let Some(state) = run.steps.get_mut(&step.key)
+            let there: Vec<StepKey> = run.all_steps().filter(|s| &s.host == host).map(|s| s.key.clone()).collect();
+            for key in there {
+                if let Some(state) = run.steps.get_mut(&key)
                     && state.phase.is_under_way()
                 {
                     state.phase = Phase::Indeterminate;
@@ -348,6 +349,7 @@ impl RunState {
             }
             Report::Began { .. } => {
                 step.enter(Phase::Running, moment);
+                step.begun_before = step.begun;
                 step.begun = Some(moment.position);
             }
             Report::WorkEnded { .. } => step.work_ended = true,
@@ -477,6 +479,9 @@ impl StepState {
             Ending::Indeterminate => Phase::Indeterminate,
         };
         self.failures += u32::from(phase == Phase::Failed);
+        if phase == Phase::Failed && !outcome.changed {
+            self.begun = self.begun_before;
+        }
         self.given_back = None;
         self.outcome = Some(Arc::new(outcome.clone()));
         self.enter(phase, moment);

@@ -157,6 +157,8 @@ pub struct StepStatus {
     pub elapsed_seconds: u64,
     /// Whether nothing of ours interrupts it.
     pub never_interrupted: bool,
+    /// Databases that it changes where no ledger of ours sees it: they are restored before it runs again.
+    pub databases: Vec<String>,
 }
 
 /// Makes the document.
@@ -301,6 +303,10 @@ fn step_status(view: &View, run: &RunState, step: &PlanStep, state: &StepState, 
         progress,
         elapsed_seconds: u64::try_from(elapsed).unwrap_or(0),
         never_interrupted: matches!(step.action, Action::Job(_)),
+        databases: match &step.action {
+            Action::Job(job) => job.databases.clone(),
+            _ => Vec::new(),
+        },
     }
 }
 

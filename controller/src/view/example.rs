@@ -35,6 +35,7 @@ pub(crate) fn step(key: &str, name: &str, state: &str) -> StepStatus {
         progress: None,
         elapsed_seconds: 0,
         never_interrupted: false,
+        databases: Vec::new(),
     }
 }
 

@@ -38,14 +38,26 @@ fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
     let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), "it happened: go on")];
-    // What a job did to its databases no ledger knows: it runs again behind their restore only.
     if step.kind != "job" {
         ways.push((format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"));
     } else {
-        ways.push((format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"));
-        ways.push((format!("{program} restore DATABASE --why TEXT --at {seen}"), "from the backup, then again"));
+        ways.extend(of_job(step, seen, program));
     }
     out + &commands(&ways)
+}
+
+/// Ways out of a job that did not succeed. What it did to its databases no ledger knows: it runs again behind the restore
+/// of each.
+fn of_job(step: &StepStatus, seen: u64, program: &str) -> Vec<(String, &'static str)> {
+    let (key, at) = (&step.step, step.position);
+    let mut ways = vec![
+        (format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"),
+        (format!("{program} stop-job {key} --confirm --at {at}"), "end its server, if it runs"),
+    ];
+    for database in &step.databases {
+        ways.push((format!("{program} restore {database} --why TEXT --at {seen}"), "from the backup, then again"));
+    }
+    ways
 }
 
 fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
@@ -55,10 +67,7 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     let (key, at) = (&step.step, step.position);
     let mut ways = Vec::new();
     match step.kind.as_str() {
-        "job" => {
-            ways.push((format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"));
-            ways.push((format!("{program} restore DATABASE --why TEXT --at {seen}"), "from the backup, then again"));
-        }
+        "job" => ways.extend(of_job(step, seen, program)),
         _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
     // Proofs and backups are not left out; evidence of the same fact stands in for them.

@@ -120,7 +120,7 @@ impl Session {
         let served = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
-                let socket = OperatorSocket::open(&state).await.expect("a socket");
+                let socket = OperatorSocket::open(&state, None).await.expect("a socket");
                 up.send(()).expect("somebody waits");
                 tokio::select! {
                     biased;

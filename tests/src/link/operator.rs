@@ -16,6 +16,7 @@ use cavalcade_controller::rpc::operator::{
     AnswerStream, Operator, OperatorHandler, OperatorSocket, SOCKET, SocketError, UploadStream,
 };
 use futures_util::StreamExt;
+use nix::unistd::Gid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -66,11 +67,15 @@ impl OperatorHandler for Desk {
 }
 
 async fn serve() -> (TempDir, PathBuf, Arc<Desk>, DropGuard) {
+    serve_for(None).await
+}
+
+async fn serve_for(operators: Option<Gid>) -> (TempDir, PathBuf, Arc<Desk>, DropGuard) {
     let dir = tempfile::tempdir().expect("a folder");
     let state = dir.path().join("state");
     let desk = Arc::new(Desk::default());
     let stop = CancellationToken::new();
-    let socket = OperatorSocket::open(&state).await.expect("opens");
+    let socket = OperatorSocket::open(&state, operators).await.expect("opens");
     tokio::spawn(socket.serve(Arc::clone(&desk), stop.clone()));
     (dir, state, desk, stop.drop_guard())
 }
@@ -154,22 +159,22 @@ async fn a_call_goes_on_when_its_command_hangs_up() {
 #[tokio::test]
 async fn one_controller_a_socket_and_a_dead_ones_socket_is_replaced() {
     let (_dir, state, _desk, stop) = serve().await;
-    assert!(matches!(OperatorSocket::open(&state).await, Err(SocketError::InUse(_))));
+    assert!(matches!(OperatorSocket::open(&state, None).await, Err(SocketError::InUse(_))));
     drop(stop);
     let other = tempfile::tempdir().expect("a folder");
     let missing = OperatorClient::connect(other.path()).await.expect_err("nobody is there");
     assert_eq!(missing.code, codes::NO_CONTROLLER);
-    drop(OperatorSocket::open(other.path()).await.expect("opens"));
+    drop(OperatorSocket::open(other.path(), None).await.expect("opens"));
     assert!(other.path().join(SOCKET).exists(), "left behind, as by a crash");
     assert_eq!(OperatorClient::connect(other.path()).await.expect_err("nobody is there").code, codes::NO_CONTROLLER);
-    OperatorSocket::open(other.path()).await.expect("is replaced");
+    OperatorSocket::open(other.path(), None).await.expect("is replaced");
 }
 
 const AS_OTHER: &str = "CAVALCADE_TEST_OPERATOR_STATE";
 
-/// Run by the test below as another user; prints what the controller knows about it.
+/// Run by the tests below as another user; prints what the controller knows about it.
 #[tokio::test]
-#[ignore = "a part of another_user_is_known_by_the_kernel, run as another user"]
+#[ignore = "a part of the tests below, run as another user"]
 async fn as_another_user() {
     let state = PathBuf::from(std::env::var_os(AS_OTHER).expect("is set"));
     match OperatorClient::connect(&state).await {
@@ -178,33 +183,49 @@ async fn as_another_user() {
     }
 }
 
+/// The other user and its group.
+const NOBODY: u32 = 65534;
+
+/// What another user is answered; the folder of the socket is opened to everybody, the state folder in it is not.
+async fn as_nobody(dir: &Path, state: &Path) -> String {
+    // A copy in a place that the other user can reach.
+    let program = dir.join("tests");
+    std::fs::copy(std::env::current_exe().expect("a path"), &program).expect("is copied");
+    for open in [dir, program.as_path()] {
+        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    }
+    // A shell between: a program that was just written may still be open in a child of another test.
+    let run = "until [ $(( n = n + 1 )) -gt 50 ]; do \"$@\"; [ $? = 126 ] || exit 0; sleep 0.1; done";
+    let mut command = tokio::process::Command::new("setpriv");
+    command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups", "sh", "-c", run, "sh"]);
+    command.arg(&program).args(["--exact", "link::operator::as_another_user", "--ignored", "--nocapture"]).env(AS_OTHER, state);
+    let output = soon(command.output()).await.expect("runs");
+    [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat()
+}
+
 #[tokio::test]
-async fn another_user_is_known_by_the_kernel_and_kept_out_by_the_modes() {
+async fn another_user_is_kept_out_by_the_modes() {
     if !nix::unistd::geteuid().is_root() {
         println!("not run: only root can become another user");
         return;
     }
     let (dir, state, _desk, _stop) = serve().await;
-    // A copy in a place that the other user can reach.
-    let program = dir.path().join("tests");
-    std::fs::copy(std::env::current_exe().expect("a path"), &program).expect("is copied");
-    for open in [dir.path(), program.as_path()] {
-        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).expect("mode");
-    }
-    let as_nobody = || async {
-        let mut command = tokio::process::Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
-        command.args(["--exact", "link::operator::as_another_user", "--ignored", "--nocapture"]).env(AS_OTHER, &state);
-        let output = soon(command.output()).await.expect("runs");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let kept_out = as_nobody().await;
+    let kept_out = as_nobody(dir.path(), &state).await;
     assert!(kept_out.contains(&format!("FAULT {}", codes::NO_CONTROLLER)), "{kept_out}");
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).expect("mode");
-    assert!(as_nobody().await.contains("FAULT"), "the socket's own mode keeps it out too");
-    std::fs::set_permissions(state.join(SOCKET), std::fs::Permissions::from_mode(0o666)).expect("mode");
-    let known = as_nobody().await;
-    let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(65534)).expect("is read");
-    let name = name.map_or_else(|| "uid 65534".to_owned(), |user| user.name);
-    assert!(known.contains(&format!("\"uid\":65534,\"name\":\"{name}\"")), "{known}");
+    assert!(as_nobody(dir.path(), &state).await.contains("FAULT"), "the socket's own mode keeps it out too");
+}
+
+#[tokio::test]
+async fn a_member_of_the_operators_group_is_known_by_the_kernel() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("not run: only root can become another user");
+        return;
+    }
+    let (dir, state, _desk, _stop) = serve_for(Some(Gid::from_raw(NOBODY))).await;
+    assert_eq!((mode(&state), mode(&state.join(SOCKET))), (0o710, 0o660));
+    let known = as_nobody(dir.path(), &state).await;
+    let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(NOBODY)).expect("is read");
+    let name = name.map_or_else(|| format!("uid {NOBODY}"), |user| user.name);
+    assert!(known.contains(&format!("\"uid\":{NOBODY},\"name\":\"{name}\"")), "{known}");
 }

@@ -60,7 +60,8 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         (folder.path().join("controller"), folder.path().join("agent"), folder.path().join("home"));
     std::fs::create_dir(&home).expect("is made");
     let (agents, enrol) = (free_address(), free_address());
-    let config = ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()] };
+    let config =
+        ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()], operators: None };
     let controller = tokio::spawn(serve(config));
     let client = until("the controller", async || OperatorClient::connect(&state_dir).await.ok()).await;
     let request = TokenRequest { host: one_node::HOST.to_owned(), ttl_seconds: None };

@@ -127,9 +127,7 @@ async fn a_backup_is_refused_while_others_are_connected_or_without_an_empty_scra
             let assert = Assert { select, ..Assert::default() };
             cavalcade_agent::database::run_query(&target, &[assert], Duration::ZERO).await
         });
-        while cavalcade_agent::database::sessions(db.target()).await.expect("asks").iter().all(|s| !s.executing) {
-            tokio::task::yield_now().await;
-        }
+        db.sessions_once(|seen| seen.iter().any(|s| s.executing)).await;
         let refused = backup(&order).await.expect_err("someone is connected");
         assert!(matches!(refused, DbError::Refused(Refusal::Sessions(_))), "{refused:?}");
         stranger.abort();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cavalcade_agent::database::{DbError, incarnation, run_query, sessions};
+use cavalcade_agent::database::{DbError, incarnation, run_query};
 use cavalcade_common::action::{Assert, Engine};
 use cavalcade_common::codes::database as codes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,25 +44,14 @@ async fn assertions_hold_or_say_what_was_found() {
 async fn foreign_sessions_are_seen_and_ours_is_not() {
     for engine in ENGINES {
         let db = Db::new(engine);
-        assert_eq!(sessions(db.target()).await.expect("asks"), []);
+        db.sessions_once(<[_]>::is_empty).await;
         let other = Db::new(engine);
-        // A session over TCP in the database, held open while we look.
-        let mut tcp = db.target().clone();
-        (tcp.socket, tcp.host) = (None, "127.0.0.1".to_owned());
-        let sleeping = tokio::spawn(async move {
-            let sql = if engine == Engine::Mysql { "SELECT SLEEP(20)" } else { "SELECT pg_sleep(20)" };
-            run_query(&tcp, &[Assert { select: Some(sql.to_owned()), ..assert_on("sleeps") }], Duration::ZERO).await
-        });
-        let seen = loop {
-            let seen = sessions(db.target()).await.expect("asks");
-            if seen.iter().any(|s| s.executing) {
-                break seen;
-            }
-            tokio::task::yield_now().await;
-        };
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        assert!(seen[0].host.starts_with("127.0.0.1"), "{seen:?}");
-        assert_eq!(sessions(other.target()).await.expect("asks"), []);
+        // A session over TCP in the database, held open while we look. No look ever lists its own.
+        let user = db.target().user.clone();
+        let sleeping = db.occupied(&user, 30).await;
+        let seen = db.sessions_once(|seen| seen.len() == 1).await;
+        assert!(seen[0].executing && seen[0].host.starts_with("127.0.0.1"), "{seen:?}");
+        other.sessions_once(<[_]>::is_empty).await;
         sleeping.abort();
     }
 }

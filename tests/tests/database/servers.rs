@@ -2,15 +2,18 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cavalcade_agent::database::{Progress, ScriptRun, run_query, sessions};
+use cavalcade_agent::database::{Progress, ScriptRun, Session, run_query, sessions};
 use cavalcade_common::action::{Assert, DbTarget, Engine};
 use cavalcade_common::id::Digest;
 use cavalcade_tests::database_server::{MariaDb, Postgres};
 
 static MARIADB: Mutex<Weak<Server<MariaDb>>> = Mutex::new(Weak::new());
 static POSTGRES: Mutex<Weak<Server<Postgres>>> = Mutex::new(Weak::new());
+/// The longest wait for what a server lists.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// A server and its folder; the server is dropped first.
@@ -73,16 +76,29 @@ impl Db {
             Engine::Mysql => format!("SELECT SLEEP({seconds})"),
             Engine::Postgresql => format!("SELECT 1 FROM pg_sleep({seconds})"),
         };
-        let before = sessions(self.target()).await.expect("asks").iter().filter(|s| s.executing).count();
+        let at_work = |seen: &[Session]| seen.iter().filter(|s| s.executing).count();
+        let before = at_work(&sessions(self.target()).await.expect("asks"));
         let occupies = tokio::spawn(async move {
             let assert = Assert { select: Some(select), ..Assert::default() };
             // It may be ended.
             let _ended = run_query(&target, &[assert], Duration::ZERO).await;
         });
-        while sessions(self.target()).await.expect("asks").iter().filter(|s| s.executing).count() == before {
+        self.sessions_once(|seen| at_work(seen) > before).await;
+        occupies
+    }
+
+    /// The sessions of others in this database once they fit. A server lists a session that has ended for a moment more,
+    /// so a single look proves nothing.
+    pub(crate) async fn sessions_once(&self, fits: impl Fn(&[Session]) -> bool) -> Vec<Session> {
+        let begun = Instant::now();
+        loop {
+            let seen = sessions(self.target()).await.expect("asks");
+            if fits(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{seen:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        occupies
     }
 
     /// Runs SQL with the vendor's client and gives what it prints, trimmed.
