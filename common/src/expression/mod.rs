@@ -324,6 +324,7 @@ fn environment() -> &'static Environment<'static> {
         e.add_filter("int", minijinja::filters::int);
         e.add_filter("string", minijinja::filters::string);
         e.add_filter("where", with_value);
+        e.add_filter("without", without);
         e.add_filter("each", each);
         e
     })
@@ -343,6 +344,12 @@ fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>)
         }
     }
     Ok(minijinja::Value::from(kept))
+}
+
+/// `list | without(others)`: the elements that are none of the others.
+fn without(list: minijinja::Value, others: minijinja::Value) -> Result<minijinja::Value, minijinja::Error> {
+    let others: Vec<minijinja::Value> = others.try_iter()?.collect();
+    Ok(list.try_iter()?.filter(|item| !others.contains(item)).collect())
 }
 
 /// `list | each('tcp://<address>:<ports.jms>')`: for each element the text with its attributes in place of their names.
@@ -390,7 +397,7 @@ fn says(error: &minijinja::Error) -> String {
         ErrorKind::UndefinedError => "a name in it does not exist".to_owned(),
         ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
             "it calls something that is not known; filters are lower, upper, trim, replace, length, join, first, last, int, \
-             string, where, each"
+             string, where, without, each"
                 .to_owned()
         }
         other => other.to_string(),
@@ -432,6 +439,9 @@ mod tests {
         assert_eq!(value("(nodes | where('id', 'is-2', 'x') | first).id"), json!("is-2"));
         assert_eq!(value("nodes | where('id', 'x') | length"), json!(0));
         assert_eq!(value("nodes | where('id', 'is-2') | each('tcp://<id>:1')"), json!(["tcp://is-2:1"]));
+        assert_eq!(value("nodes | each('<id>') | without(['is-1', 'is-9'])"), json!(["is-2"]));
+        assert_eq!(value("[] | without(['is-1'])"), json!([]));
+        assert!(evaluate("nodes | without('is-1' == 'x')", &scope()).is_err());
         assert!(evaluate("nodes | each('<id>:<none>')", &scope()).is_err());
         assert!(evaluate("nodes | each('<id')", &scope()).is_err());
         assert_eq!(value("node.new.profile"), json!(null));

@@ -137,6 +137,10 @@ pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
 mod tests;
 
 #[cfg(test)]
+#[path = "distributed_tests.rs"]
+mod distributed;
+
+#[cfg(test)]
 #[path = "identity_only_tests.rs"]
 mod identity_only;
 

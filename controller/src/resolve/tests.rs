@@ -43,7 +43,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             },
             "conf": {
                 "encryption_provider": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
-                "keystore_alias": null, "keystore_key_password": null, "re_indexing": null,
+                "keystore_alias": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },
             "settings": [],

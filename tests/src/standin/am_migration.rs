@@ -13,6 +13,7 @@ use super::{
 };
 
 const SERVICE: &str = "org.wso2.carbon.apimgt.migration.APIMMigrationService";
+const FROM_310: &str = "org.wso2.carbon.apimgt.migration.client.MigrateFrom310";
 const FROM_320: &str = "org.wso2.carbon.apimgt.migration.client.MigrateFrom320";
 
 /// The steps from 3.1.0 on: what is logged before and after, and the work in between.
@@ -110,8 +111,9 @@ async fn run_steps(server: &Server) -> anyhow::Result<Outcome> {
             },
             Mishap::Error => {
                 errors += 1;
-                let exception = "org.wso2.carbon.apimgt.migration.APIMigrationException: certificate not found";
-                boot.log.exception(FROM_320, "Error while Migrating Endpoint Certificates", exception, &[]);
+                let (class, message) = inner_error(order);
+                let exception = "org.wso2.carbon.apimgt.migration.APIMigrationException: it is not there";
+                boot.log.exception(class, message, exception, &[]);
             }
             Mishap::Exception => {
                 let exception = "org.wso2.carbon.apimgt.migration.APIMigrationException: registry is not reachable".to_owned();
@@ -131,6 +133,16 @@ async fn run_steps(server: &Server) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Passed { errors })
+}
+
+/// What a step says of an error that it passes over.
+fn inner_error(order: u32) -> (&'static str, &'static str) {
+    match order {
+        3 => (FROM_310, "Error while accessing API artifact in registry for tenant -1234(carbon.super)"),
+        4 => ("org.wso2.carbon.apimgt.migration.client.MigrateUUIDToDB", "Error while intitiation the registry"),
+        6 => (FROM_320, "Error while migrating WebSocket APIs"),
+        _ => (FROM_320, "Error while Migrating Endpoint Certificates"),
+    }
 }
 
 /// Returns how many errors were logged and passed over.

@@ -1,4 +1,4 @@
-//! `repository/logs/wso2carbon.log` and the console, in the format of Carbon's log4j2.properties.
+//! `repository/logs/wso2carbon.log` and the console, in the formats of the products' log4j2.properties.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,6 +10,16 @@ use std::{
 #[derive(Debug)]
 pub struct CarbonLog {
     file: File,
+    console: Console,
+}
+
+/// How the console names who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// As the file does: `ERROR {org.example.Class} - message`.
+    Whole,
+    /// By the last part alone, as API Manager 4.0.0 does: `ERROR - Class message`.
+    Short,
 }
 
 impl CarbonLog {
@@ -18,10 +28,10 @@ impl CarbonLog {
     /// # Errors
     ///
     /// When the folder or the file cannot be made.
-    pub fn open(home: &Path) -> io::Result<Self> {
+    pub fn open(home: &Path, console: Console) -> io::Result<Self> {
         let folder = home.join("repository/logs");
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { file: OpenOptions::new().create(true).append(true).open(folder.join("wso2carbon.log"))? })
+        Ok(Self { file: OpenOptions::new().create(true).append(true).open(folder.join("wso2carbon.log"))?, console })
     }
 
     /// An `INFO` line of a class.
@@ -59,6 +69,13 @@ impl CarbonLog {
         let text = format!("[{now}] {level:>5} {{{class}}} - {message}\n");
         // Where a log cannot be written (no space), Carbon goes on without it, and so does this.
         let _written = (&self.file).write_all(format!("TID: [-1234] [] {text}").as_bytes());
-        let _shown = io::stdout().write_all(text.as_bytes());
+        let shown = match self.console {
+            Console::Whole => text,
+            Console::Short => {
+                let name = class.rsplit('.').next().unwrap_or(class);
+                format!("[{now}] {level:>5} - {name} {message}\n")
+            }
+        };
+        let _shown = io::stdout().write_all(shown.as_bytes());
     }
 }

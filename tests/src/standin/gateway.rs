@@ -50,7 +50,7 @@ pub async fn key_manager_answers(boot: &Boot, config: &Config) -> anyhow::Result
     Ok(false)
 }
 
-/// A gateway does not finish its start before the brokers of its Traffic Managers and of the event hub can be reached.
+/// A gateway does not finish its start before a broker of those who throttle for it and one of the event hub can be reached.
 ///
 /// # Errors
 ///
@@ -72,8 +72,8 @@ pub async fn wait_for_brokers(server: &Server) -> anyhow::Result<()> {
     }
     let keys = ["apim.throttling.throttle_decision_endpoints", "apim.event_hub.event_listening_endpoints"];
     let [mut throttling, hub] = keys.map(|key| server.config.texts(key));
-    if boot.product.is_new() && boot.launch.profile() == "gateway-worker" && throttling.is_empty() && hub.is_empty() {
-        // The product looks for a Traffic Manager in its own process, where this profile starts none.
+    if boot.product.is_new() && boot.launch.profile() == "gateway-worker" && throttling.is_empty() {
+        // Whatever is known of the event hub, the product looks for throttling in its own process, where this profile starts none.
         let message = "Error while connecting to the throttle decision endpoints: none is configured";
         boot.log.error(JMS, message);
         boot.witness.record("without-brokers", json!({}))?;

@@ -7,10 +7,10 @@ use serde_json::{Map, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    carbon_log::CarbonLog,
+    carbon_log::{CarbonLog, Console},
     cipher_tool,
     launch::{Command, Launch, parse},
-    product::Product,
+    product::{Kind, Product},
     server,
     settings::{self, Settings},
     witness::Witness,
@@ -82,7 +82,8 @@ fn serve(jdk: &Path, launch: Launch) -> anyhow::Result<i32> {
     common.insert("profile".to_owned(), json!(launch.profile()));
     let witness = Witness::open(settings.witness.as_deref(), common).context("the witness file cannot be opened")?;
     witness.record("launch", json!({"args": launch.arguments, "parent": std::os::unix::process::parent_id()}))?;
-    let log = CarbonLog::open(&launch.home).context("the log cannot be opened")?;
+    let console = if product.is_new() && product.kind == Kind::ApiManager { Console::Short } else { Console::Whole };
+    let log = CarbonLog::open(&launch.home, console).context("the log cannot be opened")?;
     let began = std::time::Instant::now();
     let boot = Arc::new(Boot { launch, product, settings, witness, log, began });
 

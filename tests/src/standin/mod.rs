@@ -14,6 +14,7 @@ pub mod config;
 pub mod crypto;
 pub mod database;
 pub mod endpoints;
+pub mod event_hub;
 pub mod fleet;
 pub mod gateway;
 pub mod http;

@@ -36,6 +36,7 @@ pub fn settings(home: &Path, config: &Config, keys: &Keys) -> Value {
         "environments": config.in_each("apim.gateway.environment", "name"),
         "gateway_labels": config.texts("apim.sync_runtime_artifacts.gateway.gateway_labels"),
         "throttle_decision_endpoints": config.texts("apim.throttling.throttle_decision_endpoints"),
+        "event_duplicates": [config.texts("apim.event_hub.event_duplicate_url"), config.texts("apim.throttling.event_duplicate_url")],
         "event_hub": config.text("apim.event_hub.service_url"),
         "key_manager": config.text("apim.key_manager.service_url"),
         "proxy_port": config.text("transport.https.properties.proxyPort"),

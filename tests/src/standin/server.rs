@@ -18,7 +18,7 @@ use super::{
     apis::{self, Api},
     config::Config,
     crypto::{self, Keys},
-    gateway, is_migration,
+    event_hub, gateway, is_migration,
     jvm::Boot,
     product::{Kind, Listener},
     reading,
@@ -159,6 +159,7 @@ fn open_secrets(boot: &Boot, config: Config) -> anyhow::Result<Config> {
 
 /// A started server: deploys APIs and answers until a signal ends it.
 async fn serve(server: &Arc<Server>) -> anyhow::Result<i32> {
+    event_hub::publish(server);
     if server.boot.product.kind == Kind::ApiManager
         && matches!(server.boot.launch.profile(), "default" | "control-plane")
         && let Err(error) = apis::index(server).await

@@ -69,7 +69,7 @@ pub struct Line {
     pub profile: String,
     /// What happened: `launch`, `pid-file`, `settings`, `ready`, `term`, `exit`, `migration-begin`, `migration-order`,
     /// `migration-end`, `migration-destroyed`, `registry-unread`, `encrypted-with-another-key`, `reindexed`,
-    /// `started-without-is`, `is-answered`, `without-brokers`, `port-in-use`.
+    /// `started-without-is`, `is-answered`, `without-brokers`, `hub-reached`, `port-in-use`.
     pub what: String,
     /// Everything else of the line.
     #[serde(flatten)]

@@ -116,15 +116,21 @@ fn the_jdk_has_a_keytool_and_the_home_a_cipher_tool() {
     assert!(!log(&home).contains("ERROR"), "{}", log(&home));
 }
 
+/// The event hub's brokers are others than those of throttling: one is no word on the other.
 #[test]
 fn a_gateway_without_throttling_endpoints_waits_for_ever() {
     let stage = stage(&json!({"start": 0.3, "pid_file_after": 0.1, "waiting_interval": 0.1}));
     let (home, _) = stage.home("gw-1", packs::AM_PACK).unwrap();
+    let (hub, offset) = stage.home("cp-1", packs::AM_PACK).unwrap();
+    fleet::start(&hub, &stage.jdk(), &["-Dprofile=control-plane"]).unwrap();
+    let broker: toml_edit::Array = [format!("tcp://localhost:{}", 5672 + offset)].into_iter().collect();
+    edit_toml(&home, [("apim.event_hub.event_listening_endpoints".to_owned(), toml_edit::value(broker))]).unwrap();
     stage.run(&home, &["start", "-Dprofile=gateway-worker"]).unwrap();
     stage.wait_for("without-brokers", 1).unwrap();
     wait_until(PATIENCE, "the waiting line", || log(&home).contains("JMSListener Unable to continue server startup")).unwrap();
-    assert!(stage.witness("ready").unwrap().is_empty());
+    assert_eq!(stage.witness("ready").unwrap().len(), 1, "the control plane alone");
     fleet::stop(&home).unwrap();
+    fleet::stop(&hub).unwrap();
 }
 
 /// A database server with the old data, and the home of an API Manager with the migration client.

@@ -326,7 +326,8 @@ async fn a_gateway_without_a_database_is_told_by_the_control_plane() {
         [
             ("database.apim_db.type".to_owned(), value("h2")),
             ("apim.event_hub.service_url".to_owned(), value(hub)),
-            ("apim.event_hub.event_listening_endpoints".to_owned(), value(broker)),
+            ("apim.event_hub.event_listening_endpoints".to_owned(), value(broker.clone())),
+            ("apim.throttling.throttle_decision_endpoints".to_owned(), value(broker)),
             ("server.server_role".to_owned(), value("gateway-worker")),
         ],
     )

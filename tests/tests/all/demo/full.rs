@@ -1,11 +1,12 @@
 //! The rows with a condition: each with its condition true (`--full`) and false (without).
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use cavalcade_common::id::Digest;
 use cavalcade_tests::{
     standin::{
         crypto::fingerprint,
+        fleet::wait_until,
         packs,
         variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
         witness::Line,
@@ -176,6 +177,26 @@ fn profiles(demo: &Demo) {
         assert!(text(&demo.toml(node), "apim.event_hub.service_url").is_some(), "D13 {node}");
     }
     assert_eq!(demo.lines("without-brokers"), [], "D13");
+    hubs(demo);
+}
+
+/// Both control planes tell both event hubs, since a gateway hears one of them.
+fn hubs(demo: &Demo) {
+    let url = |node: &str, scheme: &str, base: u16| {
+        let host = demo.host(node);
+        format!("{scheme}://{}:{}", host.address, base + host.offset)
+    };
+    for (node, other) in [("pub-1", "dev-1"), ("dev-1", "pub-1")] {
+        let duplicates = json!([[url(other, "tcp", 5672)], [url(other, "tcp", 5672)]]);
+        assert_eq!(of(&settings(demo, node), "event_duplicates"), &duplicates, "D13 {node}");
+        let all = BTreeSet::from([url("pub-1", "ssl", 9711), url("dev-1", "ssl", 9711)]);
+        let launch = settings(demo, node).launch;
+        let reached = || -> BTreeSet<String> {
+            let lines = demo.lines_of("hub-reached", &demo.new_home(node)).into_iter().filter(|line| line.launch == launch);
+            lines.filter_map(|line| Some(of(&line, "url").as_str()?.to_owned())).collect()
+        };
+        wait_until(Duration::from_secs(30), "both event hubs", || reached() == all).unwrap();
+    }
 }
 
 fn no_secret_is_told(demo: &Demo) {

@@ -25,6 +25,11 @@ fn fixture(name: &str) -> Option<String> {
 }
 
 async fn trial() -> Option<Trial> {
+    trial_with("", "").await
+}
+
+/// With more options and nodes than the example fleet has.
+async fn trial_with(options: &str, nodes: &str) -> Option<Trial> {
     let old = [
         ("wso2is-km-5.10.0", fixture("wso2is-km-5.10.0.mysql.deployment.toml")?),
         ("wso2am-3.1.0", fixture("wso2am-3.1.0.mysql.deployment.toml")?),
@@ -33,8 +38,8 @@ async fn trial() -> Option<Trial> {
         ("is_old_pack", fixture("wso2is-km-5.10.0.deployment.toml")?),
         ("am_old_pack", fixture("wso2am-3.1.0.deployment.toml")?),
     ];
-    let options = "  is_user_store_type: database\n";
-    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options }).await)
+    let options = format!("  is_user_store_type: database\n{options}");
+    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options: &options, nodes }).await)
 }
 
 /// Runs everything that changes files on a node whose pack holds `new` as its settings. Gives the text before and after.
@@ -183,6 +188,35 @@ async fn a_gateway_on_its_template_gets_the_fleets_addresses() {
     // What the template says beyond that stays.
     for key in ["apim.jwt.enable", "apim.cache.resource.enable", "truststore.file_name", "keystore.tls.alias"] {
         assert_eq!(new[key], old[key], "{key}");
+    }
+}
+
+/// A developer portal that becomes a second control plane.
+const SECOND: &str = "  dev-1:
+    role: api-manager
+    host: dev-1.example.com
+    old: { home: /opt/wso2/wso2am-3.1.0, profile: api-devportal }
+    new: { home: /opt/wso2/wso2am-4.0.0, profile: default }
+";
+
+#[tokio::test]
+async fn two_control_planes_tell_both_event_hubs() {
+    for (node, other) in [("dev-1", "cp-1"), ("cp-1", "dev-1")] {
+        let (Some(trial), Some(before)) = (trial_with("", SECOND).await, fixture("wso2am-4.0.0.deployment.toml")) else { return };
+        trial.run_on(node, "none", |home| fs::write(home.join(CONFIG), &before).unwrap());
+        let after = fs::read_to_string(trial.home(node).join(CONFIG)).unwrap();
+        let new = settings(&after).unwrap();
+        let duplicates = json!([format!("tcp://{other}.example.com:5672")]);
+        for key in ["apim.event_hub.event_duplicate_url", "apim.throttling.event_duplicate_url"] {
+            assert_eq!(new[key], duplicates, "{node} {key}");
+        }
+        assert_eq!(new["apim.event_hub.event_listening_endpoints"], json!(["tcp://localhost:5672"]));
+        let hub = |host: &str| {
+            json!({ "urls": [format!("tcp://{host}.example.com:9611")], "auth_urls": [format!("ssl://{host}.example.com:9711")] })
+        };
+        assert_eq!(new["apim.event_hub.publish.url_group"], json!([hub("dev-1"), hub("cp-1")]), "{node}");
+        let unchanged = settings(&before).unwrap();
+        assert_eq!(new["event_listener"], unchanged["event_listener"], "what is appended spoils no table");
     }
 }
 

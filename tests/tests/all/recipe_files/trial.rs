@@ -39,6 +39,8 @@ pub(super) struct OldFiles<'a> {
     pub(super) shipped: &'a [(&'a str, String)],
     /// Further options of the fleet file.
     pub(super) options: &'a str,
+    /// Further nodes of it.
+    pub(super) nodes: &'a str,
 }
 
 pub(super) struct Trial {
@@ -59,7 +61,7 @@ impl Trial {
         let both = database("apim_db", "am_db") + &database("shared_db", "shared_db");
         let settings = |more: &str| format!("[user_store]\ntype = \"database\"\n{both}{more}");
         let old = [(OLD_IS, settings("")), (OLD_AM, settings("[apim]\n"))];
-        Self::new(OldFiles { settings: &old, shipped: &[], options: "" }).await
+        Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "" }).await
     }
 
     pub(super) async fn new(old: OldFiles<'_>) -> Self {
@@ -73,8 +75,10 @@ impl Trial {
         for (home, text) in old.settings {
             fs::write(homes.join(home).join(CONFIG), text).unwrap();
         }
-        let text = include_str!("../../../../deploy/examples/fleet.yaml").replace("/opt/wso2", homes.to_str().unwrap());
+        let text = include_str!("../../../../deploy/examples/fleet.yaml");
         let text = text.replace("\noptions:\n", &format!("\noptions:\n{}", old.options));
+        let text = text.replace("\nnodes:\n", &format!("\nnodes:\n{}", old.nodes));
+        let text = text.replace("/opt/wso2", homes.to_str().unwrap());
         let fleet = fleet::read(text.as_bytes(), "fleet.yaml").unwrap();
         let recipe = recipe::load(&fleet.recipe, folder.path()).unwrap();
         let artifacts: BTreeMap<String, ArtifactRef> = fleet::pin(&fleet, folder.path()).unwrap();
