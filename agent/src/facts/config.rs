@@ -79,10 +79,15 @@ impl Config {
                 all.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value)
             };
             let text = |key: &str| get(&[key]).and_then(Value::as_str);
+            // Some write it as a text.
+            let port = get(&["port"]).and_then(|v| v.as_str().map(str::to_owned).or_else(|| Some(v.as_u64()?.to_string())));
             let facts = json!({
                 "type": text("type"),
                 "url": text("url").map(without_password),
                 "username": text("username"),
+                "hostname": text("hostname"),
+                "port": port,
+                "name": text("name"),
                 "driver": text("driver"),
                 "auto_commit": get(&["pool_options", "defaultAutoCommit"]).and_then(truth),
             });
@@ -114,7 +119,19 @@ mod tests {
         let databases = Value::Object(config.databases());
         assert!(!databases.to_string().contains("canary") && config.speaks_of_apim(), "{databases}");
         assert_eq!(databases["apim_db"]["auto_commit"], json!(false));
+        assert_eq!(databases["apim_db"]["hostname"], Value::Null);
         assert_eq!((&databases["user"]["auto_commit"], &databases["c"]["auto_commit"]), (&Value::Null, &json!(true)));
+    }
+
+    #[test]
+    fn a_database_may_be_named_by_host_port_and_name() {
+        let table = |port: &str| format!("[database.x]\ntype = \"mysql\"\nhostname = \"db\"\nname = \"am\"\nport = {port}\n");
+        for port in ["3306", "\"3306\""] {
+            let databases = Config::read(table(port).as_bytes()).expect("reads").databases();
+            let told = &databases["x"];
+            assert_eq!((&told["hostname"], &told["port"], &told["name"]), (&json!("db"), &json!("3306"), &json!("am")));
+            assert_eq!((&told["url"], &told["driver"]), (&Value::Null, &Value::Null));
+        }
     }
 
     #[test]

@@ -43,14 +43,28 @@ pub fn pin(fleet: &Fleet, folder: &Path) -> Result<BTreeMap<String, ArtifactRef>
     r.into_faults().into_result(pinned)
 }
 
-/// Names of the entries of every artifact that is a zip or a JAR. An artifact that is none is missing.
+/// Longest text that is looked at: scripts are far shorter.
+const MAX_TEXT: u64 = 16 << 20;
+
+/// What every artifact holds: the names of the entries of a zip or a JAR, the statements of a script (what a `;` ends, with
+/// one blank for all white space). An artifact that is neither is missing.
 #[must_use]
 pub fn contents(fleet: &Fleet, folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let entries = |path: &Path| {
         let archive = zip::ZipArchive::new(std::fs::File::open(path).ok()?).ok()?;
         Some(archive.file_names().filter_map(|name| name.ok().map(|n| n.into_owned())).collect())
     };
-    fleet.artifacts.iter().filter_map(|(name, a)| Some((name.clone(), entries(&folder.join(&a.file))?))).collect()
+    let held = |path: &Path| entries(path).or_else(|| statements(path));
+    fleet.artifacts.iter().filter_map(|(name, a)| Some((name.clone(), held(&folder.join(&a.file))?))).collect()
+}
+
+fn statements(path: &Path) -> Option<BTreeSet<String>> {
+    if std::fs::metadata(path).ok()?.len() > MAX_TEXT {
+        return None;
+    }
+    let text = String::from_utf8(std::fs::read(path).ok()?).ok()?;
+    let one = |statement: &str| statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(text.split(';').map(one).filter(|statement| !statement.is_empty()).collect())
 }
 
 fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
@@ -75,4 +89,20 @@ pub(crate) fn digest_of(mut from: impl std::io::Read) -> std::io::Result<(Digest
         size += u64::try_from(read).unwrap_or(0);
     }
     Ok((Digest::from_hasher(hasher), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_holds_its_statements_and_a_file_of_bytes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.sql");
+        std::fs::write(&file, "CREATE TABLE T (\n  A INT,\n\tVHOST TEXT\n);\n\nDROP TABLE U;\n").expect("is written");
+        let held = statements(&file).expect("is a text");
+        assert_eq!(held.into_iter().collect::<Vec<_>>(), ["CREATE TABLE T ( A INT, VHOST TEXT )", "DROP TABLE U"]);
+        std::fs::write(&file, b"\xff\x00").expect("is written");
+        assert_eq!(statements(&file), None);
+    }
 }

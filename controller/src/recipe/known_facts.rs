@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 50] = [
+pub const DELIVERED: [&str; 53] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -19,6 +19,9 @@ pub const DELIVERED: [&str; 50] = [
     "old.databases.NAME.type",
     "old.databases.NAME.url",
     "old.databases.NAME.username",
+    "old.databases.NAME.hostname",
+    "old.databases.NAME.port",
+    "old.databases.NAME.name",
     "old.databases.NAME.driver",
     "old.databases.NAME.auto_commit",
     "old.files.NAME",

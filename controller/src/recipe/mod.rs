@@ -50,6 +50,8 @@ pub struct Recipe {
     pub artifacts: BTreeMap<String, Needed>,
     /// Databases that it uses.
     pub databases: BTreeMap<String, Needed>,
+    /// What the products make of a database whose settings name neither URL nor driver, by the engine in the fleet file.
+    pub jdbc: BTreeMap<String, JdbcWritten>,
     /// Ports without offset by role and name.
     pub ports: BTreeMap<Role, BTreeMap<String, u16>>,
     /// Profiles of the old and of the new version; empty: any.
@@ -106,6 +108,15 @@ pub struct Needed {
     pub asks: BTreeMap<String, String>,
     /// Where it is declared.
     pub mark: Mark,
+}
+
+/// What the products take as URL and driver of an engine's databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JdbcWritten {
+    /// With `<hostname>`, `<port>` and `<name>` of the database's table in the old configuration.
+    pub url: String,
+    /// The class of the driver.
+    pub driver: String,
 }
 
 /// Profiles of API Managers.

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 
 use super::settings::setting;
 use super::stage::stages;
-use super::{AcrossWritten, NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
+use super::{
+    AcrossWritten, JdbcWritten, NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement,
+};
 use super::{check, facts};
 use crate::fleet::schema_word;
 
@@ -58,6 +60,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let options = declared(f.node("options"), "option", r, option);
     let artifacts = declared(f.node("artifacts"), "artifact", r, needed);
     let databases = declared(f.node("databases"), "database", r, needed);
+    let jdbc = declared(f.node("jdbc"), "engine", r, jdbc);
     let ports = f.node("ports").map(|n| ports(n, r)).unwrap_or_default();
     let profiles = f.node("profiles").and_then(|n| profiles(n, r)).unwrap_or_default();
     let facts = items(f.node("facts"), "facts", r, facts::facts);
@@ -81,6 +84,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         options,
         artifacts,
         databases,
+        jdbc,
         ports,
         profiles,
         facts,
@@ -148,6 +152,16 @@ fn needed(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<Needed>
     let asks = f.or("asks", BTreeMap::new(), r);
     f.finish(r);
     Some(Needed { doc: doc?, optional, fact, asks, mark })
+}
+
+fn jdbc(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<JdbcWritten> {
+    if !["mysql", "postgresql"].contains(&name) {
+        r.fault(codes::BAD_VALUE, mark, "the engines are `mysql`, for MariaDB too, and `postgresql`");
+    }
+    let mut f = Fields::of(node, format!("`{name}`"), r)?;
+    let (url, driver) = (f.req("url", r), f.req("driver", r));
+    f.finish(r);
+    Some(JdbcWritten { url: url?, driver: driver? })
 }
 
 fn ports(node: &Node, r: &mut Reader) -> BTreeMap<Role, BTreeMap<String, u16>> {

@@ -8,6 +8,7 @@ mod across;
 mod assemble;
 mod custom;
 mod hook;
+mod jdbc;
 mod name;
 mod need;
 mod rule;

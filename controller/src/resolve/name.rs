@@ -14,11 +14,11 @@ use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
 use super::across::Across;
-use super::{Input, Readers, absent, custom, hook, need, settings, wanted};
+use super::{Input, Readers, absent, custom, hook, jdbc, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
 /// What agents write where a JDBC URL holds a password.
-const HIDDEN: &str = "(secret)";
+pub(super) const HIDDEN: &str = "(secret)";
 
 /// One node with its names.
 pub(super) struct NodeNames<'a> {
@@ -42,6 +42,7 @@ pub(super) struct NodeNames<'a> {
 
 /// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
 pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>> {
+    jdbc::missing(input, r);
     let across = Across::of(input, r);
     let fleet = fleet_scope(input).with("across", across.value());
     let behind = Arc::new(across.into_behind());
@@ -116,7 +117,13 @@ fn one<'a>(
     let (answers, facts) = answered(input, node, facts, all);
     let r = &mut all.recipe;
     let mut made_from = custom::made_from(&facts);
-    let databases = databases_of(input, &facts, &mut made_from, r);
+    let mut databases = databases_of(input, &facts, &mut made_from, r);
+    for (name, database) in &input.fleet.databases {
+        if databases[name]["url"].is_null() && jdbc::is_missing(input, name, database) {
+            // Said once for the fleet: there is no plan, and no step has to say it again.
+            databases[name]["url"] = "".into();
+        }
+    }
     let scope = fleet
         .with("name", Value::String(node.id.to_string()))
         .with("node", node_value(input, node))
@@ -260,6 +267,14 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
                 value[key] = found.clone();
                 made_from.insert(format!("databases.{name}.{key}"), Reads::from([(path, found.clone())]));
             }
+            if let (Some(fact), true) = (fact, value[key].is_null()) {
+                if let Some((text, reads)) = jdbc::derived(input, engine(database), fact, facts, key) {
+                    value[key] = text.into();
+                    made_from.insert(format!("databases.{name}.{key}"), reads);
+                } else if key != "type" {
+                    value[key] = jdbc::of_another(input, engine(database), fact, key).into();
+                }
+            }
         }
         all.insert(name.clone(), value);
     }
@@ -270,16 +285,20 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
 /// What steps may read of a database.
 const DATABASE_KEYS: [&str; 10] = ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver"];
 
-fn database_value(database: &Database) -> Value {
-    let target = &database.target;
-    let engine = match target.engine {
+/// Its engine, as recipes name it.
+pub(super) fn engine(database: &Database) -> &'static str {
+    match database.target.engine {
         Engine::Mysql => "mysql",
         Engine::Postgresql => "postgresql",
-    };
+    }
+}
+
+fn database_value(database: &Database) -> Value {
+    let target = &database.target;
     let server = database.server.as_ref();
     json!({
         "name": target.database,
-        "engine": engine,
+        "engine": engine(database),
         "host": target.host,
         "port": target.port,
         "from": database.from,

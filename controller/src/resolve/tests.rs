@@ -44,6 +44,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "conf": {
                 "encryption_provider": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
                 "keystore_alias": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
+                "gateway_labels": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },
             "settings": [],
@@ -422,7 +423,7 @@ fn facts_that_are_missing_are_told_and_never_guessed() {
     assert_eq!(faults.0[0].code, codes::NEEDED_BY_RECIPE);
     let none = |_: &str, f: &mut Value| f["old"] = json!({ "exists": true, "version": null });
     let faults = plan_with(FLEET, RECIPE, none).expect_err("must be refused");
-    assert!(faults.0.iter().all(|f| f.code.0 == 1107), "{faults}");
+    assert!(faults.0.iter().all(|f| f.code.0 == 1107 || f.code == codes::NEEDED_BY_RECIPE), "{faults}");
 }
 
 #[test]

@@ -160,11 +160,8 @@ fn open_secrets(boot: &Boot, config: Config) -> anyhow::Result<Config> {
 /// A started server: deploys APIs and answers until a signal ends it.
 async fn serve(server: &Arc<Server>) -> anyhow::Result<i32> {
     event_hub::publish(server);
-    if server.boot.product.kind == Kind::ApiManager
-        && matches!(server.boot.launch.profile(), "default" | "control-plane")
-        && let Err(error) = apis::index(server).await
-    {
-        server.boot.log.error("org.wso2.carbon.registry.indexing.AsyncIndexer", &format!("Error while indexing: {error:#}"));
+    if server.boot.product.kind == Kind::ApiManager && matches!(server.boot.launch.profile(), "default" | "control-plane") {
+        tokio::spawn(index_later(Arc::clone(server)));
     }
     if server.boot.product.serves_apis(server.boot.launch.profile()) {
         pause(server.boot.settings.deploy_after).await;
@@ -180,6 +177,14 @@ async fn serve(server: &Arc<Server>) -> anyhow::Result<i32> {
         }
     }
     std::future::pending().await
+}
+
+/// A server is ready long before it has indexed anything: one that is stopped early has no index.
+async fn index_later(server: Arc<Server>) {
+    pause(server.boot.settings.index_after).await;
+    if let Err(error) = apis::index(&server).await {
+        server.boot.log.error("org.wso2.carbon.registry.indexing.AsyncIndexer", &format!("Error while indexing: {error:#}"));
+    }
 }
 
 /// What a JVM's shutdown hook does on TERM.

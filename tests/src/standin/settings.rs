@@ -31,6 +31,8 @@ pub struct Settings {
     pub ignore_term: f64,
     /// From `WSO2 Carbon started` to the first deployed API.
     pub deploy_after: f64,
+    /// From `WSO2 Carbon started` until a portal indexes what it finds. The product's own delay is half a minute.
+    pub index_after: f64,
     /// What goes wrong in every start.
     pub fault: Option<Fault>,
     /// What a migration client does.
@@ -101,6 +103,7 @@ impl Default for Settings {
             stop: 0.2,
             ignore_term: 0.0,
             deploy_after: 0.2,
+            index_after: 2.0,
             fault: None,
             migration: Migration::default(),
             gateway_healthcheck: false,

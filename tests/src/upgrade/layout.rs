@@ -297,6 +297,8 @@ impl Layout {
     fn own_options(&self) -> Vec<(&'static str, Value)> {
         let mut all = vec![("verify_path", json!("/orders/1.0.0/42"))];
         if self.extent == Extent::Full {
+            // Tenants are indexed with the first one.
+            all.push(("index_seconds", json!(1)));
             all.push(("vault_file", json!(self.vault_file())));
         }
         all

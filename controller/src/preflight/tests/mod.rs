@@ -68,6 +68,9 @@ const CASES: &[Case] = &[
     ("is-connector", "", |w| w.entries("is_connector").retain(|entry| !entry.ends_with(".war"))),
     ("is-migration-client", "", |w| w.entries("is_migration").retain(|entry| !entry.ends_with(".jar"))),
     ("am-migration-client", "cp-1", |w| w.fleet = w.fleet.replace("org.wso2.carbon.apimgt.migrate.client-4.0.0.jar", "c.jar")),
+    ("am-script-vhost", "", |w| {
+        *w.entries("am_script") = BTreeSet::from(["CREATE TABLE AM_GW_API_DEPLOYMENTS ( API_ID VARCHAR(255) )".to_owned()]);
+    }),
     ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
     ("gateway-enrolled-unseen", "cp-1", |w| {
         let hook = |word: &str| format!("{word}: {{ command: {{ command: [/opt/lb/{word}], cwd: /opt/lb }} }}");
@@ -153,7 +156,7 @@ fn every_check_finds_what_it_is_for_and_nothing_else_does() {
 }
 
 /// Checks whose state is another one than one change of the good world.
-const APART: [&str; 8] = [
+const APART: [&str; 9] = [
     "shared-home",
     "database-connection-check",
     "uuid-ossp",
@@ -162,6 +165,7 @@ const APART: [&str; 8] = [
     "shared-db-differs",
     "h2",
     "gateway-environments-differ",
+    "gateway-labels",
 ];
 
 #[test]
@@ -237,17 +241,42 @@ fn a_url_of_its_own_on_one_node_is_seen() {
     assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), [(Severity::Error, "cp-1".to_owned())]);
 }
 
+/// A gateway beside the control plane, with this in its old settings and in the fleet file.
+fn with_gateway(w: &mut World, change: impl Fn(&mut serde_json::Value), more: &str) {
+    let node = "  gw-1:\n    role: api-manager\n    host: gw-1.example.com\n    old: { home: /opt/wso2/old }\n    \
+                new: { home: /opt/wso2/new, profile: gateway-worker }\n";
+    w.fleet.push_str(&format!("{node}{more}"));
+    let mut facts = w.of("cp-1").clone();
+    change(&mut facts["old"]["conf"]);
+    w.facts.insert("gw-1".to_owned(), facts);
+}
+
+#[test]
+fn a_gateway_whose_label_no_environment_has_is_seen() {
+    let nothing = |_: &mut serde_json::Value| ();
+    let error = [(Severity::Error, "gw-1".to_owned())];
+    assert_eq!(with("gateway-labels", |w| with_gateway(w, nothing, "")), []);
+    let own = |w: &mut World| {
+        w.of("cp-1")["old"]["conf"]["gateway_environments"] = json!([{ "name": "Public" }, { "name": "Internal" }]);
+        with_gateway(w, |conf| conf["gateway_environments"] = json!(null), "");
+    };
+    assert_eq!(with("gateway-labels", own), [], "those of the control plane are the gateway's");
+    let old = |w: &mut World| with_gateway(w, |conf| conf["gateway_labels"] = json!(["Internal"]), "");
+    assert_eq!(with("gateway-labels", old), error);
+    let answered = |label: &'static str| {
+        move |w: &mut World| {
+            own(w);
+            w.fleet.push_str(&format!("    answers: {{ old: {{ conf: {{ gateway_labels: [{label}] }} }} }}\n"));
+        }
+    };
+    assert_eq!(with("gateway-labels", answered("Internal")), []);
+    assert_eq!(with("gateway-labels", answered("Internl")), error);
+}
+
 #[test]
 fn gateways_that_call_their_environment_otherwise_are_seen() {
     let second = |name: &'static str| {
-        move |w: &mut World| {
-            let node = "  gw-1:\n    role: api-manager\n    host: gw-1.example.com\n    old: { home: /opt/wso2/old }\n    \
-                        new: { home: /opt/wso2/new, profile: gateway-worker }\n";
-            w.fleet.push_str(node);
-            let mut facts = w.of("cp-1").clone();
-            facts["old"]["conf"]["gateway_environments"] = json!([{ "name": name }]);
-            w.facts.insert("gw-1".to_owned(), facts);
-        }
+        move |w: &mut World| with_gateway(w, |conf| conf["gateway_environments"] = json!([{ "name": name }]), "")
     };
     let found = with("gateway-environments-differ", second("Internal"));
     assert_eq!(found, [(Severity::Warning, "gw-1".to_owned()), (Severity::Warning, "cp-1".to_owned())]);
@@ -284,7 +313,7 @@ fn what_an_old_agent_does_not_tell_is_not_looked_at() {
     *world.of("is-2") = facts;
     let results = world.results();
     assert!(results.findings.iter().all(|f| f.severity == Severity::Unseen && f.nodes == ["is-2"]), "{:#?}", results.findings);
-    for check in ["open-files", "port-free", "keystores-readable", "autostart", "h2", "encryption-key", "java-version"] {
+    for check in ["open-files", "port-free", "keystores-readable", "autostart", "encryption-key", "java-version"] {
         assert!(results.findings.iter().any(|f| f.check == check), "{check}");
     }
     world.facts.remove("is-1");

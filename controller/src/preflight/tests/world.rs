@@ -24,6 +24,7 @@ artifacts:
   is_connector: { file: connector.zip, sha256: SHA }
   is_migration: { file: migration.zip, sha256: SHA }
   am_migration_client: { file: org.wso2.carbon.apimgt.migrate.client-4.0.0.jar, sha256: SHA }
+  am_script: { file: am.sql, sha256: SHA }
   jdbc_driver: { file: driver.jar, sha256: SHA }
 secrets: { ddl: { env: DDL }, server: { env: SERVER } }
 options: { corrected_claims_pattern: true }
@@ -99,6 +100,10 @@ impl World {
             (
                 "is_migration",
                 entries(&["x/dropins/org.wso2.carbon.is.migration-1.jar", "x/migration-resources/migration-config.yaml"]),
+            ),
+            (
+                "am_script",
+                entries(&["CREATE TABLE IF NOT EXISTS AM_GW_API_DEPLOYMENTS ( API_ID VARCHAR(255), VHOST VARCHAR(255) )"]),
             ),
             ("jdbc_driver", entries(&["com/mysql/cj/jdbc/Driver.class"])),
         ];
@@ -188,7 +193,10 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "path": "repository/resources/security/wso2carbon.jks", "type": "JKS", "bits": 2048, "algorithm": "RSA",
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
-            "conf": { "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null },
+            "conf": {
+                "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null,
+                "gateway_labels": null,
+            },
             "values": { "cipher_transformation": null },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },

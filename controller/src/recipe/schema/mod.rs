@@ -23,6 +23,7 @@ pub fn schema() -> Value {
             "options": by_name("option"),
             "artifacts": by_name("artifact_declared"),
             "databases": by_name("database"),
+            "jdbc": by_name("jdbc"),
             "ports": reference("ports"),
             "profiles": reference("profiles"),
             "facts": list(reference("facts")),
@@ -109,6 +110,7 @@ fn declared() -> Map<String, Value> {
             "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
         })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
+        "jdbc": object(&["url", "driver"], json!({ "url": text(), "driver": text() })),
         "across": object(&["value"], json!({ "nodes": condition, "value": text() })),
         "setting": object(&["key"], json!({
             "nodes": condition, "key": one_or_list(text()), "why": text(),

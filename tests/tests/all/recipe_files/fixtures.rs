@@ -39,7 +39,7 @@ async fn trial_with(options: &str, nodes: &str) -> Option<Trial> {
         ("am_old_pack", fixture("wso2am-3.1.0.deployment.toml")?),
     ];
     let options = format!("  is_user_store_type: database\n{options}");
-    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options: &options, nodes }).await)
+    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options: &options, nodes, files: &[] }).await)
 }
 
 /// Runs everything that changes files on a node whose pack holds `new` as its settings. Gives the text before and after.
@@ -211,12 +211,70 @@ async fn two_control_planes_tell_both_event_hubs() {
             assert_eq!(new[key], duplicates, "{node} {key}");
         }
         assert_eq!(new["apim.event_hub.event_listening_endpoints"], json!(["tcp://localhost:5672"]));
-        let hub = |host: &str| {
-            json!({ "urls": [format!("tcp://{host}.example.com:9611")], "auth_urls": [format!("ssl://{host}.example.com:9711")] })
-        };
+        let hub = |host: &str| json!({ "urls": [format!("tcp://{host}.example.com:9611")], "auth_urls": [format!("ssl://{host}.example.com:9711")] });
         assert_eq!(new["apim.event_hub.publish.url_group"], json!([hub("dev-1"), hub("cp-1")]), "{node}");
         let unchanged = settings(&before).unwrap();
         assert_eq!(new["event_listener"], unchanged["event_listener"], "what is appended spoils no table");
+    }
+}
+
+/// `[[apim.gateway.environment]]` of a fleet that gave its gateways names.
+fn own_environments() -> Option<String> {
+    let text = fixture("wso2am-3.1.0.mysql.deployment.toml")?;
+    let own = text.replacen("http://localhost:${http.nio.port}", "http://api.example.com", 1);
+    let own = own.replacen("https://localhost:${https.nio.port}", "https://api.example.com", 1);
+    assert_ne!(text, own, "the file has these URLs");
+    Some(own)
+}
+
+#[tokio::test]
+async fn urls_of_a_gateway_environment_come_along_whatever_its_name_is() {
+    for (option, name) in [("", "Production and Sandbox"), ("  gateway_environment: Default\n", "Default")] {
+        let (Some(own), Some(before)) = (own_environments(), fixture("wso2am-4.0.0.deployment.toml")) else { return };
+        let Some(is) = fixture("wso2is-km-5.10.0.mysql.deployment.toml") else { return };
+        let settings_of = [("wso2is-km-5.10.0", is), ("wso2am-3.1.0", own.clone())];
+        let options = format!("  is_user_store_type: database\n{option}");
+        let trial = Trial::new(OldFiles { settings: &settings_of, shipped: &[], options: &options, nodes: "", files: &[] }).await;
+        trial.run_on("cp-1", "none", |home| fs::write(home.join(CONFIG), &before).unwrap());
+        let new = settings(&fs::read_to_string(trial.home("cp-1").join(CONFIG)).unwrap()).unwrap();
+        let mut expected = settings(&own).unwrap()["apim.gateway.environment"].clone();
+        expected[0]["name"] = json!(name);
+        assert_eq!(new["apim.gateway.environment"], expected, "{name}");
+        assert_eq!(expected[0]["https_endpoint"], json!("https://api.example.com"));
+    }
+}
+
+/// How the templates of 3.1.0 name a database, where the settings of the fleet have URL and driver.
+fn by_host_and_name(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        match line.split('=').next().unwrap_or_default().trim() {
+            "driver" => {}
+            "url" if line.contains("jdbc:mysql") => {
+                let name = line.rsplit('/').next().unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+                lines.extend(["hostname = \"mysql\"".to_owned(), "port = 3306".to_owned(), format!("name = \"{name}\"")]);
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn a_database_that_is_named_by_its_host_gets_the_url_that_the_product_makes_of_it() {
+    let (Some(is), Some(am)) = (fixture("wso2is-km-5.10.0.mysql.deployment.toml"), fixture("wso2am-3.1.0.mysql.deployment.toml"))
+    else {
+        return;
+    };
+    let old = [("wso2is-km-5.10.0", by_host_and_name(&is)), ("wso2am-3.1.0", by_host_and_name(&am))];
+    let options = "  is_user_store_type: database\n";
+    let trial = Trial::new(OldFiles { settings: &old, shipped: &[], options, nodes: "", files: &[] }).await;
+    let Some(before) = fixture("wso2am-4.0.0.deployment.toml") else { return };
+    trial.run_on("gw-1", "none", |home| fs::write(home.join(CONFIG), &before).unwrap());
+    let new = settings(&fs::read_to_string(trial.home("gw-1").join(CONFIG)).unwrap()).unwrap();
+    for (table, name) in [("apim_db", "WSO2AM_DB"), ("shared_db", "WSO2AM_SHARED_DB")] {
+        assert_eq!(new[&format!("database.{table}.url")], json!(format!("jdbc:mysql://mysql:3306/{name}")));
+        assert_eq!(new[&format!("database.{table}.driver")], json!("com.mysql.jdbc.Driver"));
     }
 }
 

@@ -82,6 +82,33 @@ async fn an_api_manager_is_set_up_as_the_guide_says() {
 }
 
 #[tokio::test]
+async fn what_changed_between_the_set_up_and_the_stop_comes_along() {
+    let store = "repository/deployment/server/userstores/PARTNERS.xml";
+    let (later, tenants) = ("repository/deployment/server/userstores/LATER.xml", "repository/tenants/1/userstores/BRANCH.xml");
+    let key_store = "repository/resources/security/partners.jks";
+    let is = "wso2is-km-5.10.0";
+    let files = [(is, store, "first"), (is, tenants, "first"), ("wso2am-3.1.0", key_store, "first")];
+    let trial = Trial::with_files(&files).await;
+    let change = |stage: &str, of: &str, paths: &[&str]| {
+        if stage.starts_with("stop-old") {
+            for path in paths {
+                fs::write(trial.old_home(of).join(path), "changed").unwrap();
+            }
+        }
+    };
+    let arrived = |node: &str, path: &str| fs::read_to_string(trial.home(node).join(path)).unwrap();
+    trial.run_beside("is-1", "migrate-is", |_| {}, |stage| change(stage, "is-1", &[store, later, tenants]));
+    for path in [store, later, tenants] {
+        assert_eq!(arrived("is-1", path), "changed", "{path}");
+    }
+    trial.run_beside("gw-1", "none", |_| {}, |stage| change(stage, "gw-1", &[key_store]));
+    assert_eq!(arrived("gw-1", key_store), "changed");
+    let conf = trial.toml("is-1");
+    assert_eq!(conf["super_admin"]["create_admin_account"].as_bool(), Some(false), "settings are not copied again");
+    assert!(trial.home("is-1").join("repository/deployment/server/webapps/keymanager-operations.war").is_file());
+}
+
+#[tokio::test]
 async fn start_scripts_of_the_probes_are_in_the_packs() {
     let trial = Trial::of_standins().await;
     trial.run("is-1", "none");

@@ -41,6 +41,8 @@ pub(super) struct OldFiles<'a> {
     pub(super) options: &'a str,
     /// Further nodes of it.
     pub(super) nodes: &'a str,
+    /// Files of old homes: the home, the path, the text.
+    pub(super) files: &'a [(&'a str, &'a str, &'a str)],
 }
 
 pub(super) struct Trial {
@@ -52,6 +54,11 @@ pub(super) struct Trial {
 impl Trial {
     /// On what the stand-ins' old packs ship.
     pub(super) async fn of_standins() -> Self {
+        Self::with_files(&[]).await
+    }
+
+    /// The same, with these files in the old homes.
+    pub(super) async fn with_files(files: &[(&str, &str, &str)]) -> Self {
         let database = |name: &str, database: &str| {
             format!(
                 "[database.{name}]\ntype = \"mysql\"\nurl = \"jdbc:mysql://db/{database}?a=b&amp;c=d\"\nusername = \"w\"\n\
@@ -61,7 +68,7 @@ impl Trial {
         let both = database("apim_db", "am_db") + &database("shared_db", "shared_db");
         let settings = |more: &str| format!("[user_store]\ntype = \"database\"\n{both}{more}");
         let old = [(OLD_IS, settings("")), (OLD_AM, settings("[apim]\n"))];
-        Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "" }).await
+        Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "", files }).await
     }
 
     pub(super) async fn new(old: OldFiles<'_>) -> Self {
@@ -74,6 +81,11 @@ impl Trial {
         }
         for (home, text) in old.settings {
             fs::write(homes.join(home).join(CONFIG), text).unwrap();
+        }
+        for (home, path, text) in old.files {
+            let file = homes.join(home).join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
         }
         let text = include_str!("../../../../deploy/examples/fleet.yaml");
         let text = text.replace("\noptions:\n", &format!("\noptions:\n{}", old.options));
@@ -124,7 +136,17 @@ impl Trial {
     }
 
     pub(super) fn run_on(&self, node: &str, until: &str, unpacked: impl Fn(&Path)) {
+        self.run_beside(node, until, unpacked, |_| {});
+    }
+
+    /// The same; `begun` is told of each stage when its first step of the node begins.
+    pub(super) fn run_beside(&self, node: &str, until: &str, unpacked: impl Fn(&Path), begun: impl Fn(&str)) {
+        let mut last = 0;
         for (stage, step) in self.plan.steps().filter(|(_, s)| s.key.node.as_str() == node) {
+            if stage.number != last {
+                begun(stage.id.as_str());
+                last = stage.number;
+            }
             match &step.action {
                 Action::Unpack(u) => {
                     unpack(&self.packs.join(&u.artifact.file), Path::new(&u.to));
@@ -154,6 +176,10 @@ impl Trial {
 
     pub(super) fn home(&self, node: &str) -> PathBuf {
         PathBuf::from(&self.plan.node(&NodeId::new(node).unwrap()).unwrap().new.as_ref().unwrap().home)
+    }
+
+    pub(super) fn old_home(&self, node: &str) -> PathBuf {
+        PathBuf::from(&self.plan.node(&NodeId::new(node).unwrap()).unwrap().old.as_ref().unwrap().home)
     }
 
     pub(super) fn toml(&self, node: &str) -> DocumentMut {
