@@ -37,8 +37,8 @@ pub(super) fn derived(input: &Input<'_>, engine: &str, fact: &str, facts: &Value
 
 /// What the first other node has that names it. That node's own steps have it decide for the plan.
 pub(super) fn of_another(input: &Input<'_>, engine: &str, fact: &str, key: &str) -> Option<String> {
-    let nodes = input.fleet.nodes.iter().filter_map(|node| input.facts.get(&node.id));
-    let found = nodes.filter_map(|facts| of_one(input, engine, fact, &facts.value, key)).next();
+    let mut nodes = input.fleet.nodes.iter().filter_map(|node| input.facts.get(&node.id));
+    let found = nodes.find_map(|facts| of_one(input, engine, fact, &facts.value, key));
     // Of a driver the products are sure without any old settings.
     found.or_else(|| input.recipe.jdbc.get(engine).filter(|_| key == "driver").map(|jdbc| jdbc.driver.clone()))
 }

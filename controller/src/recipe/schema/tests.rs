@@ -146,6 +146,7 @@ fn around(definition: &str, inner: &str) -> String {
             };
             recipe(&format!("{section}: {{ x: {{ {inner} }} }}"))
         }
+        "jdbc" => recipe(&format!("jdbc: {{ mysql: {{ {inner} }} }}")),
         "ports" | "profiles" => recipe(&format!("{definition}: {{ {inner} }}")),
         "facts" | "probe" | "requirement" | "remark" | "check" | "setting" => {
             let section = match definition {
