@@ -94,8 +94,8 @@ fn environments_keep_their_urls_and_gateways_deploy_what_is_in_them() {
     let renamed = FLEET.replacen("options:\n", "options:\n  gateway_environment: Default\n", 1);
     let of_one = plan(&renamed, |node, facts| environments(node, facts, &one));
     let edited = edits(&of_one, "cp-1", "gateway-environment");
-    assert_eq!(edited.len(), 2, "carried, then renamed");
-    assert_eq!(json!(edited[1].append[0].values), json!({ "name": "Default", "type": "hybrid" }));
+    assert_eq!(edited.len(), 3, "carried, completed, renamed");
+    assert_eq!(json!(edited[2].append[0].values), json!({ "name": "Default", "type": "hybrid" }));
     assert_eq!(labels(&of_one, "gw-1"), json!(["Default"]));
     let faults = plan_with(&renamed, RECIPE, |node, facts| environments(node, facts, &two)).expect_err("must be refused");
     assert!(faults.0[0].message.contains("there are several"), "{faults}");

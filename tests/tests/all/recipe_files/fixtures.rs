@@ -239,6 +239,9 @@ async fn urls_of_a_gateway_environment_come_along_whatever_its_name_is() {
         let new = settings(&fs::read_to_string(trial.home("cp-1").join(CONFIG)).unwrap()).unwrap();
         let mut expected = settings(&own).unwrap()["apim.gateway.environment"].clone();
         expected[0]["name"] = json!(name);
+        for key in ["websub_event_receiver_http_endpoint", "websub_event_receiver_https_endpoint"] {
+            expected[0][key] = settings(&before).unwrap()["apim.gateway.environment"][0][key].clone();
+        }
         assert_eq!(new["apim.gateway.environment"], expected, "{name}");
         assert_eq!(expected[0]["https_endpoint"], json!("https://api.example.com"));
     }
