@@ -9,6 +9,9 @@ use crate::id::AttemptId;
 /// How evidence names the incarnation of a database: this, then the database's name.
 pub const INCARNATION_OF: &str = "incarnation of ";
 
+/// How an agent that refuses an effect names the attempt that it holds for it: evidence of this, with the attempt as text.
+pub const EFFECT_HELD_BY: &str = "the effect was begun by";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -48,6 +48,16 @@ pub(super) struct ApplyArgs {
     /// Take over this open run, whose steps must all have come to rest.
     #[arg(long, value_name = "RUN")]
     supersedes: Option<String>,
+    /// With --supersedes: a finished step that is another one in this plan stays as it is and counts as done. STAGE.STEP@NODE,
+    /// STAGE.STEP for all its nodes, or `all`; may be given again.
+    #[arg(long, value_name = "STEP", requires = "supersedes")]
+    keep: Vec<String>,
+    /// With --supersedes: what such a step did is undone first, with every later file step of its node; then they run anew.
+    #[arg(long, value_name = "STEP", requires = "supersedes")]
+    undo: Vec<String>,
+    /// Why they are kept or undone: journal and report keep it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    says: String,
     /// Begin without being asked.
     #[arg(long)]
     yes: bool,
@@ -118,6 +128,9 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         plan: wanted.text,
         scope: wanted.scope,
         supersedes: args.supersedes.clone(),
+        keep: args.keep.clone(),
+        undo: args.undo.clone(),
+        supersede_why: args.says.clone(),
         stale_ok: args.stale_ok,
         waive: wanted.waive,
         confirm,

@@ -10,8 +10,9 @@ use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit};
+use super::verb;
 use crate::exit::Exit;
-use crate::operate::request::StatusRequest;
+use crate::operate::request::{StatusRequest, VerbRequest};
 use crate::rpc::method::Method;
 use crate::view::document::{Status, age};
 use crate::view::table::table;
@@ -21,6 +22,20 @@ use crate::view::text::ranges;
 pub(super) enum NodeCommand {
     /// List the hosts that were ever met, with their agents and the nodes of open runs.
     List(ListArgs),
+    /// Declare a host lost for good: what was under way there is indeterminate, and a superseding plan can do without it.
+    Lost(LostArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LostArgs {
+    /// The host, as its certificate names it.
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// Why; it stands in the journal and the report.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -30,7 +45,17 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(command: NodeCommand, context: &Context) -> Result<Exit, Failure> {
-    let NodeCommand::List(args) = command;
+    match command {
+        NodeCommand::List(args) => list(args, context).await,
+        NodeCommand::Lost(args) => {
+            let controller = Controller::connect(context).await?;
+            let request = VerbRequest { host: Some(args.host), why: args.why, ..VerbRequest::default() };
+            verb::send(&controller, Method::NodeLost, &request, args.output.output).await
+        }
+    }
+}
+
+async fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
     let status: Status = controller.ask(Method::NodeList, &StatusRequest::default()).await?;
     let document = json!({ "schema": "cavalcade.hosts/1", "at": status.at, "hosts": status.hosts });

@@ -27,7 +27,7 @@ use crate::rpc::enrolment::EnrolmentDesk;
 use crate::rpc::method::Method;
 use crate::rpc::operator::{AnswerStream, Operator, OperatorHandler, UploadStream};
 use crate::run::WallClock;
-use crate::run::input::{Done, Input, Order, Verb};
+use crate::run::input::{Done, Input, Order, Verb, WindowWord};
 use crate::run::view::View;
 use crate::vault::Vault;
 use crate::view::document::{self, Status};
@@ -112,13 +112,22 @@ impl Operations {
         let why = r.why.clone();
         let verb = match method {
             Method::Pause => Verb::Pause,
-            Method::Resume => Verb::Resume { past_window: r.past_window.then_some(why) },
+            Method::Resume => {
+                let past = r.past_window.then_some(WindowWord::Past);
+                Verb::Resume { window: r.window_end.map(WindowWord::Ends).or(past), why }
+            }
+            Method::NodeLost => {
+                let host = HostId::new(r.host.clone().ok_or_else(|| missing("host"))?)
+                    .map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
+                Verb::HostLost { host, why }
+            }
             Method::Cancel => Verb::Cancel { why },
             Method::Approve => Verb::Approve { stage: r.stage.ok_or_else(|| missing("stage"))?, says: why },
             Method::Retry => Verb::Retry { step: step()?, why },
             Method::Skip => Verb::Skip { step: step()?, why },
             Method::Resolve => {
-                Verb::Resolve { step: step()?, resolution: r.resolution.ok_or_else(|| missing("resolution"))?, why }
+                let resolution = r.resolution.ok_or_else(|| missing("resolution"))?;
+                Verb::Resolve { step: step()?, resolution, evidence: r.evidenced, why }
             }
             Method::StopJob => Verb::StopJob { step: step()?, why },
             Method::Restore => Verb::Restore { database: r.database.clone().ok_or_else(|| missing("database"))?, why },
@@ -210,6 +219,7 @@ impl OperatorHandler for Operations {
             | Method::Resolve
             | Method::Rejudge
             | Method::StopJob
+            | Method::NodeLost
             | Method::Restore => self.verb_request(who, method, read(request)?).await,
             Method::Watch | Method::Logs | Method::Preview | Method::ArtifactPut => {
                 Err(Fault::new(codes::operator::USAGE, format!("{method:?} is not answered this way")))

@@ -125,6 +125,15 @@ pub struct ApplyRequest {
     pub scope: Scope,
     /// The run that it takes over.
     pub supersedes: Option<String>,
+    /// Finished steps of that run that differ in this plan and stay as they are.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// Those that are undone first.
+    #[serde(default)]
+    pub undo: Vec<String>,
+    /// Why they are kept or undone.
+    #[serde(default)]
+    pub supersede_why: String,
     /// Whether a plan older than 24 h, or changed facts, are let pass.
     pub stale_ok: bool,
     /// Findings that a person lets pass.
@@ -147,7 +156,7 @@ pub struct Waiver {
 }
 
 /// Verbs on the open run: `Pause`, `Resume`, `Cancel`, `Approve`, `Retry`, `Skip`, `Resolve`, `Rejudge`, `StopJob`,
-/// `Restore`. Each reads the fields that it needs.
+/// `Restore`, `NodeLost`. Each reads the fields that it needs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VerbRequest {
     /// The run: its id, or at least eight digits of its plan's digest. Without it the only open one.
@@ -168,6 +177,15 @@ pub struct VerbRequest {
     pub database: Option<String>,
     /// For `Resume`: past the maintenance window.
     pub past_window: bool,
+    /// For `Resume`: the new end of the maintenance window.
+    #[serde(default)]
+    pub window_end: Option<jiff::Timestamp>,
+    /// For `Resolve`: whether evidence is in `why`.
+    #[serde(default)]
+    pub evidenced: bool,
+    /// For `NodeLost`.
+    #[serde(default)]
+    pub host: Option<String>,
 }
 
 /// `SecretGive`: values of secrets for an open run, as a person gave them.

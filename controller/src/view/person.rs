@@ -21,11 +21,29 @@ pub fn needed(run: &RunStatus, program: &str) -> String {
     blocks.join("\n")
 }
 
-/// Steps that a secret or the window holds back, each reason once; it names its command.
+/// Steps that a secret, the window or what was done before holds back, each reason once; it names its command.
 fn held(run: &RunStatus) -> Option<String> {
+    let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
+    let pending =
+        |w: &Wait| steps().any(|s| s.state == "pending" && w.step.as_ref().is_some_and(|key| key.to_string() == s.step));
+    let holds = |w: &&Wait| match w.kind {
+        WaitKind::Secret | WaitKind::Window => true,
+        // One that failed is told with its fault.
+        WaitKind::Person => pending(w),
+        WaitKind::Stage
+        | WaitKind::Batch
+        | WaitKind::Ordered
+        | WaitKind::Child
+        | WaitKind::Permit
+        | WaitKind::Retry
+        | WaitKind::Link
+        | WaitKind::Approval
+        | WaitKind::Scope
+        | WaitKind::Paused => false,
+    };
     let mut out = String::new();
     let mut said = BTreeSet::new();
-    for wait in run.waits.iter().filter(|w| matches!(w.kind, WaitKind::Secret | WaitKind::Window)) {
+    for wait in run.waits.iter().filter(holds) {
         let Some(step) = wait.step.as_ref().filter(|_| said.insert(&wait.why)) else { continue };
         out.push_str(&wrap(&format!("{step} waits for {}", wait.why), WIDTH, "", "  "));
     }
@@ -67,7 +85,12 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     let (key, at) = (&step.step, step.position);
     let mut ways = Vec::new();
     match step.kind.as_str() {
-        "job" => ways.extend(of_job(step, seen, program)),
+        "job" => {
+            ways.extend(of_job(step, seen, program));
+            if step.databases.is_empty() {
+                ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone"));
+            }
+        }
         _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
     // Proofs and backups are not left out; evidence of the same fact stands in for them.
@@ -76,6 +99,7 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
             let command = format!("{program} resolve {key} --done --evidence FILE --at {at}");
             ways.push((command, "by a second person"));
         }
+        "sql" => ways.push((format!("{program} resolve {key} --done --at {at}"), "leave that statement out, go on behind it")),
         _ => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
     }
     ways.push((format!("{program} logs --node {} --step {}", step.node, number(step)), "what it wrote"));

@@ -21,6 +21,7 @@ mod standin_migration;
 mod step_run;
 mod tidy;
 mod verify;
+mod ways_out;
 mod windows_service;
 
 use std::path::Path;
