@@ -41,6 +41,7 @@ pub(super) fn spec(cx: &Context, command: &[String], cwd: &str, runtime: &Runtim
         cwd: cwd.into(),
         runtime,
         one_launch: false,
+        outlives_agent: false,
     })
 }
 
