@@ -3,12 +3,9 @@
 use std::fs;
 
 use cavalcade_common::secret::{SecretBook, SecretValue, marker};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::*;
-use crate::action::real_kit::{Machine, fault, until};
-use crate::shim::record::Records;
+use crate::action::real_kit::{Machine, fault, kill_both, until};
 
 fn command(machine: &Machine, script: &str) -> CommandLine {
     CommandLine {
@@ -74,12 +71,7 @@ async fn an_interrupted_one_is_adopted_repeated_or_for_a_person() {
     }
     let cx = machine.context(1, true);
     let (result, ()) = tokio::join!(spec.apply(&cx), async {
-        let (child, _) = Records::read(&cx.attempt_dir).unwrap().spawned.unwrap();
-        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
-        let shim = status.lines().find_map(|l| l.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-        for pid in [shim, i32::try_from(child).unwrap()] {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        }
+        kill_both(&cx.attempt_dir);
     });
     assert!(matches!(result, Err(Failure::Indeterminate { .. })), "{result:?}");
     assert!(matches!(spec.apply(&machine.context(1, true)).await, Err(Failure::Indeterminate { .. })));
