@@ -1,6 +1,7 @@
 //! Real commands.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use cavalcade_common::secret::{SecretBook, SecretValue, marker};
 
@@ -78,6 +79,11 @@ async fn an_interrupted_one_is_adopted_repeated_or_for_a_person() {
     assert_eq!(runs(), 1);
 
     spec.repeatable = true;
+    machine.desk.refuses.store(true, Ordering::SeqCst);
+    let mut needing = machine.needing(1);
+    needing.resumed = true;
+    let (refused, changed) = fault(spec.apply(&needing).await);
+    assert_eq!((refused.code, changed), (cavalcade_common::codes::agent::NOT_PERMITTED, true), "it ran before");
     fs::write(machine.at("home/go"), "").unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();

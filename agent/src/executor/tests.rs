@@ -309,6 +309,21 @@ async fn a_restart_watches_what_lives() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_was_set_back_starts_nothing_twice() {
+    let agent = Agent::new();
+    let path = agent.machine.at("state/ledger");
+    let before = fs::read(&path).unwrap();
+    let offer = agent.offer(1, &Action::Command(agent.command("true", false)));
+    agent.executor.offer(offer.clone()).unwrap();
+    assert_eq!(agent.end(&offer.attempt).await, SUCCEEDED);
+    fs::write(&path, before).unwrap();
+    let agent = agent.again().await;
+    assert_eq!(agent.executor.offer(offer.clone()).unwrap(), Admitted::Started, "the ledger does not know it");
+    assert_eq!(agent.end(&offer.attempt).await, SUCCEEDED);
+    assert_eq!(agent.runs(), 1, "its folder does");
+}
+
+#[tokio::test]
 async fn a_retry_is_refused_while_an_earlier_attempt_lives_though_it_ended() {
     let agent = Agent::new();
     let action = Action::Command(agent.command("true", false));

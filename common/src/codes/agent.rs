@@ -61,6 +61,11 @@ super::codes! {
         certain: "Nothing of the step was begun. The ledger is sound and the agent goes on.",
         unknown: "Nothing.",
         remedy: "Make room in the agent's state folder, then `cavalcade retry STEP`.";
+    NOT_PERMITTED = 3019, "work that was interrupted may not go on now",
+        cause: "After its restart the agent asked again for the permit of a step that began before: a server that must be down runs, one that must be ready is not, or somebody else is in the database.",
+        certain: "The agent did nothing more for the step after its restart.",
+        unknown: "Whether a statement or command from before the restart still executes, and what the others changed meanwhile.",
+        remedy: "See to what the message names, then `cavalcade retry STEP`: a script goes on at its first statement that is not done, everything else begins again.";
     STEP_NAMES = 3050, "a file beside the steps has another form than needed",
         cause: "The file of --node, --facts or --secrets is readable, but is not what the option takes.",
         certain: "Nothing was changed.",

@@ -49,11 +49,6 @@ super::codes! {
         certain: "Nothing was changed by this step, unless it is told as a remark: then nobody was connected when it began.",
         unknown: "Whether a server connects while the database is restored.",
         remedy: "Give the account that right, or stop all servers and keep them down; then retry the step.";
-    DB_NOT_PERMITTED = 4012, "work on a database that was interrupted may not go on now",
-        cause: "After its restart the agent asked again whether every server that must be down is, and whether anybody else is in the database: it was refused.",
-        certain: "The agent did nothing more in the database after its restart.",
-        unknown: "Whether a statement from before the restart still executes, and what the others wrote meanwhile.",
-        remedy: "Stop what the message names, then `cavalcade retry STEP`: a script goes on at its first statement that is not done, a backup or a restore begins again.";
     SQL_REFUSED = 4020, "the script is refused",
         cause: "It is not closed somewhere, holds commands of the database's client, or cannot be run statement by statement.",
         certain: "No statement was begun.", unknown: "Nothing.",

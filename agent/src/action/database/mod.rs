@@ -24,21 +24,6 @@ fn incarnation_evidence(name: &str, incarnation: &str) -> Evidence {
     Evidence::holds(format!("{INCARNATION_OF}{name}"), incarnation)
 }
 
-/// Asks for the permit of work on a database. After an interruption too: a server may have come up meanwhile (10, rule 16).
-async fn permitted(cx: &Context) -> Result<Vec<Evidence>, Failure> {
-    cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| refused(cx, e.0))
-}
-
-/// What a refusal means. Work that was interrupted did begin: it is not given back as if it had not.
-fn refused(cx: &Context, why: String) -> Failure {
-    if cx.resumed {
-        let fault = Fault::new(codes::database::DB_NOT_PERMITTED, why);
-        Failure::Failed { fault, changed: true, evidence: Vec::new() }
-    } else {
-        Failure::NotBegun { why }
-    }
-}
-
 /// How a database error ends the attempt.
 fn failure(error: &DbError, changed: bool) -> Failure {
     match error {

@@ -10,7 +10,8 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::id::Digest;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
-use super::{failure, permitted, refused, revealed};
+use super::{failure, revealed};
+use crate::action::launch::{permit, refused};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{
     Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
@@ -126,6 +127,7 @@ impl Act for SqlScript {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let prepared = prepare(self, cx).await?;
+        // Both after an interruption too: a server may have come up meanwhile (10, rule 16).
         let wanted = NoSessions { but_from: self.but_from.clone() };
         let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, cx.resumed))?;
         if let Some(other) = others.first() {
@@ -135,7 +137,7 @@ impl Act for SqlScript {
             );
             return Err(refused(cx, why));
         }
-        let shown = permitted(cx).await?;
+        let shown = permit(cx).await?;
         shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
         let approved = approval(cx, &prepared).await?;
         let run = prepared.run(cx, approved);

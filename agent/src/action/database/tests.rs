@@ -21,7 +21,7 @@ async fn asks(machine: &Machine, act: &dyn Act) {
     assert_eq!(act.apply(&cx).await, Err(Failure::NotBegun { why: "is-2 is not ready".to_owned() }));
     cx.resumed = true;
     let (refused, changed) = fault(act.apply(&cx).await);
-    assert_eq!((refused.code, changed), (codes::database::DB_NOT_PERMITTED, true), "{refused}");
+    assert_eq!((refused.code, changed), (codes::agent::NOT_PERMITTED, true), "{refused}");
     assert!(refused.message.contains("is-2 is not ready"));
     assert_eq!(machine.desk.asked.load(Ordering::SeqCst) - before, 2);
 }
