@@ -1,6 +1,7 @@
 //! `command`: a short command, held like everything else, so that its end is known whatever becomes of the agent.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +15,8 @@ use super::aside::aside;
 use super::launch::{self, failed, not_seen};
 use super::watch::{Watch, each_stored_line};
 use super::{Act, Applied, Context, Failure};
-use crate::host::HeldState;
 use crate::host::glob::Glob;
+use crate::host::{HeldState, Host};
 use crate::ready::{pattern, shortened};
 
 const POLL: Duration = Duration::from_millis(200);
@@ -24,14 +25,26 @@ const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the end of a killed command is waited for.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// Beginning of the names of folders of further starts, in the attempt's.
+const AGAIN: &str = "again-";
+
 /// The context of one start of the command. A repeatable one that was interrupted runs again in a folder of its own: a
 /// folder holds one child, once.
 fn nth(cx: &Context, n: u32) -> Context {
     let mut cx = cx.clone();
     if n > 1 {
-        cx.attempt_dir = cx.attempt_dir.join(format!("again-{n}"));
+        cx.attempt_dir = cx.attempt_dir.join(format!("{AGAIN}{n}"));
     }
     cx
+}
+
+/// All folders in which an attempt may hold a child: its own, and those of the starts after the first.
+///
+/// # Errors
+/// Those of listing it.
+pub(crate) fn folders(host: &dyn Host, attempt_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let again = host.list(attempt_dir)?.into_iter().filter(|name| name.starts_with(AGAIN)).map(|name| attempt_dir.join(name));
+    Ok(std::iter::once(attempt_dir.to_owned()).chain(again).collect())
 }
 
 fn state(cx: &Context, claim: bool) -> Result<Option<HeldState>, Failure> {

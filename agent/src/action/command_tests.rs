@@ -1,14 +1,12 @@
 //! Real commands.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use cavalcade_common::secret::{SecretBook, SecretValue, marker};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::*;
-use crate::action::real_kit::{Machine, fault, until};
-use crate::shim::record::Records;
+use crate::action::real_kit::{Machine, fault, kill_both, until};
 
 fn command(machine: &Machine, script: &str) -> CommandLine {
     CommandLine {
@@ -74,18 +72,18 @@ async fn an_interrupted_one_is_adopted_repeated_or_for_a_person() {
     }
     let cx = machine.context(1, true);
     let (result, ()) = tokio::join!(spec.apply(&cx), async {
-        let (child, _) = Records::read(&cx.attempt_dir).unwrap().spawned.unwrap();
-        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
-        let shim = status.lines().find_map(|l| l.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-        for pid in [shim, i32::try_from(child).unwrap()] {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        }
+        kill_both(&cx.attempt_dir);
     });
     assert!(matches!(result, Err(Failure::Indeterminate { .. })), "{result:?}");
     assert!(matches!(spec.apply(&machine.context(1, true)).await, Err(Failure::Indeterminate { .. })));
     assert_eq!(runs(), 1);
 
     spec.repeatable = true;
+    machine.desk.refuses.store(true, Ordering::SeqCst);
+    let mut needing = machine.needing(1);
+    needing.resumed = true;
+    let (refused, changed) = fault(spec.apply(&needing).await);
+    assert_eq!((refused.code, changed), (cavalcade_common::codes::agent::NOT_PERMITTED, true), "it ran before");
     fs::write(machine.at("home/go"), "").unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();

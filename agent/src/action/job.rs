@@ -81,7 +81,7 @@ async fn begin(job: &Job, cx: &Context) -> Result<(Watch, Vec<Evidence>), Failur
     let program = Path::new(&job.home).join(program).to_string_lossy().into_owned();
     let command: Vec<String> = std::iter::once(program).chain(arguments.iter().cloned()).collect();
     let mut spec = launch::spec(cx, &command, &job.home, &job.runtime)?;
-    spec.one_launch = true;
+    (spec.one_launch, spec.outlives_agent) = (true, true);
     let watch = Watch::begin(cx, log_of(job).as_deref())?;
     let permitted = launch::launch(cx, &spec).await?;
     Ok((watch, permitted))

@@ -10,7 +10,7 @@
 mod artifact;
 mod aside;
 mod autostart;
-mod command;
+pub(crate) mod command;
 mod copy;
 mod copy_plan;
 pub mod database;

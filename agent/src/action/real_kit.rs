@@ -24,6 +24,7 @@ use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitS
 use crate::host::held::tests::test_shim;
 use crate::host::real::RealHost;
 use crate::host::{Host, Process};
+use crate::shim::record::Records;
 
 /// Behaves like the products' script where it matters (09): JAVA_HOME first, `start` in the background with its output
 /// thrown away, `stop` by the PID file, a loop around exit code 121, and 0 as its own exit code whatever the JVM's was.
@@ -113,7 +114,7 @@ impl PermitSource for Desk {
     }
 }
 
-struct NoArtifacts;
+pub(crate) struct NoArtifacts;
 
 #[async_trait]
 impl ArtifactSource for NoArtifacts {
@@ -237,6 +238,16 @@ impl Drop for Machine {
         for process in self.host.processes_of(&self.at("home")).unwrap_or_default() {
             let _ = kill(Pid::from_raw(i32::try_from(process.id.pid).unwrap_or(i32::MAX)), Signal::SIGKILL);
         }
+    }
+}
+
+/// Kills shim and child of an attempt's folder, as a power loss would: no record of an end is written.
+pub(crate) fn kill_both(dir: &Path) {
+    let (child, _) = Records::read(dir).unwrap().spawned.unwrap();
+    let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
+    let shim = status.lines().find_map(|l| l.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
+    for pid in [shim, i32::try_from(child).unwrap()] {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
 }
 

@@ -30,6 +30,7 @@ fn spec(dir: &Path, script: &str) -> HeldSpec {
         cwd: PathBuf::from("/"),
         runtime: Runtime::default(),
         one_launch: false,
+        outlives_agent: false,
     }
 }
 
@@ -344,4 +345,22 @@ fn a_hundred_claims_agree() {
         claims.into_iter().map(|c| c.join().unwrap()).collect::<Vec<_>>()
     });
     assert!(all.iter().all(|s| *s == HeldState::NeverBegan), "{all:?}");
+}
+
+#[test]
+fn what_must_outlive_the_agent_is_refused_where_it_would_not() {
+    let home = tempfile::tempdir().unwrap();
+    let would_end = || Some("cavalcade-agent.service has KillMode=control-group".to_owned());
+    let mut server = spec(&home.path().join("server"), "exit 0");
+    server.outlives_agent = true;
+    let refused = hold_where(&test_shim(), &server, would_end).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+    assert!(refused.to_string().contains("KillMode"), "{refused}");
+    assert!(!server.dir.exists());
+    hold_where(&test_shim(), &server, || None).unwrap();
+    assert_eq!(ended_state(&server.dir), HeldState::Ended { exit: 0, relaunch_refused: false });
+
+    let short = spec(&home.path().join("short"), "exit 0");
+    hold_where(&test_shim(), &short, would_end).unwrap();
+    assert_eq!(ended_state(&short.dir), HeldState::Ended { exit: 0, relaunch_refused: false });
 }

@@ -77,6 +77,10 @@ pub struct HeldSpec {
     pub runtime: Runtime,
     /// Whether a second launch of the JVM by the start script (exit 121) is refused and recorded (10, rule 12).
     pub one_launch: bool,
+    /// Whether it must live on when the agent ends: a job, a server. Refused where the agent's own end would be its end (10,
+    /// rule 10).
+    #[serde(default)]
+    pub outlives_agent: bool,
 }
 
 /// What the attempt's folder says (10, rule 8).

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use cavalcade_agent::database::{
-    Approval, DbError, Decision, Progress, Refusal, ScriptState, incarnation, inspect_script, run_script,
+    Approval, DbError, Decision, Progress, Refusal, ScriptState, incarnation, inspect_script, run_script, strangers,
 };
-use cavalcade_common::action::Engine;
+use cavalcade_common::action::{Engine, NoSessions};
 use cavalcade_common::id::Digest;
 
 use crate::servers::{Db, ENGINES, silent};
@@ -154,6 +154,9 @@ async fn a_statement_that_outlives_its_client_is_waited_for() {
         let one = Duration::from_millis(700);
         assert!(tokio::time::timeout(one, &mut running).await.is_err(), "it still runs");
     }
+    // It is ours: the lock decides about it, and the look for strangers does not stand in its way.
+    let others = strangers(db.target(), &NoSessions { but_from: Vec::new() }).await.expect("looks");
+    assert!(others.is_empty(), "{others:?}");
     let shown = Mutex::new(Vec::new());
     let show = |p| shown.lock().expect("one thread").push(p);
     let e = run_script(&db.run(sql, &digest, "2"), &show).await.expect_err("an INSERT cannot be seen");

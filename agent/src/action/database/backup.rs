@@ -7,6 +7,7 @@ use cavalcade_common::action::Backup;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
+use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::backup::{BackupManifest, backup, read_manifest};
 
@@ -35,9 +36,8 @@ impl Act for Backup {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let database = revealed(cx, &self.database)?;
-        if !cx.resumed {
-            cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-        }
+        // After an interruption too: a server may have come up meanwhile (10, rule 16).
+        permit(cx).await?;
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         let resolved = Backup { database, to: folder(&self.to, cx) };

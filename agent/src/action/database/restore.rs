@@ -7,6 +7,7 @@ use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
+use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::Accounts;
 use crate::database::restore::restore;
@@ -42,9 +43,8 @@ impl Act for Restore {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let database = revealed(cx, &self.database)?;
-        if !cx.resumed {
-            cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-        }
+        // After an interruption too: a server may have come up meanwhile (10, rule 16).
+        permit(cx).await?;
         let label = format!("restores {} from {}", self.database.name, self.from);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.

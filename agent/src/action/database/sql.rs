@@ -11,6 +11,7 @@ use cavalcade_common::id::Digest;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, revealed};
+use crate::action::launch::{permit, refused};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{
     Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
@@ -126,19 +127,18 @@ impl Act for SqlScript {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let prepared = prepare(self, cx).await?;
-        if !cx.resumed {
-            let wanted = NoSessions { but_from: self.but_from.clone() };
-            let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, false))?;
-            if let Some(other) = others.first() {
-                let why = format!(
-                    "session {} of {} is in {}; nobody else may be while its script runs",
-                    other.id, other.user, self.database.name
-                );
-                return Err(Failure::NotBegun { why });
-            }
-            let shown = cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-            shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
+        // Both after an interruption too: a server may have come up meanwhile (10, rule 16).
+        let wanted = NoSessions { but_from: self.but_from.clone() };
+        let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, cx.resumed))?;
+        if let Some(other) = others.first() {
+            let why = format!(
+                "session {} of {} is in {}; nobody else may be while its script runs",
+                other.id, other.user, self.database.name
+            );
+            return Err(refused(cx, why));
         }
+        let shown = permit(cx).await?;
+        shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
         let approved = approval(cx, &prepared).await?;
         let run = prepared.run(cx, approved);
         let progress = |p: RunProgress| show(cx, &p);

@@ -217,6 +217,15 @@ async fn something_else_on_the_port_is_in_the_way() {
 }
 
 #[test]
+fn a_server_must_outlive_the_agent_and_a_unit_does_by_itself() {
+    let machine = Machine::new(NORMAL);
+    let mut start = machine.server(ServerOp::Start);
+    assert!(start::child(&start, &machine.context(1, false)).unwrap().outlives_agent);
+    start.service = Some("wso2is.service".to_owned());
+    assert!(!start::child(&start, &machine.context(1, false)).unwrap().outlives_agent);
+}
+
+#[test]
 fn pid_files_of_the_kernel_are_read() {
     let mut padded = b"4711\n".to_vec();
     padded.resize(100, 0);
