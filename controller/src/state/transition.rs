@@ -504,6 +504,8 @@ impl StepState {
             says: format!("{by}: {why}"),
         });
         self.given_back = None;
+        // A word about one statement must not be taken for one about the next that is open.
+        self.decision = None;
         self.enter(Phase::Pending, moment);
     }
 }
