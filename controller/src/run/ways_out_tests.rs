@@ -12,7 +12,7 @@ fn night(alarm: &str) -> HashedPlan {
         json!({ "name": name, "engine": "mysql", "host": "db", "port": 3306, "database": name, "user": "u", "password": "",
             "scratch": "proof" })
     };
-    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": format!("/backup/{name}") } });
+    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": "/backup" } });
     let mut migrate = job();
     migrate["job"]["databases"] = json!(["am_db", "shared_db"]);
     migrate["job"]["alarm_after"] = json!(alarm);
@@ -137,7 +137,7 @@ async fn a_superseding_plan_knows_what_the_first_one_did_and_later_runs_are_not_
     kit.settle().await;
     let restored = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
     let text = serde_json::to_string(&restored.step.action).expect("JSON");
-    assert!(text.contains(&format!("/backup/am_db/{old}")), "{text}");
+    assert!(text.contains(&format!("\"/backup/{old}/am_db\"")), "{text}");
     let cancel = Verb::Cancel { why: "another night".to_owned() };
     kit.order("ben", Some(new.as_str()), None, cancel).await.expect("is taken");
     kit.settle().await;
@@ -167,4 +167,27 @@ async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
             assert_eq!(kit.wait_of("4.1@is-1").kind, WaitKind::Window);
         }
     }
+}
+
+/// A word about one statement of a script is not taken for one about the statement at which the next attempt stops.
+#[tokio::test(start_paused = true)]
+async fn a_word_about_a_statement_is_for_one_attempt() {
+    let sql = json!({ "sql": { "effect": "script", "statements": "SELECT 1",
+        "database": { "name": "am_db", "engine": "mysql", "host": "db", "port": 3306, "database": "am", "user": "u", "password": "" } } });
+    let mut script = stage(1, &["is-1"], &sql, json!({}));
+    script["steps"][0]["effect"] = json!("script|db:am");
+    let mut kit = Kit::new().await;
+    kit.apply(&hashed(plan("emea", vec![script], json!({}))), Scope::default(), none()).await;
+    let peer = kit.connect("is-1.host").await;
+    let mut agent = Worker { peer, seq: 0 };
+    let key: StepKey = "1.1@is-1".parse().expect("a step");
+    assert_eq!(agent.work(&kit, "1.1@is-1", Ending::Indeterminate, Vec::new()).await.decision, None);
+    let done = Verb::Resolve { step: key.clone(), resolution: Resolution::Done, why: "it is there".to_owned() };
+    kit.order("ben", None, None, done).await.expect("is taken");
+    kit.settle().await;
+    let told = agent.work(&kit, "1.1@is-1", Ending::Failed, Vec::new()).await;
+    assert_eq!(told.decision.as_deref(), Some("done"));
+    kit.order("ben", None, None, Verb::Retry { step: key, why: "the disk was full".to_owned() }).await.expect("is taken");
+    kit.settle().await;
+    assert_eq!(agent.work(&kit, "1.1@is-1", Ending::Succeeded, Vec::new()).await.decision, None);
 }
