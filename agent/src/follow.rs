@@ -84,6 +84,19 @@ impl Follower {
         Self { file, place, lines: Lines::default() }
     }
 
+    /// Goes to another place of the file.
+    pub fn move_to(&mut self, place: Place) {
+        self.place = Some(place);
+        self.lines = Lines::default();
+    }
+
+    /// Where the last whole line that was given ends; `None` before the first look at a file.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        let pending = self.lines.pending.len() as u64;
+        self.place.map(|place| Place { offset: place.offset.saturating_sub(pending), ..place })
+    }
+
     /// The end of the file as it is now: everything written later comes after it.
     ///
     /// # Errors
