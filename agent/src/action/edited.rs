@@ -110,6 +110,8 @@ struct Work<E> {
     path: PathBuf,
     undo_dir: PathBuf,
     note: PathBuf,
+    /// Whether it puts the value of a secret into the file.
+    secret: bool,
     resumed: bool,
     hide: Arc<[String]>,
     secrets: Arc<SecretBook>,
@@ -163,7 +165,9 @@ impl<E: FileEdit> Work<E> {
     fn new(edit: &E, cx: &Context) -> Result<Self, Fault> {
         let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be written as JSON");
         let action = serde_json::to_vec(edit).map_err(lost)?;
-        let revealed = reveal(edit, &cx.secrets)?.filled(cx.host.as_ref())?;
+        let revealed = reveal(edit, &cx.secrets)?;
+        let secret = serde_json::to_vec(&revealed).map_err(lost)? != action;
+        let revealed = revealed.filled(cx.host.as_ref())?;
         let file = revealed.file().to_owned();
         if !Path::new(&file).is_absolute() {
             return Err(Fault::new(codes::BAD_PATH, format!("{file:?} must begin with a slash")));
@@ -174,6 +178,7 @@ impl<E: FileEdit> Work<E> {
             note: note_path(&cx.undo_dir, &file, &action),
             path: PathBuf::from(file),
             edit: revealed,
+            secret,
             undo_dir: cx.undo_dir.clone(),
             resumed: cx.resumed,
             hide: Arc::clone(&cx.hide),
@@ -276,7 +281,12 @@ impl<E: FileEdit> Work<E> {
         keep::edit(self.host.as_ref(), &self.undo_dir, &self.path, old.as_deref(), &after)
             .and_then(|()| self.write_note(&after))
             .map_err(|e| fs_fault::access(&self.undo_dir, "written", &e))?;
-        if let Err(error) = self.host.replace(&self.path, &new) {
+        // A home is open to everybody, and a new file in it would be so too.
+        let written = match self.secret {
+            true => self.host.replace_private(&self.path, &new),
+            false => self.host.replace(&self.path, &new),
+        };
+        if let Err(error) = written {
             // Only the folder's sync may have failed.
             let changed = self.read().is_ok_and(|now| now.as_ref() == Some(&new));
             let fault = fs_fault::access(&self.path, "written", &error);

@@ -58,7 +58,7 @@ pub(super) struct StepRun {
     /// With --again: this database of a job was restored by hand since.
     #[arg(long, value_name = "NAME", requires = "again")]
     restored: Vec<String>,
-    /// With --again: what a person found of the script's interrupted statement.
+    /// With --again: what a person found of the script's interrupted or refused statement.
     #[arg(long, value_enum, requires = "again")]
     statement: Option<Statement>,
     /// Form of the result on standard output.
@@ -68,9 +68,9 @@ pub(super) struct StepRun {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Statement {
-    /// It took place.
+    /// It took place, was done by hand, or is left out; where statements hang together, all of them.
     Done,
-    /// It has no effect, or was undone.
+    /// It has no effect, or was undone; where statements hang together, none of them.
     NotDone,
 }
 

@@ -204,6 +204,11 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// The same for content that not everybody may read: a file that this makes is its owner's alone from the beginning.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Makes a folder with its parents, synced.
     ///
     /// # Errors

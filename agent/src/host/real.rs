@@ -88,6 +88,10 @@ impl Host for RealHost {
         files::replace(path, bytes)
     }
 
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        files::replace_private(path, bytes)
+    }
+
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
         files::create_dirs(path)
     }

@@ -149,6 +149,9 @@ impl Host for HeldHomes {
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.inner.replace(path, bytes)
     }
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.inner.replace_private(path, bytes)
+    }
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
         self.inner.create_dirs(path)
     }

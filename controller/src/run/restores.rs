@@ -53,7 +53,12 @@ impl RunLoop {
             action: Action::Restore(Restore {
                 effect: format!("restore-{number}"),
                 database: of.database.clone(),
-                from: format!("{}/{}", of.to.trim_end_matches('/'), made_before.filter(|_| !own_backup).unwrap_or(&run)),
+                // As the agent names a backup's folder.
+                from: format!(
+                    "{}/{}/{database}",
+                    of.to.trim_end_matches('/'),
+                    made_before.filter(|_| !own_backup).unwrap_or(&run)
+                ),
             }),
             needs: vec![Need::Down { nodes: down }],
             effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {run} {database}"))),

@@ -13,7 +13,7 @@ fn night(alarm: &str) -> HashedPlan {
         json!({ "name": name, "engine": "mysql", "host": "db", "port": 3306, "database": name, "user": "u", "password": "",
             "scratch": "proof" })
     };
-    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": format!("/backup/{name}") } });
+    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": "/backup" } });
     let mut migrate = job();
     migrate["job"]["databases"] = json!(["am_db", "shared_db"]);
     migrate["job"]["alarm_after"] = json!(alarm);
@@ -139,7 +139,7 @@ async fn a_superseding_plan_knows_what_the_first_one_did_and_later_runs_are_not_
     let restored = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
     assert_eq!((restored.incarnations["am_db"].as_str(), restored.generation), ("born-am_db", Generation(1)));
     let text = serde_json::to_string(&restored.step.action).expect("JSON");
-    assert!(text.contains(&format!("/backup/am_db/{old}")), "{text}");
+    assert!(text.contains(&format!("\"/backup/{old}/am_db\"")), "{text}");
     let cancel = Verb::Cancel { why: "another night".to_owned() };
     kit.order("ben", Some(new.as_str()), None, cancel).await.expect("is taken");
     kit.settle().await;

@@ -11,9 +11,10 @@ use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::backup::{BackupManifest, backup, read_manifest};
 
-/// A folder for each run: last month's rehearsal must never count as tonight's backup.
-fn folder(to: &str, cx: &Context) -> String {
-    format!("{}/{}", to.trim_end_matches('/'), cx.attempt.run)
+/// A folder for each run, since last month's rehearsal must never count as tonight's backup; in it one for each database,
+/// so that none takes another's place. The controller names the same when it orders a restore.
+fn folder(backup: &Backup, cx: &Context) -> String {
+    format!("{}/{}/{}", backup.to.trim_end_matches('/'), cx.attempt.run, backup.database.name)
 }
 
 fn evidence(name: &str, manifest: &BackupManifest) -> Vec<Evidence> {
@@ -40,13 +41,13 @@ impl Act for Backup {
         permit(cx).await?;
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
-        let resolved = Backup { database, to: folder(&self.to, cx) };
+        let resolved = Backup { database, to: folder(self, cx) };
         let manifest = backup(&resolved).await.map_err(|e| failure(&e, true))?;
         Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&self.database.name, &manifest) })
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let manifest = read_manifest(Path::new(&folder(&self.to, cx))).await.map_err(|e| failure(&e, true))?;
+        let manifest = read_manifest(Path::new(&folder(self, cx))).await.map_err(|e| failure(&e, true))?;
         Ok(vec![Evidence::holds("manifest of the backup", format!("{}, proved {}", manifest.dump, manifest.proved))])
     }
 }

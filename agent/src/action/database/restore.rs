@@ -12,6 +12,9 @@ use crate::action::{Act, Applied, Context, Failure};
 use crate::database::Accounts;
 use crate::database::restore::restore;
 
+/// Where it is noted which accounts a restore locked, in the agent's state folder.
+const RECORDS: &str = "locked-accounts";
+
 /// What people must know of the servers' accounts.
 fn told(accounts: &Accounts) -> Vec<Evidence> {
     let Accounts { locked, before, open, stay } = accounts;
@@ -50,7 +53,8 @@ impl Act for Restore {
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.
         let resolved = Restore { database, ..self.clone() };
         let known = cx.incarnations.get(&self.database.name).map(String::as_str);
-        let outcome = restore(&resolved, true, known).await.map_err(|e| failure(&e, true))?;
+        let outcome = restore(&resolved, true, known, &cx.state_dir.join(RECORDS)).await;
+        let outcome = outcome.map_err(|e| failure(&e, true))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),

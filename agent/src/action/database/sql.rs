@@ -71,7 +71,8 @@ async fn text(step: &SqlScript, cx: &Context) -> Result<(String, Digest), Failur
     Ok((text, script.sha256.clone()))
 }
 
-/// The statement that a person's word is about: the one that is open.
+/// What a person's word is about: the statement that is open, refused by the server or begun, or those that hang together
+/// with it.
 async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>, Failure> {
     let decision = match cx.decision.as_deref() {
         Some("done") => Decision::Done,
@@ -79,10 +80,7 @@ async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>,
         Some(_) | None => return Ok(None),
     };
     let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
-    Ok(match state {
-        ScriptState::Partial { next, begun: true, .. } => Some(Approval { statement: next, decision }),
-        ScriptState::None | ScriptState::Done { .. } | ScriptState::Partial { .. } | ScriptState::Running { .. } => None,
-    })
+    Ok(state.decided(decision))
 }
 
 fn show(cx: &Context, progress: &RunProgress) {
@@ -151,6 +149,10 @@ impl Act for SqlScript {
         if !outcome.verified.is_empty() {
             evidence
                 .push(Evidence::holds("statements of earlier attempts found in the schema", format!("{:?}", outcome.verified)));
+        }
+        if !outcome.by_word.is_empty() {
+            let found = format!("{:?}", outcome.by_word);
+            evidence.push(Evidence::holds("statements that a person's word counts as done or leaves out", found));
         }
         Ok(Applied { changed: outcome.executed > 0, diffs: Vec::new(), evidence })
     }
