@@ -15,7 +15,7 @@ use super::book::book;
 use super::output::AttemptOutput;
 use super::{Executor, LineOrigin};
 use crate::action::{self, Applied, Context, Failure};
-use crate::host::HeldState;
+use crate::host::{HeldState, keep};
 use crate::ledger::LedgerError;
 use crate::ledger::state::Phase;
 
@@ -131,7 +131,6 @@ fn forbidden(executor: &Executor, offer: &Offer) -> Option<Fault> {
 }
 
 fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>) -> Context {
-    let step = format!("{}.{}_{}", offer.attempt.step.stage, offer.attempt.step.step, offer.attempt.step.node);
     let mut attempt_dir = executor.attempt_dir(&offer.attempt);
     if executor.bugs.starts_known_attempts() || executor.bugs.begins_again() {
         // The folder's lock would keep the effect from starting twice all the same: the bug goes round it.
@@ -143,7 +142,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         epoch: offer.epoch,
         step: Arc::new(offer.step.clone()),
         attempt_dir,
-        undo_dir: executor.state_dir.join("undo").join(offer.attempt.run.as_str()).join(step),
+        undo_dir: keep::folder(&executor.state_dir, &offer.attempt.run, &offer.attempt.step),
         state_dir: executor.state_dir.clone(),
         cache_dir: executor.state_dir.join("cache"),
         out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),
