@@ -101,6 +101,14 @@ impl Previewer {
                 }
                 self.inspect(step).await
             }
+            Action::Undo(_) => {
+                let preview = self.inspect(step).await?;
+                if preview.verdict == Verdict::Change {
+                    // An undo behind it finds other files than those that are there now.
+                    later.touched.push(step.name.to_string());
+                }
+                Ok(preview)
+            }
             _ => self.inspect(step).await,
         }
     }

@@ -19,13 +19,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::action::aside::aside;
-use crate::action::{Act, Applied, Context, Failure, fs_fault};
-use crate::edit::{self, EditError, SecretPattern};
+use crate::action::{Act, Applied, Context, Failure, fs_fault, shown};
+use crate::edit::{self, EditError};
 use crate::host::Host;
 use crate::host::keep::{self, Kept};
-
-/// Longest diff that is told, in bytes: a report has to fit into a message.
-const DIFF_LIMIT: usize = 64 << 10;
 
 /// An edit of one file.
 pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -231,21 +228,7 @@ impl<E: FileEdit> Work<E> {
     }
 
     fn diff(&self, old: &[u8], new: &[u8]) -> FileDiff {
-        let path = self.path.display().to_string();
-        let patterns: Result<Vec<SecretPattern>, _> = self.hide.iter().map(|p| SecretPattern::new(p)).collect();
-        let Ok(patterns) = patterns else {
-            // Rather no diff than one that shows a secret.
-            let note = "changed; not shown, since a pattern of `hide` is not valid".to_owned();
-            return FileDiff { path, diff: String::new(), note };
-        };
-        let mut diff = self.secrets.redact(&edit::diff(old, new, &patterns).to_string());
-        let mut note = String::new();
-        if diff.len() > DIFF_LIMIT {
-            let end = diff[..diff.floor_char_boundary(DIFF_LIMIT)].rfind('\n').map_or(0, |at| at + 1);
-            note = format!("the diff is cut, {} of it are left out", fs_fault::size((diff.len() - end) as u64));
-            diff.truncate(end);
-        }
-        FileDiff { path, diff, note }
+        shown::diff(&self.path, old, new, &self.hide, &self.secrets)
     }
 
     fn inspect(&self) -> Result<Preview, Failure> {

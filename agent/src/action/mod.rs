@@ -31,6 +31,7 @@ mod launch;
 pub(crate) mod real_kit;
 mod remove;
 mod server;
+mod shown;
 #[cfg(test)]
 pub(crate) mod testkit;
 mod undo;

@@ -19,6 +19,7 @@ use super::forbidden::forbidden;
 use super::output::AttemptOutput;
 use super::{Executor, LineOrigin};
 use crate::action::{self, Applied, Context, Failure};
+use crate::host::keep;
 use crate::ledger::LedgerError;
 
 /// All diffs of an outcome together are cut after this many bytes: the whole diff is in the log.
@@ -56,8 +57,8 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
         if executor.is_withdrawn(&offer.attempt) {
             return Ok(Conclusion::Abandoned("withdrawn before it began".to_owned()));
         }
-        if let Some(fault) = forbidden(executor, offer) {
-            return Ok(ended(executor, began, Err(fault.into())));
+        if let Some(failure) = forbidden(executor, offer) {
+            return Ok(ended(executor, began, Err(failure)));
         }
     }
     let _home = match home(executor, offer, resumed).await {
@@ -116,7 +117,6 @@ async fn home(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
 }
 
 fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>) -> Context {
-    let step = format!("{}.{}_{}", offer.attempt.step.stage, offer.attempt.step.step, offer.attempt.step.node);
     let mut attempt_dir = executor.attempt_dir(&offer.attempt);
     if executor.bugs.starts_known_attempts() || executor.bugs.begins_again() {
         // The folder's lock would keep the effect from starting twice all the same: the bug goes round it.
@@ -128,7 +128,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         epoch: offer.epoch,
         step: Arc::new(offer.step.clone()),
         attempt_dir,
-        undo_dir: executor.state_dir.join("undo").join(offer.attempt.run.as_str()).join(step),
+        undo_dir: keep::folder(&executor.state_dir, &offer.attempt.run, &offer.attempt.step),
         state_dir: executor.state_dir.clone(),
         cache_dir: executor.state_dir.join("cache"),
         out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),

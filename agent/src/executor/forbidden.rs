@@ -8,20 +8,22 @@ use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::Offer;
-use cavalcade_common::report::Ending;
+use cavalcade_common::report::{EFFECT_HELD_BY, Ending, Evidence};
 
 use super::Executor;
-use crate::action::command;
+use crate::action::{Failure, command};
 use crate::host::HeldState;
 use crate::ledger::state::Phase;
 
 /// The first reason, if there is one.
-pub(super) fn forbidden(executor: &Executor, offer: &Offer) -> Option<Fault> {
-    started_before(executor, offer).or_else(|| attempt_lives(executor, offer)).or_else(|| job_lives(executor, offer))
+pub(super) fn forbidden(executor: &Executor, offer: &Offer) -> Option<Failure> {
+    let lives = || attempt_lives(executor, offer).or_else(|| job_lives(executor, offer)).map(Failure::from);
+    started_before(executor, offer).or_else(lives)
 }
 
-/// Its effect was started before, and no person replaced that very start (10, rule 1).
-fn started_before(executor: &Executor, offer: &Offer) -> Option<Fault> {
+/// Its effect was started before, and no person replaced that very start (10, rule 1). The controller is told who began it:
+/// it may know nothing of a start by hand, and a person's word has to name that one.
+fn started_before(executor: &Executor, offer: &Offer) -> Option<Failure> {
     let key = offer.step.effect.as_ref()?;
     let ledger = executor.ledger();
     let (known, earlier) = ledger.state().effects.earlier(key)?;
@@ -36,7 +38,9 @@ fn started_before(executor: &Executor, offer: &Offer) -> Option<Fault> {
         Some(Ending::Indeterminate) => "and its end is not known",
         None => "and has not ended",
     };
-    Some(Fault::new(codes::agent::EFFECT_EXISTS, format!("the effect {known} was started by {} {how}", earlier.attempt)))
+    let fault = Fault::new(codes::agent::EFFECT_EXISTS, format!("the effect {known} was started by {} {how}", earlier.attempt));
+    let holder = Evidence::fails(EFFECT_HELD_BY, earlier.attempt.to_string());
+    Some(Failure::Failed { fault, changed: false, evidence: vec![holder] })
 }
 
 /// An earlier attempt of the step lives (10, rule 6): the lock says so, whatever the ledger says. A command outlives its
