@@ -130,7 +130,8 @@ impl Operations {
                 Verb::Resolve { step: step()?, resolution, evidence: r.evidenced, why }
             }
             Method::StopJob => Verb::StopJob { step: step()?, why },
-            Method::Restore => Verb::Restore { database: r.database.clone().ok_or_else(|| missing("database"))?, why },
+            Method::Restore if r.databases.is_empty() => return Err(missing("database")),
+            Method::Restore => Verb::Restore { databases: r.databases.clone(), why },
             Method::Rejudge => {
                 let evidence = ask::rejudge(self, r.run.as_deref(), &step()?, r.evidence.clone()).await?;
                 Verb::Rejudge { step: step()?, evidence }

@@ -174,7 +174,8 @@ pub struct VerbRequest {
     /// For `Rejudge`: the evidence that counts now; without it the plan's own.
     pub evidence: Option<cavalcade_common::action::Evidence>,
     /// For `Restore`.
-    pub database: Option<String>,
+    #[serde(default)]
+    pub databases: Vec<String>,
     /// For `Resume`: past the maintenance window.
     pub past_window: bool,
     /// For `Resume`: the new end of the maintenance window.

@@ -193,10 +193,10 @@ pub enum Verb {
         /// Why.
         why: String,
     },
-    /// Restore a database from its backup.
+    /// Restore databases from their backups.
     Restore {
-        /// Its name.
-        database: String,
+        /// Their names.
+        databases: Vec<String>,
         /// Why.
         why: String,
     },

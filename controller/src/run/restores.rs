@@ -12,61 +12,33 @@ use cavalcade_common::report::{Ending, Report};
 
 use super::RunLoop;
 use super::input::Done;
+use super::verbs::illegal;
 use crate::event::{Event, Who};
 use crate::state::RunState;
 use crate::state::step::Phase;
 
 impl RunLoop {
-    /// Orders a restore as a step of its own in front of the plan's stages.
-    pub(super) fn restore(&mut self, run: RunId, database: &str, by: Who, why: String) -> Result<Done, Fault> {
+    /// Orders restores, each as a step of its own in front of the plan's stages. What needs several waits for all of them.
+    pub(super) fn restore(&mut self, run: RunId, databases: &[String], by: Who, why: String) -> Result<Done, Fault> {
         let state = self.state.runs.get(&run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
         if state.any_under_way() {
             return Err(Fault::new(codes::run::STILL_DRAINING, "steps are under way; a restore waits for none of them")
                 .help("cavalcade pause, and again when `cavalcade status` shows none running"));
         }
-        let backup = state
-            .plan
-            .plan
-            .steps()
-            .map(|(_, s)| s)
-            .find(|s| matches!(&s.action, Action::Backup(b) if b.database.name == database));
-        let Some((backup, Action::Backup(of))) = backup.map(|s| (s, &s.action)) else {
-            return Err(Fault::new(codes::run::NO_BACKUP, format!("the plan makes no backup of {database}")));
-        };
-        let made_before = state.backups.get(database);
-        if made_before.is_none() && state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
-            return Err(Fault::new(
-                codes::run::NO_BACKUP,
-                format!("the backup of {database} ({}) has not succeeded", backup.key),
-            ));
+        let first = 1 + u32::try_from(state.extra.len()).unwrap_or(u32::MAX / 2);
+        let ordered = (first..).zip(databases).map(|(number, database)| restore_of(state, number, database, (&by, &why)));
+        let steps = ordered.collect::<Result<Vec<PlanStep>, Fault>>()?;
+        let keys: Vec<String> = steps.iter().map(|s| s.key.to_string()).collect();
+        let says = format!(
+            "{} restores {}; then every step that changed what is restored is open again.",
+            keys.join(", "),
+            databases.join(", ")
+        );
+        for step in steps {
+            let event = Event::StepAdded { run: run.clone(), step: Box::new(step), by: by.clone(), why: why.clone() };
+            self.happen(event).map_err(|why| illegal(&why))?;
         }
-        let own_backup = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
-        let number = 1 + u32::try_from(state.extra.len()).unwrap_or(u32::MAX - 1);
-        let down: Vec<NodeId> = state.plan.plan.nodes.iter().filter(|n| n.old.is_some()).map(|n| n.id.clone()).collect();
-        let key = StepKey { stage: 0, step: number, node: backup.key.node.clone() };
-        let step = PlanStep {
-            key: key.clone(),
-            host: backup.host.clone(),
-            name: StepName::new(format!("restore-{database}")).unwrap_or_else(|_| backup.name.clone()),
-            row: None,
-            note: Some(format!("ordered by {by}: {why}")),
-            action: Action::Restore(Restore {
-                effect: format!("restore-{number}"),
-                database: of.database.clone(),
-                // As the agent names a backup's folder.
-                from: format!(
-                    "{}/{}/{database}",
-                    of.to.trim_end_matches('/'),
-                    made_before.filter(|_| !own_backup).unwrap_or(&run)
-                ),
-            }),
-            needs: vec![Need::Down { nodes: down }],
-            effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {run} {database}"))),
-            retry: Retry::default(),
-            timeout: Duration::from_secs(24 * 3600),
-        };
-        let says = format!("{key} restores {database}; then every step that changed it is open again.");
-        self.say(&run, Event::StepAdded { run: run.clone(), step: Box::new(step), by, why }, &says)
+        Ok(self.done(&run, &says))
     }
 
     /// The event that follows on a restore that succeeded.
@@ -85,6 +57,43 @@ impl RunLoop {
         let reopened = reopened_by(self.state.runs.get(run)?, &database);
         Some(Event::DatabaseRestored { run: run.clone(), database, by, reopened })
     }
+}
+
+/// The step that restores a database from the run's backup.
+fn restore_of(state: &RunState, number: u32, database: &str, (by, why): (&Who, &str)) -> Result<PlanStep, Fault> {
+    let backup =
+        state.plan.plan.steps().map(|(_, s)| s).find(|s| matches!(&s.action, Action::Backup(b) if b.database.name == database));
+    let Some((backup, Action::Backup(of))) = backup.map(|s| (s, &s.action)) else {
+        return Err(Fault::new(codes::run::NO_BACKUP, format!("the plan makes no backup of {database}")));
+    };
+    let made_before = state.backups.get(database);
+    if made_before.is_none() && state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
+        return Err(Fault::new(codes::run::NO_BACKUP, format!("the backup of {database} ({}) has not succeeded", backup.key)));
+    }
+    let own_backup = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
+    let down: Vec<NodeId> = state.plan.plan.nodes.iter().filter(|n| n.old.is_some()).map(|n| n.id.clone()).collect();
+    let key = StepKey { stage: 0, step: number, node: backup.key.node.clone() };
+    Ok(PlanStep {
+        key,
+        host: backup.host.clone(),
+        name: StepName::new(format!("restore-{database}")).unwrap_or_else(|_| backup.name.clone()),
+        row: None,
+        note: Some(format!("ordered by {by}: {why}")),
+        action: Action::Restore(Restore {
+            effect: format!("restore-{number}"),
+            database: of.database.clone(),
+            // As the agent names a backup's folder.
+            from: format!(
+                "{}/{}/{database}",
+                of.to.trim_end_matches('/'),
+                made_before.filter(|_| !own_backup).unwrap_or(&state.id)
+            ),
+        }),
+        needs: vec![Need::Down { nodes: down }],
+        effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {} {database}", state.id))),
+        retry: Retry::default(),
+        timeout: Duration::from_secs(24 * 3600),
+    })
 }
 
 /// Steps that are open again when a database is as it was: those that changed it or looked at it, and what was done around

@@ -55,7 +55,7 @@ async fn a_finished_step_that_differs_is_kept_or_undone_and_never_silently_done_
     let new = kit.order("ben", None, None, taking_over(edits("z"), &run, &["s2.work@is-1"], &[])).await.expect("is open").run;
     kit.settle().await;
     let of = |key: &str| phases(&kit, &new).into_iter().find(|(k, _)| k == key).map(|(_, phase)| phase);
-    assert_eq!(["1.1@is-1", "2.1@is-1", "3.1@is-1"].map(|k| of(k)), [Some(Phase::Skipped); 3]);
+    assert_eq!(["1.1@is-1", "2.1@is-1", "3.1@is-1"].map(of), [Some(Phase::Skipped); 3]);
     assert_eq!(of("4.1@is-1"), Some(Phase::Offered), "looked at again");
     let view = kit.view.borrow().clone();
     assert!(view.state.runs[&new].decisions.iter().any(|d| d.verb == "keep" && d.on == "2.1@is-1" && d.why == "corrected"));

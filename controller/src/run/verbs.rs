@@ -44,7 +44,7 @@ impl RunLoop {
             Verb::Resolve { step, resolution, evidence, why } => self.resolve(run, step, by, (resolution, evidence), why),
             Verb::Rejudge { step, evidence } => self.rejudge(run, step, by, evidence),
             Verb::StopJob { step, why } => self.stop_job(run, step, by, why),
-            Verb::Restore { database, why } => self.restore(run, &database, by, why),
+            Verb::Restore { databases, why } => self.restore(run, &databases, by, why),
         }
     }
 

@@ -72,7 +72,7 @@ async fn begun() -> (Kit, Worker) {
 }
 
 fn restore(database: &str) -> Verb {
-    Verb::Restore { database: database.to_owned(), why: "again".to_owned() }
+    Verb::Restore { databases: vec![database.to_owned()], why: "again".to_owned() }
 }
 
 fn job_key() -> StepKey {

@@ -101,12 +101,14 @@ pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
     s.under_way();
     match &run.mode {
         Mode::Closed(_) => return s.out,
-        Mode::Paused { by } => s.wait_stage(0, WaitKind::Paused, format!("paused by {by}: cavalcade resume")),
+        Mode::Paused { by } => {
+            s.wait_stage(0, WaitKind::Paused, format!("paused by {by}: cavalcade resume"));
+            // What a person orders meanwhile is meant to be done now.
+            s.extra();
+        }
         Mode::Cancelling { .. } => s.wait_stage(0, WaitKind::Child, "cancelled: what is under way ends first".to_owned()),
         Mode::Going => {
-            for step in run.extra.values() {
-                s.ordered(step);
-            }
+            s.extra();
             for stage in &run.plan.plan.stages {
                 s.stage(stage);
             }
@@ -154,6 +156,13 @@ impl Scheduler<'_> {
         let missing = self.world.secrets.get(&self.run.id).filter(|m| !m.is_empty())?;
         let text = serde_json::to_string(&step.action).unwrap_or_default();
         markers(&text).into_iter().find_map(|name| missing.get(name).cloned())
+    }
+
+    /// Steps that persons ordered beside the plan.
+    fn extra(&mut self) {
+        for step in self.run.extra.values() {
+            self.ordered(step);
+        }
     }
 
     /// A step that a person ordered beside the plan.

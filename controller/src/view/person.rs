@@ -72,8 +72,9 @@ fn of_job(step: &StepStatus, seen: u64, program: &str) -> Vec<(String, &'static 
         (format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"),
         (format!("{program} stop-job {key} --confirm --at {at}"), "end its server, if it runs"),
     ];
-    for database in &step.databases {
-        ways.push((format!("{program} restore {database} --why TEXT --at {seen}"), "from the backup, then again"));
+    if !step.databases.is_empty() {
+        let databases = step.databases.join(" ");
+        ways.push((format!("{program} restore {databases} --why TEXT --at {seen}"), "from the backups, then again"));
     }
     ways
 }
