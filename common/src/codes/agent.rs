@@ -25,7 +25,7 @@ super::codes! {
         cause: "An effect that must happen at most once has a start in this host's ledger, by a run or by `step run`, and the command carries no decision of a person that replaces it.",
         certain: "It was not started again.",
         unknown: "Nothing.",
-        remedy: "Look at the earlier attempt; restore its databases if it failed, then `cavalcade retry STEP`.";
+        remedy: "Look at the earlier attempt. Where it did the work: `cavalcade resolve STEP --done`. Where it failed: restore its databases, then `cavalcade retry STEP`; or, if it was started by hand, finish it so and resolve this step.";
     ATTEMPT_LIVES = 3011, "an earlier attempt of this step still lives",
         cause: "The lock of an earlier attempt is held: its process runs.",
         certain: "No second one was started.",
