@@ -180,6 +180,7 @@ async fn a_statement_that_outlives_its_client_is_waited_for() {
         // The future is dropped when the statement has reached the server: the connection is closed under it.
         let run = db.run(sql, &digest, "1");
         tokio::select! {
+            biased;
             ended = run_script(&run, &silent) => panic!("it ended: {ended:?}"),
             () = db.executing_once("INSERT INTO a") => {}
         }
