@@ -87,7 +87,8 @@ async fn run(spec: &CommandLine, cx: &Context) -> Result<i32, Failure> {
     let mut killed_at = None;
     loop {
         let elapsed = cx.host.monotonic().saturating_sub(began);
-        let state = state(cx, elapsed > BEGIN_LIMIT)?;
+        // A command whose time is up must not begin any more: a shim that was that late loses its claim.
+        let state = state(cx, killed_at.is_some() || elapsed > BEGIN_LIMIT)?;
         watch.pump(cx);
         match state {
             Some(HeldState::Ended { exit, .. }) => {
@@ -99,14 +100,16 @@ async fn run(spec: &CommandLine, cx: &Context) -> Result<i32, Failure> {
             Some(HeldState::Vanished) => return Err(vanished()),
             Some(HeldState::Alive { .. }) | None => {}
         }
-        match killed_at {
-            None if elapsed >= spec.within => {
-                let killed = cx.host.kill_held(&cx.attempt_dir);
-                killed.map_err(|e| failed(not_seen("the command could not be killed", &e), Vec::new()))?;
-                killed_at = Some(elapsed);
+        if killed_at.is_none() && elapsed >= spec.within {
+            killed_at = Some(elapsed);
+        }
+        if let Some(at) = killed_at {
+            // In every round: before SPAWNED is on disk nobody can be killed.
+            let killed = cx.host.kill_held(&cx.attempt_dir);
+            killed.map_err(|e| failed(not_seen("the command could not be killed", &e), Vec::new()))?;
+            if elapsed.saturating_sub(at) >= KILL_LIMIT {
+                return Err(late(spec));
             }
-            Some(at) if elapsed.saturating_sub(at) >= KILL_LIMIT => return Err(late(spec)),
-            None | Some(_) => {}
         }
         let label = format!("runs for {}", duration::format(Duration::from_secs(elapsed.as_secs())));
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: watch.quiet_seconds(cx) });

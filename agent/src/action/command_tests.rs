@@ -1,12 +1,13 @@
 //! Real commands.
 
-use std::fs;
+use std::fs::{self, File};
 use std::sync::atomic::Ordering;
 
 use cavalcade_common::secret::{SecretBook, SecretValue, marker};
 
 use super::*;
 use crate::action::real_kit::{Machine, fault, kill_both, until};
+use crate::shim::record::{self, Records};
 
 fn command(machine: &Machine, script: &str) -> CommandLine {
     CommandLine {
@@ -50,12 +51,46 @@ async fn exit_code_output_and_paths_are_judged() {
 #[tokio::test]
 async fn one_that_takes_too_long_is_killed() {
     let machine = Machine::new("");
-    let mut spec = command(&machine, "sleep 1000 & sleep 1000");
-    spec.within = Duration::from_millis(500);
+    let mut spec = command(&machine, "sleep 1000 & echo up; sleep 1000");
     let cx = machine.context(1, false);
+    // Its time begins when it runs: before that it would not be killed but never begin.
+    tokio::select! {
+        biased;
+        applied = spec.apply(&cx) => panic!("ended early: {applied:?}"),
+        () = until("the command", || machine.heard.has("output", "up").then_some(())) => {}
+    }
+    spec.within = Duration::from_millis(300);
     let (late, changed) = fault(spec.apply(&cx).await);
     assert_eq!((late.code, changed), (codes::COMMAND_LATE, true));
-    assert!(matches!(machine.host.held(&cx.attempt_dir, false).unwrap(), Some(HeldState::Ended { .. })));
+    let ended = || matches!(machine.host.held(&cx.attempt_dir, false).unwrap(), Some(HeldState::Ended { .. }));
+    until("the end on disk", || ended().then_some(())).await;
+}
+
+/// The shim gets its lock only after the command's time was up.
+#[tokio::test]
+async fn one_that_begins_too_late_is_killed_or_kept_from_beginning() {
+    let machine = Machine::new("");
+    let mut spec = command(&machine, "sleep 1000");
+    spec.within = Duration::from_millis(1);
+    let cx = machine.context(1, false);
+    fs::create_dir_all(&cx.attempt_dir).unwrap();
+    let lock = File::create(cx.attempt_dir.join(record::LOCK)).unwrap();
+    lock.lock().unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        lock.unlock()
+    });
+    match spec.apply(&cx).await {
+        Err(Failure::Failed { fault, .. }) => assert_eq!(fault.code, codes::COMMAND_LATE),
+        Err(Failure::NotBegun { .. }) => {}
+        other => panic!("went on: {other:?}"),
+    }
+    holder.join().unwrap().unwrap();
+    until("nobody to hold the lock", || {
+        let held = machine.host.held(&cx.attempt_dir, false).unwrap();
+        (!matches!(held, Some(HeldState::Alive { .. }))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

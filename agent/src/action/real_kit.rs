@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +22,7 @@ use nix::unistd::Pid;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::held::tests::test_shim;
 use crate::host::real::RealHost;
+use crate::host::test_program::program;
 use crate::host::{Host, Process};
 use crate::shim::record::Records;
 
@@ -158,8 +158,7 @@ impl Machine {
     }
 
     fn program(&self, path: &str, text: &str) {
-        fs::write(self.at(path), text).unwrap();
-        fs::set_permissions(self.at(path), fs::Permissions::from_mode(0o755)).unwrap();
+        program(&self.at(path), text);
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
@@ -254,7 +253,7 @@ pub(crate) fn kill_both(dir: &Path) {
 /// Waits for something that other processes do.
 pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < Duration::from_secs(300) {
         if let Some(found) = look() {
             return found;
         }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::gather;
 use crate::action::testkit::{FileHost, Machine};
 use crate::host::Host;
 use crate::host::real::RealHost;
+use crate::host::test_program::program;
 
 const TOML: &str = "[server]\nhostname = \"km.example\"\noffset = 1\n[user_store]\ntype = \"database_unique_id\"\n\
     [database.apim_db]\ntype = \"mysql\"\nurl = \"jdbc:mysql://db:3306/AM?a=b&amp;c=d\"\nusername = \"wso2\"\npassword = \"canary\"\n\
@@ -192,7 +194,8 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     machine.write("jdk/release", b"JAVA_VERSION=\"1.8.0_392\"\n");
     machine.write("old/bin/version.txt", b"WSO2 API Manager v3.1.0");
     machine.write("jdk/bin/x", b"");
-    std::fs::copy("/bin/sh", machine.at("jdk/bin/java")).expect("copies");
+    let shell = std::fs::read("/bin/sh").expect("reads");
+    program(Path::new(&machine.at("jdk/bin/java")), shell);
     let mut node = node(&machine);
     node.runtime.java_home = None;
     // Bound, so that nobody else gets the port meanwhile, and not listening yet.

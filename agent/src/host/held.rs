@@ -186,8 +186,12 @@ pub(crate) fn state(dir: &Path, claim: bool) -> io::Result<Option<HeldState>> {
         match try_lock(dir, true)? {
             // `create` was asked for, so the file cannot be missing; somebody cleared the folder: try again.
             Lock::Held | Lock::Missing => {
-                if Records::read(dir)?.spawned.is_some() {
+                let known = Records::read(dir)?;
+                if known.spawned.is_some() {
                     return spawned_state(dir).map(Some);
+                }
+                if known.abandoned.is_some() {
+                    return Ok(Some(HeldState::NeverBegan));
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -29,6 +29,8 @@ pub mod record_file;
 pub mod secrets;
 pub(crate) mod sockets;
 pub mod spool;
+#[cfg(test)]
+pub(crate) mod test_program;
 pub(crate) mod tls_peer;
 pub mod tree;
 

@@ -129,7 +129,7 @@ impl Host for RealHost {
     }
 
     fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>> {
-        processes::processes_of(home, self.now())
+        processes::processes_of(home, || self.now())
     }
 
     fn terminate(&self, process: &ProcessId) -> io::Result<()> {

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long a shim may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last look of `verify` may take.
-const VERIFY_LIMIT: Duration = Duration::from_secs(15);
+const VERIFY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Name of the products' PID file in their home (Main.java of the kernel writes it).
 pub(super) const PID_FILE: &str = "wso2carbon.pid";
