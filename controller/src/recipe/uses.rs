@@ -37,6 +37,11 @@ impl Uses {
         for entry in root.entries().unwrap_or_default() {
             match entry.key.as_str() {
                 key if DECLARE.contains(&key) => {}
+                "across" => {
+                    for list in entry.value.entries().unwrap_or_default() {
+                        list.value.entries().unwrap_or_default().iter().for_each(|part| uses.expression(&part.value, None));
+                    }
+                }
                 "values" => {
                     for value in entry.value.entries().unwrap_or_default() {
                         uses.expression(&value.value, None);

@@ -1,17 +1,19 @@
 //! The names that every node's expressions and templates see.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cavalcade_common::action::{Engine, Ready, Runtime};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
-use cavalcade_common::plan::{Probe, Role, Setting, Side};
+use cavalcade_common::plan::{Decided, Probe, Role, Setting, Side};
 use cavalcade_common::step::{HomeNames, Names, secret_values};
 use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
+use super::across::Across;
 use super::{Input, Readers, absent, custom, hook, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
@@ -30,6 +32,8 @@ pub(super) struct NodeNames<'a> {
     pub(super) probe: Option<Probe>,
     /// Names that were made from other names: `values.x`, `databases.y.url`.
     pub(super) made_from: BTreeMap<String, Reads>,
+    /// What `across.x` was made from, on all nodes.
+    pub(super) across: Arc<BTreeMap<String, Vec<Decided>>>,
     /// The answers that override its facts.
     pub(super) answers: Value,
     /// What becomes of its old settings.
@@ -38,7 +42,9 @@ pub(super) struct NodeNames<'a> {
 
 /// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
 pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>> {
-    let fleet = fleet_scope(input);
+    let across = Across::of(input, r);
+    let fleet = fleet_scope(input).with("across", across.value());
+    let behind = Arc::new(across.into_behind());
     let mut found = Vec::new();
     for node in &input.fleet.nodes {
         let Some(facts) = input.facts.get(&node.id) else {
@@ -47,7 +53,7 @@ pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>
             continue;
         };
         r.recipe.node = Some(node.id.to_string());
-        found.extend(one(input, node, &facts.value, &fleet, r));
+        found.extend(one(input, node, &facts.value, &fleet, &behind, r));
         r.recipe.node = None;
     }
     need::all(input, &mut found, r);
@@ -84,11 +90,11 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
 }
 
 /// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
-pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value) -> Scope {
+pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value, across: &Value) -> Scope {
     let (mut quiet, mut made_from) = (Readers::new(input), BTreeMap::new());
     let (_, facts) = answered(input, node, facts, &mut quiet);
     let databases = databases_of(input, &facts, &mut made_from, &mut quiet.recipe);
-    let scope = before_facts(input, node).with("facts", facts).with("databases", databases);
+    let scope = before_facts(input, node).with("facts", facts).with("databases", databases).with("across", across.clone());
     add_values(input, scope, &mut made_from, &mut quiet.recipe)
 }
 
@@ -98,7 +104,14 @@ pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
     add_values(input, scope.clone(), &mut BTreeMap::new(), &mut quiet)
 }
 
-fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope, all: &mut Readers) -> Option<NodeNames<'a>> {
+fn one<'a>(
+    input: &Input<'a>,
+    node: &'a FleetNode,
+    facts: &Value,
+    fleet: &Scope,
+    across: &Arc<BTreeMap<String, Vec<Decided>>>,
+    all: &mut Readers,
+) -> Option<NodeNames<'a>> {
     let before = all.count();
     let (answers, facts) = answered(input, node, facts, all);
     let r = &mut all.recipe;
@@ -120,11 +133,20 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
     };
     let mut names = names(input, node, runtime, probe.as_ref(), script);
     names.hooks = hook::of_node(input, node, &names, all);
-    (all.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers, settings })
+    (all.count() == before).then_some(NodeNames {
+        node,
+        names,
+        scope,
+        probe,
+        made_from,
+        across: across.clone(),
+        answers,
+        settings,
+    })
 }
 
 /// The answers for a node, and its facts with them and with what is known from elsewhere: old packs, other nodes.
-fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers) -> (Value, Value) {
+pub(super) fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers) -> (Value, Value) {
     let mut answers = Value::Object(input.fleet.answers.clone());
     merge(&mut answers, &Value::Object(node.answers.clone()));
     let mut facts = facts.clone();

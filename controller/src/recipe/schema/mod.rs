@@ -27,6 +27,7 @@ pub fn schema() -> Value {
             "profiles": reference("profiles"),
             "facts": list(reference("facts")),
             "settings": list(reference("setting")),
+            "across": by_name("across"),
             "values": describe(
                 json!({ "type": "object", "additionalProperties": text() }),
                 "By name: expressions over a node's names and the values above.",
@@ -108,6 +109,7 @@ fn declared() -> Map<String, Value> {
             "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
         })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
+        "across": object(&["value"], json!({ "nodes": condition, "value": text() })),
         "setting": object(&["key"], json!({
             "nodes": condition, "key": one_or_list(text()), "why": text(),
             "carry": flag(), "as": text(), "drop": text(), "done": text(), "person": text(),

@@ -136,11 +136,12 @@ fn around(definition: &str, inner: &str) -> String {
     let recipe = |section: &str| format!("{section}\n{plain}");
     let body = match definition {
         "recipe" => return format!("{{ schema: cavalcade.recipe/1, {inner} }}\n"),
-        "option" | "artifact_declared" | "database" | "need" => {
+        "option" | "artifact_declared" | "database" | "need" | "across" => {
             let section = match definition {
                 "option" => "options",
                 "artifact_declared" => "artifacts",
                 "database" => "databases",
+                "across" => "across",
                 _ => "needs",
             };
             recipe(&format!("{section}: {{ x: {{ {inner} }} }}"))
