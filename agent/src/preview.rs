@@ -147,7 +147,7 @@ impl Previewer {
             let says = format!("{} does not exist now", path.display());
             return Ok(Preview { verdict: Verdict::Maybe, says: depends_on(later, &says), diffs: Vec::new() });
         };
-        let edit = action::edited::reveal(edit, &self.secrets)?.filled(self.host.as_ref())?;
+        let edit = action::edited::reveal(edit, &self.secrets)?.filled(self.host.as_ref())?.previewed();
         let after = match edit.run(&before) {
             Ok(after) => after,
             // Removed before, by an attempt of ours: the notes beside the undo folders know.

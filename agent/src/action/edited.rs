@@ -39,6 +39,10 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
     fn filled(self, _host: &dyn Host) -> Result<Self, Fault> {
         Ok(self)
     }
+    /// The edit for a preview, which may stand without the values of its secrets: nothing is asked of what they are like.
+    fn previewed(self) -> Self {
+        self
+    }
     /// The edit itself: pure.
     ///
     /// # Errors
@@ -56,6 +60,10 @@ impl FileEdit for TomlEdit {
         let source = host.read(from).map_err(|e| fs_fault::access(from, "read", &e))?;
         let source = source.ok_or_else(|| Fault::new(codes::FILE_ACCESS, format!("{} does not exist", carry.from)))?;
         edit::carried(&source, &carry, self).map_err(|e| e.fault(&carry.from))
+    }
+    fn previewed(mut self) -> Self {
+        self.lengths.clear();
+        self
     }
     fn run(&self, source: &[u8]) -> Result<Vec<u8>, EditError> {
         edit::toml(source, self)

@@ -324,6 +324,7 @@ fn environment() -> &'static Environment<'static> {
         e.add_filter("int", minijinja::filters::int);
         e.add_filter("string", minijinja::filters::string);
         e.add_filter("where", with_value);
+        e.add_filter("without", without);
         e.add_filter("each", each);
         e
     })
@@ -343,6 +344,12 @@ fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>)
         }
     }
     Ok(minijinja::Value::from(kept))
+}
+
+/// `list | without(other)`: the elements that the other list does not hold.
+fn without(list: minijinja::Value, other: minijinja::Value) -> Result<minijinja::Value, minijinja::Error> {
+    let other: Vec<minijinja::Value> = other.try_iter()?.collect();
+    Ok(list.try_iter()?.filter(|item| !other.contains(item)).collect())
 }
 
 /// `list | each('tcp://<address>:<ports.jms>')`: for each element the text with its attributes in place of their names.

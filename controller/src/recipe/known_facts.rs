@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 50] = [
+pub const DELIVERED: [&str; 52] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -21,6 +21,7 @@ pub const DELIVERED: [&str; 50] = [
     "old.databases.NAME.username",
     "old.databases.NAME.driver",
     "old.databases.NAME.auto_commit",
+    "old.databases.NAME.password_reference",
     "old.files.NAME",
     "old.trees.NAME.files",
     "old.trees.NAME.bytes",
@@ -29,6 +30,7 @@ pub const DELIVERED: [&str; 50] = [
     "old.weak_key",
     "old.values.NAME",
     "old.conf.NAME",
+    "old.tables.NAME",
     "old.settings",
     "old.driver_classes",
     "old.autostart",
@@ -61,11 +63,12 @@ pub const DELIVERED: [&str; 50] = [
 type Asked = (&'static str, fn(&FactsWritten) -> Vec<&String>);
 
 /// Where a recipe's own names stand in a path: what must be asked for under `facts`.
-const ASKED: [Asked; 6] = [
+const ASKED: [Asked; 7] = [
     ("old.files.", |f| f.files.keys().collect()),
     ("old.trees.", |f| f.trees.keys().collect()),
     ("old.values.", |f| f.values.keys().collect()),
     ("old.conf.", |f| f.conf.keys().collect()),
+    ("old.tables.", |f| f.tables.keys().collect()),
     ("custom.", |f| f.files.keys().collect()),
     ("changed.", |f| f.files.keys().collect()),
 ];

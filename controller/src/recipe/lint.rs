@@ -78,6 +78,9 @@ impl Warnings<'_> {
                 self.add(codes::UNUSED, value.mark, format!("nothing uses the value `{name}`"));
             }
         }
+        for (name, list) in recipe.across.iter().filter(|(name, _)| !uses.reads(&format!("across.{name}"))) {
+            self.add(codes::UNUSED, list.mark, format!("nothing uses the list `{name}`"));
+        }
         for (name, need) in recipe.needs.iter().filter(|(name, _)| !uses.needs.contains_key(*name)) {
             self.add(codes::UNUSED, need.mark, format!("nothing needs `{name}`"));
         }

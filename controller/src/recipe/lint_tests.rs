@@ -18,8 +18,10 @@ facts:
   - nodes: node.old.exists
     values: { versioning: { file: repository/conf/registry.xml, pattern: 'x(y)', otherwise: "false" } }
     files: { bundles: ["*.jar"] }
+across:
+  versions: { nodes: node.old.exists, value: facts.old.version }
 values:
-  versioned: facts.old.values.versioning == "true"
+  versioned: '"1.0" in across.versions and facts.old.values.versioning == "true"'
 needs:
   old-servers-down: { down: node.old.exists }
 require:
@@ -84,7 +86,8 @@ fn what_nothing_uses_is_named_at_its_place() {
     assert_eq!(odd("artifacts:\n", "artifacts:\n  other: { doc: another }\n"), (1250, 8, 3, None));
     assert_eq!(odd("databases:\n", "databases:\n  um_db: { doc: another }\n"), (1250, 11, 3, None));
     assert_eq!(odd("values:\n  versioned", "values:\n  other: 1 + 1\n  versioned").0, 1250);
-    assert_eq!(odd("    needs: [old-servers-down]\n", ""), (1250, 19, 3, None));
+    assert_eq!(odd("    needs: [old-servers-down]\n", ""), (1250, 21, 3, None));
+    assert_eq!(odd("\"1.0\" in across.versions and ", "").0, 1250);
     // A step that goes through all databases of its node uses every one of them.
     let all = SOUND.replacen("databases:\n", "databases:\n  um_db: { doc: another }\n", 1);
     assert_eq!(warned(&all.replacen("for: facts.custom.bundles", "for: node.databases", 1)), []);
@@ -104,7 +107,7 @@ fn facts_that_nobody_delivers_are_named_with_their_step() {
 fn stages_effects_and_jobs_are_looked_at() {
     assert_eq!(odd("        row: A1\n", "").0, 1252);
     assert_eq!(odd("effect: the-migration", "effect: the-script").0, 1253);
-    assert_eq!(odd("          ends: [started]\n", ""), (1254, 43, 11, Some("migrate".to_owned())));
+    assert_eq!(odd("          ends: [started]\n", ""), (1254, 45, 11, Some("migrate".to_owned())));
     assert_eq!(odd("nodes: node.new.exists", "nodes: 'false'").0, 1255);
     let circle = SOUND.replacen("    needs: [old-servers-down]\n", "    needs: [old-servers-down]\n    after: [second]\n", 1);
     let found = warned(&circle.replacen("    nodes: node.new.exists\n", "    nodes: node.new.exists\n    after: [first]\n", 1));

@@ -58,6 +58,8 @@ pub struct Recipe {
     pub facts: Vec<FactsWritten>,
     /// What becomes of old settings; the first rule that matches decides.
     pub settings: Vec<SettingRule>,
+    /// What every node sees of the facts of several nodes, by name.
+    pub across: BTreeMap<String, AcrossWritten>,
     /// Values by name, each an expression over the names of a node and the values before it.
     pub values: Vec<(String, Node)>,
     /// How new servers are seen ready; the first whose condition holds counts.
@@ -113,6 +115,17 @@ pub struct Profiles {
     pub old: Vec<String>,
     /// Of the new version.
     pub new: Vec<String>,
+}
+
+/// A list over several nodes: the value of an expression on each of them.
+#[derive(Debug, Clone)]
+pub struct AcrossWritten {
+    /// Which nodes; `None`: all.
+    pub nodes: Option<Condition>,
+    /// An expression over that node's own names; databases are as in the fleet file, values and settings are not there.
+    pub value: Node,
+    /// Where it is declared.
+    pub mark: Mark,
 }
 
 /// How a kind of new server is seen ready, templates not yet filled.

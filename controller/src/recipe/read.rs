@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::settings::setting;
 use super::stage::stages;
-use super::{NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
+use super::{AcrossWritten, NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement};
 use super::{check, facts};
 use crate::fleet::schema_word;
 
@@ -20,7 +20,7 @@ use crate::fleet::schema_word;
 pub const RECIPE_SCHEMA: &str = "cavalcade.recipe/1";
 
 /// Root names that are known only with a fleet.
-const LATER: [&str; 12] = [
+const LATER: [&str; 13] = [
     "name",
     "node",
     "facts",
@@ -33,6 +33,7 @@ const LATER: [&str; 12] = [
     "item",
     "values",
     "settings",
+    "across",
 ];
 
 /// Reads a recipe. `file` is its name for errors.
@@ -61,6 +62,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
     let profiles = f.node("profiles").and_then(|n| profiles(n, r)).unwrap_or_default();
     let facts = items(f.node("facts"), "facts", r, facts::facts);
     let settings = items(f.node("settings"), "settings", r, setting);
+    let across = declared(f.node("across"), "list", r, across);
     let values = f.node("values").map(|n| values(n, r)).unwrap_or_default();
     let probes = items(f.node("probes"), "probes", r, probe);
     let needs = declared(f.node("needs"), "need", r, need);
@@ -83,6 +85,7 @@ fn recipe(root: &Node, bytes: &[u8], r: &mut Reader) -> Option<Recipe> {
         profiles,
         facts,
         settings,
+        across,
         values,
         probes,
         needs,
@@ -162,6 +165,18 @@ fn profiles(node: &Node, r: &mut Reader) -> Option<Profiles> {
     Some(Profiles { old: old?, new: new? })
 }
 
+fn across(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<AcrossWritten> {
+    let mut f = Fields::of(node, format!("the list `{name}`"), r)?;
+    let nodes = f.node("nodes").and_then(|n| Condition::of(n, r));
+    let value = f.req_node("value", r).cloned();
+    f.finish(r);
+    let value = value?;
+    if value.text().is_none() {
+        r.fault(codes::WRONG_KIND, value.mark, format!("an expression is needed here, this is {}", value.kind()));
+    }
+    Some(AcrossWritten { nodes, value, mark })
+}
+
 fn values(node: &Node, r: &mut Reader) -> Vec<(String, Node)> {
     let Some(entries) = node.entries() else {
         r.fault(codes::WRONG_KIND, node.mark, format!("`values` is a mapping of expressions, this is {}", node.kind()));
@@ -223,6 +238,7 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
     let scope = Scope::new(roots);
     let conditions = recipe.probes.iter().map(|p| &p.nodes).chain(recipe.needs.values().map(|n| &n.nodes));
     let conditions = conditions.chain(recipe.require.iter().flat_map(|q| q.nodes.iter().chain([&q.that])));
+    let conditions = conditions.chain(recipe.across.values().filter_map(|a| a.nodes.as_ref()));
     let conditions = conditions.chain(recipe.remarks.iter().filter_map(|m| m.nodes.as_ref()));
     for condition in conditions.chain(recipe.stages.iter().filter_map(|s| s.nodes.as_ref())) {
         condition.check(&scope, &LATER, r);
@@ -232,7 +248,9 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
     for node in texts {
         cavalcade_common::template::check(node, &scope, &LATER, r);
     }
-    for (_, node) in &recipe.values {
+    let lists = recipe.across.values().map(|a| &a.value);
+    let tables = recipe.facts.iter().flat_map(|f| f.tables.values()).map(|t| &t.at);
+    for node in recipe.values.iter().map(|(_, node)| node).chain(lists).chain(tables) {
         if let Some(Err(error)) = node.text().map(|source| expression::check(source, &scope, &LATER)) {
             expression::note(node, &error, r);
         }

@@ -6,7 +6,7 @@ use cavalcade_common::written::{Content, Entry, Mark, Node};
 use cavalcade_common::{expression, template};
 
 /// Keys whose text is an expression without braces.
-const EXPRESSIONS: [&str; 8] = ["nodes", "on", "for", "when", "that", "ready", "down", "same"];
+const EXPRESSIONS: [&str; 9] = ["nodes", "on", "for", "when", "that", "ready", "down", "same", "at"];
 /// Sections that only declare.
 const DECLARE: [&str; 8] = ["schema", "recipe", "title", "options", "artifacts", "ports", "profiles", "hide"];
 
@@ -37,6 +37,11 @@ impl Uses {
         for entry in root.entries().unwrap_or_default() {
             match entry.key.as_str() {
                 key if DECLARE.contains(&key) => {}
+                "across" => {
+                    for list in entry.value.entries().unwrap_or_default() {
+                        list.value.entries().unwrap_or_default().iter().for_each(|part| uses.expression(&part.value, None));
+                    }
+                }
                 "values" => {
                     for value in entry.value.entries().unwrap_or_default() {
                         uses.expression(&value.value, None);

@@ -16,7 +16,7 @@ use cavalcade_common::written::{Mark, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
-use super::{Input, Readers, rule, space};
+use super::{Input, Readers, across, rule, space};
 use crate::recipe::{Size, Stage};
 
 /// What grows while stages are resolved.
@@ -160,29 +160,8 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
 
 /// Notes the facts behind names that were read.
 fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
-    let mut open: Vec<(&String, &serde_json::Value)> = reads.iter().collect();
-    let mut seen = BTreeSet::new();
-    while let Some((name, value)) = open.pop() {
-        if !seen.insert(name) {
-            continue;
-        }
-        if let Some(behind) = node.made_from.get(name) {
-            open.extend(behind);
-            continue;
-        }
-        if let Some(path) = name.strip_prefix("facts.") {
-            let mut answered = &node.answers;
-            let answered = path.split('.').all(|part| match answered.get(part) {
-                Some(next) => {
-                    answered = next;
-                    true
-                }
-                None => false,
-            });
-            let decided = Decided { node: node.node.id.clone(), path: name.clone(), value: value.clone(), answered };
-            growing.decided.insert((node.node.id.clone(), name.clone()), decided);
-        }
-    }
+    let decided = across::decided(&node.node.id, &node.answers, &node.made_from, &node.across, reads);
+    growing.decided.extend(decided.into_iter().map(|d| ((d.node.clone(), d.path.clone()), d)));
 }
 
 fn leave_out(

@@ -4,6 +4,7 @@
 //! artifacts and the facts, which come in as values.
 
 mod absent;
+mod across;
 mod assemble;
 mod custom;
 mod hook;
@@ -129,8 +130,9 @@ pub fn names_of(input: &Input<'_>, node: &NodeId) -> Result<Names, Faults> {
 /// The names of each node with facts, for checks: what cannot be made is missing from them.
 #[must_use]
 pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
+    let across = across::Across::of(input, &mut Readers::new(input)).whole();
     let nodes = input.fleet.nodes.iter();
-    nodes.filter_map(|n| Some((n.id.clone(), name::as_far(input, n, &input.facts.get(&n.id)?.value)))).collect()
+    nodes.filter_map(|n| Some((n.id.clone(), name::as_far(input, n, &input.facts.get(&n.id)?.value, &across)))).collect()
 }
 
 #[cfg(test)]
@@ -143,3 +145,11 @@ mod identity_only;
 #[cfg(test)]
 #[path = "latest_user_store_tests.rs"]
 mod latest_user_store;
+
+#[cfg(test)]
+#[path = "across_tests.rs"]
+mod across_lists;
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod conditions;

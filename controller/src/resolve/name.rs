@@ -1,17 +1,20 @@
 //! The names that every node's expressions and templates see.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cavalcade_common::action::{Engine, Ready, Runtime};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
-use cavalcade_common::plan::{Probe, Role, Setting, Side};
+use cavalcade_common::plan::{Decided, Probe, Role, Setting, Side};
+use cavalcade_common::secret::SecretRef;
 use cavalcade_common::step::{HomeNames, Names, secret_values};
 use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
+use super::across::Across;
 use super::{Input, Readers, absent, custom, hook, need, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
@@ -30,6 +33,8 @@ pub(super) struct NodeNames<'a> {
     pub(super) probe: Option<Probe>,
     /// Names that were made from other names: `values.x`, `databases.y.url`.
     pub(super) made_from: BTreeMap<String, Reads>,
+    /// What `across.x` was made from, on all nodes.
+    pub(super) across: Arc<BTreeMap<String, Vec<Decided>>>,
     /// The answers that override its facts.
     pub(super) answers: Value,
     /// What becomes of its old settings.
@@ -38,7 +43,9 @@ pub(super) struct NodeNames<'a> {
 
 /// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
 pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>> {
-    let fleet = fleet_scope(input);
+    let across = Across::of(input, r);
+    let fleet = fleet_scope(input).with("across", across.value());
+    let behind = Arc::new(across.into_behind());
     let mut found = Vec::new();
     for node in &input.fleet.nodes {
         let Some(facts) = input.facts.get(&node.id) else {
@@ -47,7 +54,7 @@ pub(super) fn nodes<'a>(input: &Input<'a>, r: &mut Readers) -> Vec<NodeNames<'a>
             continue;
         };
         r.recipe.node = Some(node.id.to_string());
-        found.extend(one(input, node, &facts.value, &fleet, r));
+        found.extend(one(input, node, &facts.value, &fleet, &behind, r));
         r.recipe.node = None;
     }
     need::all(input, &mut found, r);
@@ -70,12 +77,29 @@ pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
     profiles.dedup();
     Scope::default()
         .with("options", Value::Object(wanted::option_values(input)))
-        .with("fleet", json!({ "name": input.fleet.name, "nodes": input.fleet.nodes.len(), "profiles": profiles }))
+        .with(
+            "fleet",
+            json!({
+                "name": input.fleet.name,
+                "nodes": input.fleet.nodes.len(),
+                "profiles": profiles,
+                "generated": generated(input),
+            }),
+        )
         .with("databases", Value::Object(databases))
         .with("artifacts", Value::Object(artifacts))
         .with("secrets", secret_values(input.fleet.secrets.keys().map(String::as_str)))
         .with("identity_servers", Value::Array(of_role(Role::IdentityServer)))
         .with("api_managers", Value::Array(of_role(Role::ApiManager)))
+}
+
+/// The secrets that are generated, with the length of their text: of others nobody knows it here.
+fn generated(input: &Input<'_>) -> Vec<Value> {
+    let made = input.fleet.secrets.iter().filter_map(|(name, found)| match found {
+        SecretRef::Generate { bytes } => Some(json!({ "name": name, "length": bytes.saturating_mul(2) })),
+        SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Exec(_) | SecretRef::Prompt(_) => None,
+    });
+    made.collect()
 }
 
 /// The names of a node that are known before its facts.
@@ -84,11 +108,11 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
 }
 
 /// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
-pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value) -> Scope {
+pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value, across: &Value) -> Scope {
     let (mut quiet, mut made_from) = (Readers::new(input), BTreeMap::new());
     let (_, facts) = answered(input, node, facts, &mut quiet);
     let databases = databases_of(input, &facts, &mut made_from, &mut quiet.recipe);
-    let scope = before_facts(input, node).with("facts", facts).with("databases", databases);
+    let scope = before_facts(input, node).with("facts", facts).with("databases", databases).with("across", across.clone());
     add_values(input, scope, &mut made_from, &mut quiet.recipe)
 }
 
@@ -98,7 +122,14 @@ pub(super) fn with_values(input: &Input<'_>, scope: &Scope) -> Scope {
     add_values(input, scope.clone(), &mut BTreeMap::new(), &mut quiet)
 }
 
-fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope, all: &mut Readers) -> Option<NodeNames<'a>> {
+fn one<'a>(
+    input: &Input<'a>,
+    node: &'a FleetNode,
+    facts: &Value,
+    fleet: &Scope,
+    across: &Arc<BTreeMap<String, Vec<Decided>>>,
+    all: &mut Readers,
+) -> Option<NodeNames<'a>> {
     let before = all.count();
     let (answers, facts) = answered(input, node, facts, all);
     let r = &mut all.recipe;
@@ -109,8 +140,10 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
         .with("node", node_value(input, node))
         .with("facts", facts.clone())
         .with("databases", databases);
-    let settings = settings::of_node(input, node, &scope, &facts, r);
-    let scope = scope.with("settings", settings::names(&settings));
+    // Rules may ask for the recipe's values, but for those that are made from what becomes of settings.
+    let settings = settings::of_node(input, node, &with_values(input, &scope), &facts, r);
+    let pack = custom::pack(input, &scope, r);
+    let scope = scope.with("settings", settings::names(&settings, pack));
     settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
     let runtime = runtime(node, &facts);
@@ -120,11 +153,20 @@ fn one<'a>(input: &Input<'a>, node: &'a FleetNode, facts: &Value, fleet: &Scope,
     };
     let mut names = names(input, node, runtime, probe.as_ref(), script);
     names.hooks = hook::of_node(input, node, &names, all);
-    (all.count() == before).then_some(NodeNames { node, names, scope, probe, made_from, answers, settings })
+    (all.count() == before).then_some(NodeNames {
+        node,
+        names,
+        scope,
+        probe,
+        made_from,
+        across: across.clone(),
+        answers,
+        settings,
+    })
 }
 
 /// The answers for a node, and its facts with them and with what is known from elsewhere: old packs, other nodes.
-fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers) -> (Value, Value) {
+pub(super) fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &mut Readers) -> (Value, Value) {
     let mut answers = Value::Object(input.fleet.answers.clone());
     merge(&mut answers, &Value::Object(node.answers.clone()));
     let mut facts = facts.clone();
@@ -225,9 +267,12 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
     for (name, database) in &input.fleet.databases {
         let mut value = database_value(database);
         let fact = input.recipe.databases.get(name).and_then(|d| d.fact.as_ref());
-        for key in ["url", "type", "driver"] {
+        for key in ["url", "type", "driver", "password_reference"] {
             let path = fact.map(|f| format!("facts.old.databases.{f}.{key}"));
             let found = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get(key));
+            if key == "password_reference" && !same_account(database, fact, facts) {
+                continue;
+            }
             if let (Some(path), Some(found), true) = (path, found, value[key].is_null()) {
                 if key == "url" && found.as_str().is_some_and(|url| url.contains(HIDDEN)) {
                     let message = format!("the JDBC URL of `{name}` in the old configuration holds a password, which is no fact");
@@ -245,8 +290,15 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
     Value::Object(all)
 }
 
+/// Whether the servers keep the account of the old configuration: another account has another password than the vault's.
+fn same_account(database: &Database, fact: Option<&String>, facts: &Value) -> bool {
+    let old = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get("username")?.as_str());
+    database.server.as_ref().is_none_or(|server| Some(server.user.as_str()) == old)
+}
+
 /// What steps may read of a database.
-const DATABASE_KEYS: [&str; 10] = ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver"];
+const DATABASE_KEYS: [&str; 11] =
+    ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver", "password_reference"];
 
 fn database_value(database: &Database) -> Value {
     let target = &database.target;
@@ -267,6 +319,7 @@ fn database_value(database: &Database) -> Value {
         "url": database.jdbc_url,
         "type": null,
         "driver": null,
+        "password_reference": null,
     })
 }
 

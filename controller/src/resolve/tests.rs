@@ -32,7 +32,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "databases": { "apim_db": database("am_db"), "shared_db": database("shared_db") },
             "files": {
                 "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [],
-                "sequences": [], "templates": [],
+                "sequences": [], "templates": [], "pkcs12": [],
             },
             "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] } },
             "keystores": [],
@@ -42,7 +42,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
                 "versioning_tags": "false", "versioning_ratings": "false",
             },
             "conf": {
-                "encryption_provider": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
+                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
                 "keystore_alias": null, "keystore_key_password": null, "re_indexing": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },
@@ -64,7 +64,7 @@ pub(super) fn plan_with(fleet: &str, recipe: &str, change: impl Fn(&str, &mut Va
 }
 
 /// The same, where old packs are known.
-fn plan_knowing(
+pub(super) fn plan_knowing(
     fleet: &str,
     recipe: &str,
     shipped: &BTreeMap<String, Shipped>,

@@ -24,6 +24,7 @@ artifacts:
   is_connector: { file: connector.zip, sha256: SHA }
   is_migration: { file: migration.zip, sha256: SHA }
   am_migration_client: { file: org.wso2.carbon.apimgt.migrate.client-4.0.0.jar, sha256: SHA }
+  am_migration_resources: { file: migration-resources.zip, sha256: SHA }
   jdbc_driver: { file: driver.jar, sha256: SHA }
 secrets: { ddl: { env: DDL }, server: { env: SERVER } }
 options: { corrected_claims_pattern: true }
@@ -92,7 +93,7 @@ impl World {
                 "is_connector",
                 entries(&[
                     "x/dropins/wso2is.key.manager.core-1.jar",
-                    "x/dropins/wso2is.notification.event.handlers_1.jar",
+                    "x/dropins/wso2is.notification.event.handlers-1.jar",
                     "x/keymanager-operations.war",
                 ]),
             ),
@@ -100,6 +101,7 @@ impl World {
                 "is_migration",
                 entries(&["x/dropins/org.wso2.carbon.is.migration-1.jar", "x/migration-resources/migration-config.yaml"]),
             ),
+            ("am_migration_resources", entries(&["migration-resources/rxts/api.rxt"])),
             ("jdbc_driver", entries(&["com/mysql/cj/jdbc/Driver.class"])),
         ];
         Self {
@@ -188,8 +190,14 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "path": "repository/resources/security/wso2carbon.jks", "type": "JKS", "bits": 2048, "algorithm": "RSA",
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
-            "conf": { "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null },
-            "values": { "cipher_transformation": null },
+            "conf": {
+                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null,
+                "gateway_environments": null, "vault": null, "realm": null,
+            },
+            "values": {
+                "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
+                "versioning_tags": "false", "versioning_ratings": "false",
+            },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "autostart": [] },

@@ -27,6 +27,7 @@ pub fn schema() -> Value {
             "profiles": reference("profiles"),
             "facts": list(reference("facts")),
             "settings": list(reference("setting")),
+            "across": by_name("across"),
             "values": describe(
                 json!({ "type": "object", "additionalProperties": text() }),
                 "By name: expressions over a node's names and the values above.",
@@ -105,9 +106,11 @@ fn declared() -> Map<String, Value> {
         "profiles": object(&["old", "new"], json!({ "old": texts(), "new": texts() })),
         "facts": object(&["nodes"], json!({
             "nodes": condition, "pack": text(), "files": map(texts()), "custom": texts(), "trees": map(texts()),
-            "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
+            "keystores": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "tables": map(reference("file_table")), "libraries": texts(),
         })),
+        "file_table": object(&["at", "table"], json!({ "at": text(), "table": text() })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
+        "across": object(&["value"], json!({ "nodes": condition, "value": text() })),
         "setting": object(&["key"], json!({
             "nodes": condition, "key": one_or_list(text()), "why": text(),
             "carry": flag(), "as": text(), "drop": text(), "done": text(), "person": text(),

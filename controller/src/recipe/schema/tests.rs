@@ -136,11 +136,12 @@ fn around(definition: &str, inner: &str) -> String {
     let recipe = |section: &str| format!("{section}\n{plain}");
     let body = match definition {
         "recipe" => return format!("{{ schema: cavalcade.recipe/1, {inner} }}\n"),
-        "option" | "artifact_declared" | "database" | "need" => {
+        "option" | "artifact_declared" | "database" | "need" | "across" => {
             let section = match definition {
                 "option" => "options",
                 "artifact_declared" => "artifacts",
                 "database" => "databases",
+                "across" => "across",
                 _ => "needs",
             };
             recipe(&format!("{section}: {{ x: {{ {inner} }} }}"))
@@ -159,6 +160,7 @@ fn around(definition: &str, inner: &str) -> String {
             let nodes = if definition == "facts" { "nodes: 'true', " } else { "" };
             recipe(&format!("{section}: [{{ {nodes}{inner} }}]"))
         }
+        "file_table" => recipe(&format!("facts: [{{ nodes: 'true', tables: {{ x: {{ {inner} }} }} }}]")),
         "file_value" => recipe(&format!("facts: [{{ nodes: 'true', values: {{ x: {{ {inner} }} }} }}]")),
         "stage" => format!("stages: [{{ {inner} }}]\n"),
         "approval" | "batch" => {
