@@ -7,7 +7,7 @@ use cavalcade_common::secret::{SecretBook, SecretValue, marker};
 
 use super::*;
 use crate::action::real_kit::{Machine, fault, kill_both, until};
-use crate::shim::record::{self, Records};
+use crate::shim::record;
 
 fn command(machine: &Machine, script: &str) -> CommandLine {
     CommandLine {
