@@ -11,6 +11,7 @@ pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod journal;
+mod json_schema;
 pub mod logs;
 pub mod operate;
 pub mod pack;

@@ -98,7 +98,7 @@ demo_programs() {
         toolchain_ready
         built=${CARGO_TARGET_DIR:-$repo/target}/release
         item "cargo build --release (some minutes the first time; crates come from crates.io)"
-        (cd "$repo" && quietly "$dir/log/build.log" cargo build --release --workspace --bins --locked)
+        (cd "$repo" && quietly "$dir/log/build.log" cargo build --release --workspace --bins --no-default-features --locked)
         item "built in $((SECONDS - begun)) s"
     fi
     for program in cavalcade cavalcade-agent standin-packs standin-java; do

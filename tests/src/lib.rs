@@ -6,6 +6,7 @@ pub mod database_server;
 mod link;
 pub mod one_node;
 pub mod product;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod standin;
 pub mod upgrade;

@@ -16,6 +16,7 @@ use super::output::{OutputArgs, emit, put, say};
 use super::plan::Files;
 use super::preflight::Ground;
 use crate::exit::Exit;
+use crate::fleet::schema;
 use crate::view::facts::facts_table;
 use crate::view::findings::findings;
 
@@ -25,6 +26,8 @@ pub(super) enum FleetCommand {
     Check(CheckArgs),
     /// Gather the facts of all nodes, to plan from them later (cavalcade plan --facts FILE).
     Facts(FactsArgs),
+    /// Write the JSON Schema of fleet files, for editors.
+    Schema(SchemaArgs),
 }
 
 #[derive(Debug, Args)]
@@ -46,10 +49,23 @@ pub(super) struct FactsArgs {
     out: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 pub(super) async fn run(command: FleetCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         FleetCommand::Check(args) => check(args, context).await,
         FleetCommand::Facts(args) => gather(args, context).await,
+        FleetCommand::Schema(args) => {
+            let text = serde_json::to_string_pretty(&schema::schema());
+            let text = text.map_err(|error| Failure::usage(format!("the schema cannot be written: {error}")))?;
+            put(args.out.as_deref(), &format!("{text}\n"))?;
+            Ok(Exit::Done)
+        }
     }
 }
 

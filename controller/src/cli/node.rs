@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cavalcade_common::id::HostId;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use super::failure::Failure;
 use super::output::{OutputArgs, emit};
 use super::verb;
 use crate::exit::Exit;
-use crate::operate::request::{StatusRequest, VerbRequest};
+use crate::operate::request::{RevokeAnswer, RevokeRequest, StatusRequest, VerbRequest};
 use crate::rpc::method::Method;
 use crate::view::document::{Status, age};
 use crate::view::table::table;
@@ -24,6 +25,8 @@ pub(super) enum NodeCommand {
     List(ListArgs),
     /// Declare a host lost for good: what was under way there is indeterminate, and a superseding plan can do without it.
     Lost(LostArgs),
+    /// Revoke the certificates of a host: its agent is cut off at once and refused from then on. Its servers and jobs go on.
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +47,18 @@ pub(super) struct ListArgs {
     output: OutputArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct RevokeArgs {
+    /// The host, as `node list` shows it.
+    #[arg(value_name = "HOST")]
+    host: HostId,
+    /// Why: kept with the host's certificates.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
 pub(super) async fn run(command: NodeCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         NodeCommand::List(args) => list(args, context).await,
@@ -52,7 +67,34 @@ pub(super) async fn run(command: NodeCommand, context: &Context) -> Result<Exit,
             let request = VerbRequest { host: Some(args.host), why: args.why, ..VerbRequest::default() };
             verb::send(&controller, Method::NodeLost, &request, args.output.output).await
         }
+        NodeCommand::Revoke(args) => revoke(args, context).await,
     }
+}
+
+async fn revoke(args: RevokeArgs, context: &Context) -> Result<Exit, Failure> {
+    let controller = Controller::connect(context).await?;
+    let request = RevokeRequest { host: args.host.to_string(), why: args.why };
+    let answer: RevokeAnswer = controller.order(Method::HostRevoke, &request).await?;
+    let RevokeAnswer { certificates, connections } = answer;
+    let document = json!({
+        "schema": "cavalcade.revoked/1", "host": args.host, "certificates": certificates, "connections": connections,
+    });
+    emit(args.output.output, &document, || revoked(&args.host, certificates, connections))?;
+    Ok(Exit::Done)
+}
+
+fn revoked(host: &HostId, certificates: usize, connections: usize) -> String {
+    if certificates == 0 {
+        return format!("{host} had no good certificate. Nothing was changed.");
+    }
+    let cut = match connections {
+        0 => "it was not connected",
+        _ => "its connection was cut",
+    };
+    format!(
+        "Revoked {host}; {cut}. What runs there goes on, and nobody watches it.\n\
+         To take it in again: cavalcade token create --host {host}"
+    )
 }
 
 async fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {

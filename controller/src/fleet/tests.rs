@@ -174,14 +174,6 @@ fn a_jdbc_url_may_hold_secrets() {
 }
 
 #[test]
-fn paths_to_measure_are_those_of_the_host() {
-    let fleet = read(GOOD.as_bytes(), "fleet.yaml").expect("is valid");
-    let host = |name: &str| HostId::new(name).expect("is a name");
-    assert_eq!(fleet.paths_on(&host("is-1.example.com")), ["/backup/am_db", "/opt/is"]);
-    assert_eq!(fleet.paths_on(&host("is-2.example.com")), ["/opt/is"]);
-}
-
-#[test]
 fn all_faults_are_found_at_once() {
     let text = GOOD.replace("engine: mariadb", "engine: oracle").replace("role: api-manager", "role: gateway");
     let text = text.replace("options: {", "optoins: {");

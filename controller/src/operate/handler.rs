@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
+use cavalcade_common::written::nearest;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
@@ -17,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::request::{
     ArtifactHasAnswer, ArtifactHasRequest, ArtifactPutAnswer, ArtifactPutRequest, FactsRequest, LogsRequest, PreviewRequest,
-    ReportRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer, VerbRequest,
+    ReportRequest, RevokeAnswer, RevokeRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer,
+    VerbRequest,
 };
 use super::{apply, ask, logs, report, verify};
 use crate::artifact::ArtifactStore;
 use crate::event::Who;
 use crate::logs::LogStore;
-use crate::rpc::enrolment::EnrolmentDesk;
+use crate::rpc::enrolment::{EnrolmentDesk, Revoked};
 use crate::rpc::method::Method;
 use crate::rpc::operator::{AnswerStream, Operator, OperatorHandler, UploadStream};
 use crate::run::WallClock;
@@ -170,6 +172,27 @@ impl Operations {
         let expires = now + life.unwrap_or(crate::token::DEFAULT_LIFE);
         Ok(TokenAnswer { token: token.text().expose().to_owned(), expires, enrol_at: self.enrol_at.clone() })
     }
+
+    fn revoke(&self, who: &Operator, request: &RevokeRequest) -> Result<RevokeAnswer, Fault> {
+        let usage = |message: String| Fault::new(codes::operator::USAGE, message);
+        let host = HostId::new(request.host.clone()).map_err(|e| usage(format!("{}: {e}", request.host)))?;
+        if request.why.trim().is_empty() {
+            return Err(usage("a revocation says why".to_owned()));
+        }
+        let known = self.desk.certificates.hosts();
+        if !known.contains_key(&host) {
+            let near = nearest(host.as_str(), known.keys().map(HostId::as_str)).map(|near| format!("`{near}` has one"));
+            let fault = usage(format!("no agent of `{host}` ever got a certificate"));
+            return Err(match near {
+                Some(near) => fault.help(near),
+                None => fault,
+            });
+        }
+        let why = format!("{}: {}", who.name, request.why.trim());
+        let Revoked { certificates, connections } = self.desk.revoke(&host, &why, self.clock.now())?;
+        tracing::warn!(%host, by = %who.name, why = %request.why, connections, "a host was revoked");
+        Ok(RevokeAnswer { certificates, connections })
+    }
 }
 
 /// The answers, cut with an error when the controller goes down: a command tries again then, or says that they are not all.
@@ -206,11 +229,7 @@ impl OperatorHandler for Operations {
             Method::Report => write(&report::report(self, &read::<ReportRequest>(request)?).await?),
             Method::TokenCreate => write(&self.token(who, &read(request)?)?),
             Method::ArtifactHas => write(&self.artifact_has(read(request)?).await?),
-            Method::HostRevoke => {
-                let request: TokenRequest = read(request)?;
-                let host = HostId::new(request.host).map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
-                write(&self.desk.revoke(&host, self.clock.now())?)
-            }
+            Method::HostRevoke => write(&self.revoke(who, &read(request)?)?),
             Method::Pause
             | Method::Resume
             | Method::Cancel

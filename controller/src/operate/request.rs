@@ -284,6 +284,25 @@ pub struct TokenRequest {
     pub ttl_seconds: Option<u64>,
 }
 
+/// `HostRevoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// The host.
+    pub host: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Answer of `HostRevoke`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeAnswer {
+    /// How many certificates were good before.
+    pub certificates: usize,
+    /// How many connections were cut.
+    pub connections: usize,
+}
+
 /// Answer of `TokenCreate`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {

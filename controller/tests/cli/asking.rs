@@ -170,6 +170,23 @@ fn tokens_and_artifacts() {
 }
 
 #[test]
+fn a_host_is_revoked_with_a_reason() {
+    let session = Session::new(empty());
+    session.run(["node", "revoke", "is-1.example.com"]).ends(2).err_has(&["--why"]);
+    session.run(["node", "revoke", "../x", "--why", "gone"]).ends(2);
+    assert_eq!(session.script.asked(Method::HostRevoke), Vec::<Value>::new());
+    session.script.answer(Method::HostRevoke, json!({ "certificates": 1, "connections": 1 }));
+    let said = session.run(["node", "revoke", "is-1.example.com", "--why", "disk sold"]).ends(0);
+    said.out_has(&[
+        "Revoked is-1.example.com; its connection was cut. What runs there goes on",
+        "cavalcade token create --host is-1.example.com",
+    ]);
+    assert_eq!(session.script.asked(Method::HostRevoke)[0], json!({ "host": "is-1.example.com", "why": "disk sold" }));
+    session.script.answer(Method::HostRevoke, json!({ "certificates": 0, "connections": 0 }));
+    session.run(["node", "revoke", "is-1.example.com", "--why", "again"]).ends(0).out_has(&["Nothing was changed."]);
+}
+
+#[test]
 fn explanations_need_no_controller() {
     alone(&["explain", "CVL-1002"]).ends(0).out_has(&["cause", "certain", "unknown", "remedy", "cavalcade serve"]);
     alone(&["explain", "5023", "-o", "json"]).ends(0).out_has(&["cavalcade.explanation/1", "CVL-5023"]);

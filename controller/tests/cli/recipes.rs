@@ -65,12 +65,15 @@ fn graph_draws_stages_in_order() {
 }
 
 #[test]
-fn the_schema_goes_to_standard_output_or_a_file() {
-    let schema: Value = serde_json::from_str(&alone(&["recipe", "schema"]).ends(0).out).expect("JSON");
-    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
-    let folder = tempfile::tempdir().expect("a folder");
-    let out = folder.path().join("recipe.schema.json");
-    assert_eq!(alone(&["recipe", "schema", "--out", out.to_str().expect("UTF-8")]).ends(0).out, "");
-    let written: Value = serde_json::from_slice(&std::fs::read(&out).expect("is there")).expect("JSON");
-    assert_eq!(written, schema);
+fn the_schemas_go_to_standard_output_or_a_file() {
+    for what in ["recipe", "fleet"] {
+        let schema: Value = serde_json::from_str(&alone(&[what, "schema"]).ends(0).out).expect("JSON");
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+        assert_eq!(schema["properties"]["schema"]["const"], format!("cavalcade.{what}/1"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("a.schema.json");
+        assert_eq!(alone(&[what, "schema", "--out", out.to_str().expect("UTF-8")]).ends(0).out, "");
+        let written: Value = serde_json::from_slice(&std::fs::read(&out).expect("is there")).expect("JSON");
+        assert_eq!(written, schema);
+    }
 }

@@ -63,6 +63,16 @@ fn a_signal_ends_it_and_its_streams_within_seconds_and_it_starts_again() {
     }
 }
 
+#[test]
+fn a_host_that_nobody_knows_is_not_revoked() {
+    let serving = Serving::new();
+    let child = serving.up();
+    let said = Said::of(serving.command(&["node", "revoke", "is-1", "--why", "x"]).output().expect("runs"));
+    said.ends(2).err_has(&["no agent of `is-1` ever got a certificate"]);
+    term(&child);
+    Said::of(child.wait_with_output().expect("ends")).ends(0);
+}
+
 #[tokio::test]
 async fn a_journal_whose_chain_is_broken_is_refused_by_its_code() {
     let serving = Serving::new();

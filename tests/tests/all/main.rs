@@ -14,6 +14,7 @@ mod known_facts;
 mod oddities;
 mod policy;
 mod recipe_files;
+#[cfg(feature = "simulation")]
 mod simulation;
 mod standin;
 mod standin_conditions;

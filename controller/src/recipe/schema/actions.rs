@@ -3,7 +3,7 @@
 use cavalcade_common::action::HttpMethod;
 use serde_json::{Map, Value, json};
 
-use super::{count, filled, flag, into_map, list, map, object, one_or_list, reference, text, texts};
+use crate::json_schema::{count, filled, flag, into_map, list, map, object, one_or_list, reference, text, texts};
 
 pub(super) fn definitions() -> Map<String, Value> {
     let mut all = edits();
