@@ -177,7 +177,7 @@ mariadb_start() {
     until mariadb_exec "$mariadb_root" mariadb-admin --no-defaults --socket="$mariadb_socket" --user=root \
         ping >/dev/null 2>&1; do
         mariadb_tries=$((mariadb_tries + 1))
-        if [ "$mariadb_tries" -ge 150 ]; then
+        if [ "$mariadb_tries" -ge 900 ]; then
             mariadb_say "the server does not answer on $mariadb_socket; the end of its log:"
             tail -n 20 "$mariadb_data/server.err" >&2
             return 1

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -267,9 +267,7 @@ impl Install {
             let program = self.program(client)?;
             let script =
                 format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", Path::new(&libraries).display(), program.display());
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(dir.join(client))?;
-            file.write_all(script.as_bytes())?;
+            crate::test_program::write(&dir.join(client), script.as_bytes())?;
         }
         Ok(dir.to_owned())
     }

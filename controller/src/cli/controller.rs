@@ -34,7 +34,7 @@ impl Controller {
     pub(super) async fn connect(context: &Context) -> Result<Self, Failure> {
         let help = format!("is `cavalcade serve` running, and is {} its state folder?", context.state.display());
         let connecting = async { OperatorClient::connect(&context.state).await.map_err(|fault| fault.help(help)) };
-        let connected = within(Duration::from_secs(10), connecting).await;
+        let connected = within(Duration::from_secs(30), connecting).await;
         Ok(Self { client: connected? })
     }
 

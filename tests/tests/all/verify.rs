@@ -1,6 +1,6 @@
 //! `verify` through a real controller and a real agent: without a run, and from the plan of the newest run.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,15 @@ use cavalcade_controller::operate::request::{
 use cavalcade_controller::rpc::client::OperatorClient;
 use cavalcade_controller::rpc::method::Method;
 use cavalcade_controller::view::document::Status;
-use cavalcade_tests::one_node;
+use cavalcade_tests::{one_node, ports};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::tree;
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address")
-}
+/// Where the controller listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 4);
 
 async fn ask<A: DeserializeOwned>(client: &OperatorClient, method: Method, request: &impl Serialize) -> Result<A, Fault> {
     let request = serde_json::to_value(request).expect("JSON");
@@ -36,7 +35,7 @@ async fn ask<A: DeserializeOwned>(client: &OperatorClient, method: Method, reque
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
+    while began.elapsed() < Duration::from_secs(300) {
         if let Some(found) = look().await {
             return found;
         }
@@ -59,9 +58,9 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
     let (state_dir, agent_dir, home) =
         (folder.path().join("controller"), folder.path().join("agent"), folder.path().join("home"));
     std::fs::create_dir(&home).expect("is made");
-    let (agents, enrol) = (free_address(), free_address());
-    let config =
-        ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()], operators: None };
+    let (agents, enrol) = ports::free(ADDRESS).expect("two ports");
+    let (agents, enrol) = (SocketAddr::from((ADDRESS, agents)), SocketAddr::from((ADDRESS, enrol)));
+    let config = ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec![ADDRESS.to_string()], operators: None };
     let controller = tokio::spawn(serve(config));
     let client = until("the controller", async || OperatorClient::connect(&state_dir).await.ok()).await;
     let request = TokenRequest { host: one_node::HOST.to_owned(), ttl_seconds: None };

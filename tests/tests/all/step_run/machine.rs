@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Names the folder of the programs, where it is not that of this test's build.
 const BIN_DIR: &str = "CAVALCADE_BIN_DIR";
