@@ -9,9 +9,9 @@ use super::failure::Failure;
 use super::find;
 use super::output::{OutputArgs, say};
 use super::verb::{self, RunArgs};
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ApproveArgs {

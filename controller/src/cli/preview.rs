@@ -11,12 +11,12 @@ use serde_json::json;
 use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
-use super::output::{Format, OutputArgs, emit, print, say};
+use super::output::{Format, OutputArgs, emit, line, say};
 use super::plan;
-use crate::exit::Exit;
 use crate::operate::request::{PreviewItem, PreviewRequest};
 use crate::rpc::method::Method;
 use crate::view::diff::{self, Tally};
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArgs {
@@ -54,8 +54,7 @@ pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Fa
         };
         let Some(item) = item.transpose()? else { break };
         if args.output.output == Format::Jsonl {
-            let line = serde_json::to_string(&item);
-            print(&line.map_err(|error| Failure::usage(format!("the answer cannot be written: {error}")))?)?;
+            line("cavalcade.preview-item/1", &item)?;
         }
         items.push(item);
     }
@@ -71,7 +70,9 @@ pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Fa
             diff::preview(&plan.plan, &items, tally, diff::Show { full: args.full, colour: context.colour_out })
         })?;
     }
+    let unreachable = |item: &PreviewItem| item.preview.as_ref().is_err_and(|f| Exit::of(f) == Exit::Unreachable);
     Ok(match () {
+        () if items.iter().any(unreachable) => Exit::Unreachable,
         () if tally.faults > 0 || tally.unanswered > 0 => Exit::Failed,
         () if args.exit_code && tally.change > 0 => Exit::Changes,
         () => Exit::Done,

@@ -12,7 +12,6 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{put, say};
 use super::plan;
-use crate::exit::Exit;
 use crate::operate::request::{ReportAnswer, ReportRequest};
 use crate::rpc::method::Method;
 use crate::view::expected::expected;
@@ -20,6 +19,7 @@ use crate::view::report::{REPORT_SCHEMA, Report};
 use crate::view::report_html::html;
 use crate::view::report_junit::junit;
 use crate::view::report_text::markdown;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {

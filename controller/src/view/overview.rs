@@ -7,8 +7,8 @@ use super::person::needed;
 use super::screen::{counts, finished, standing, wait_groups, waiting};
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
-use crate::exit::Exit;
 use crate::schedule::wait::Wait;
+use cavalcade_common::exit::Exit;
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]

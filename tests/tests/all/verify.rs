@@ -78,6 +78,7 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         plan: plan.map(|p| p.to_text().expect("text")),
         nodes: Vec::new(),
         within_seconds: Some(1),
+        secrets: Default::default(),
     };
 
     // Nobody is connected: the items say so.
