@@ -44,22 +44,11 @@ pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Fa
     let controller = Controller::connect(context).await?;
     say(&format!("Asking the agents about {expected} steps; nothing is changed ..."));
     let request = PreviewRequest { plan: text, nodes: (!nodes.is_empty()).then_some(nodes) };
-    let mut answers = controller.stream::<PreviewItem>(Method::Preview, &request).await?;
-    let mut items: Vec<PreviewItem> = Vec::new();
-    loop {
-        let item = tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Left),
-            item = answers.next() => item,
-        };
-        let Some(item) = item.transpose()? else { break };
-        if args.output.output == Format::Jsonl {
-            line("cavalcade.preview-item/1", &item)?;
-        }
-        items.push(item);
-    }
+    let lines = args.output.output == Format::Jsonl;
+    let told = |item: &PreviewItem| if lines { line("cavalcade.preview-item/1", item) } else { Ok(()) };
+    let Some(items) = asked(&controller, &request, told).await? else { return Ok(Exit::Left) };
     let tally = Tally::of(&items, expected);
-    if args.output.output != Format::Jsonl {
+    if !lines {
         let document = json!({
             "schema": "cavalcade.preview/1",
             "plan": plan.sha256,
@@ -77,4 +66,24 @@ pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Fa
         () if args.exit_code && tally.change > 0 => Exit::Changes,
         () => Exit::Done,
     })
+}
+
+/// All answers, each told as it comes; `None`: the person left.
+pub(super) async fn asked(
+    controller: &Controller,
+    request: &PreviewRequest,
+    told: impl Fn(&PreviewItem) -> Result<(), Failure>,
+) -> Result<Option<Vec<PreviewItem>>, Failure> {
+    let mut answers = controller.stream::<PreviewItem>(Method::Preview, request).await?;
+    let mut items: Vec<PreviewItem> = Vec::new();
+    loop {
+        let item = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Ok(None),
+            item = answers.next() => item,
+        };
+        let Some(item) = item.transpose()? else { return Ok(Some(items)) };
+        told(&item)?;
+        items.push(item);
+    }
 }

@@ -236,6 +236,9 @@ pub struct ReportAnswer {
     pub superseded: Vec<String>,
     /// Number of lines in the central log by step, and the first and last address.
     pub log_ranges: BTreeMap<String, LogRange>,
+    /// The last lines of steps that failed or were repeated, each with its address.
+    #[serde(default)]
+    pub excerpts: BTreeMap<String, Vec<String>>,
 }
 
 /// One decision.

@@ -119,7 +119,7 @@ fn waiver(results: &Results, planned: bool) -> String {
     }
     let each = checks.iter().map(|check| format!(" \\\n    --waive {check} --why \"...\""));
     format!(
-        "Errors are let pass, each with its reason on the record, when the plan is applied:\n  cavalcade apply PLAN{}\n",
+        "An error is let pass when the plan is applied, with a reason on the record:\n  cavalcade apply PLAN{}\n",
         each.collect::<String>()
     )
 }

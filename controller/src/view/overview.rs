@@ -61,6 +61,9 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
     out.push('\n');
     out.push_str(&stages(run));
     out.push('\n');
+    for budget in run.stages.iter().filter_map(|stage| stage.budget.as_deref()) {
+        out.push_str(&wrap(budget, width, "", "  "));
+    }
     if steps {
         out.push('\n');
         out.push_str(&all_steps(run));

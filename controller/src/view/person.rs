@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::approval::lines;
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
 use crate::schedule::wait::{Wait, WaitKind};
@@ -95,6 +96,8 @@ fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
         out.push_str(&wrap(&run.plan, WIDTH, "  plan     ", "           "));
         out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
         let command = format!("{program} approve {} --why TEXT --at {seen}", wait.stage);
+        let wanted = run.stages.iter().find(|g| g.number == wait.stage).and_then(|g| g.approval.as_ref());
+        out.extend(wanted.map(|approval| lines(approval, WIDTH)));
         let second = run.stages.iter().any(|g| g.number == wait.stage && g.second_person);
         out.push_str(&commands(&[(command, if second { "by a second person" } else { "on the record" })]));
     }

@@ -200,6 +200,33 @@ fn tokens_and_artifacts() {
 }
 
 #[test]
+fn the_report_before_a_run_is_made_of_plan_and_previews() {
+    let plan = plan(true);
+    let session = Session::new(empty());
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let file = file.to_str().expect("UTF-8");
+    let diff = "@@ -1 +1 @@\n-a = 0\n+a = 1\n";
+    let item = |step: &str| {
+        let preview = json!({ "verdict": "change", "says": "", "diffs": [{ "path": "/opt/x.toml", "diff": diff, "note": "" }] });
+        json!({ "step": step, "preview": { "Ok": preview } })
+    };
+    let items: Vec<Value> = ["1.1@is-1", "1.1@is-2", "2.1@is-1", "2.1@is-2"].into_iter().map(item).collect();
+    session.script.answer(Method::Preview, json!(items));
+    let said = session.run(["report", "--before", file, "--change", "CHG0012345"]).ends(0);
+    said.out_has(&["<!doctype html>", "CHG0012345", "What cannot be undone", "new traffic is lost", plan.sha256.as_str()]);
+    session.run(["report", "--before", file, "-o", "md"]).ends(0).out_has(&["# Planned upgrade of test", "+a = 1"]);
+    let document: Value =
+        serde_json::from_str(&session.run(["report", "--before", file, "-o", "json"]).ends(0).out).expect("JSON");
+    assert_eq!((&document["schema"], &document["counts"]["change"]), (&json!("cavalcade.report-before/1"), &json!(4)));
+    assert_eq!(document["irreversible"][0]["stage"], "2 title of start");
+    assert!(session.script.asked(Method::Report).is_empty(), "no run is needed");
+    session.run(["report", "--before"]).ends(2);
+    session.run(["report", "--before", file, "-o", "junit"]).ends(2).err_has(&["html, md or json"]);
+    session.script.answer(Method::Preview, json!(items[..3]));
+    session.run(["report", "--before", file]).ends(8).out_has(&["of 1 nobody could tell"]);
+}
+
+#[test]
 fn explanations_need_no_controller() {
     alone(&["explain", "CVL-1002"]).ends(0).out_has(&["cause", "certain", "unknown", "remedy", "cavalcade serve"]);
     alone(&["explain", "5023", "-o", "json"]).ends(0).out_has(&["cavalcade.explanation/1", "CVL-5023"]);

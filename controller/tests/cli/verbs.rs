@@ -83,6 +83,24 @@ fn what_cannot_be_taken_back_wants_a_word() {
 }
 
 #[test]
+fn an_approval_shows_what_it_says_and_the_evidence() {
+    let plan = plan(false);
+    let mut document = run(&plan, "going", ["succeeded"; 4], json!([person(None, 2, "approval of dba: cavalcade approve 2")]));
+    document["runs"][0]["stages"][1]["approval"] = json!({
+        "by": "dba", "says": "The backups are proved.", "given": null, "undo": "backup", "undo_seconds": 95,
+        "backups": [{
+            "database": "am_db", "step": "1.1@is-1", "proved_at": "2026-11-23T01:20:00Z", "counted": "214 tables, 1048576 rows",
+            "restore_seconds": 95,
+        }],
+    });
+    let session = Session::new(document);
+    session.script.answer(Method::Approve, verb(&plan));
+    let shown = ["The backups are proved.", "am_db proved 2026-11-23 01:20:00Z", "214 tables", "about 1min35s"];
+    session.run(["approve", "start", "--yes"]).ends(0).err_has(&shown);
+    session.run(["status"]).ends(0).out_has(&shown);
+}
+
+#[test]
 fn verbs_on_the_run_answer_in_every_form() {
     let session = open();
     session.run(["pause"]).ends(0).out_has(&["So be it."]);
