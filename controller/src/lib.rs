@@ -8,7 +8,6 @@ pub mod ca;
 pub mod cli;
 pub mod daemon;
 pub mod event;
-pub mod exit;
 pub mod fleet;
 pub mod journal;
 mod json_schema;

@@ -1,10 +1,10 @@
 //! `step run`: a list of steps on this machine, without a controller.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use cavalcade_agent::step_run::{self, Exit, Format, Options};
+use cavalcade_agent::step_run::{self, Format, Options};
 use cavalcade_common::error::Fault;
+use cavalcade_common::exit::Exit;
 use cavalcade_common::id::StepName;
 use clap::{Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -112,12 +112,12 @@ impl From<StepRun> for Options {
 }
 
 /// Runs the verb.
-pub(super) fn run(verb: StepVerb) -> Result<ExitCode, Fault> {
+pub(super) fn run(verb: StepVerb) -> Result<Exit, Fault> {
     let StepVerb::Run(run) = verb;
     super::log(LevelFilter::WARN);
     let runtime = super::runtime()?;
-    let exit: Exit = runtime.block_on(step_run::run((*run).into()));
+    let exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.
     runtime.shutdown_background();
-    Ok(ExitCode::from(exit as u8))
+    Ok(exit)
 }

@@ -15,10 +15,10 @@ use super::failure::Failure;
 use super::output::{OutputArgs, emit, put, say};
 use super::plan::Files;
 use super::preflight::Ground;
-use crate::exit::Exit;
 use crate::fleet::schema;
 use crate::view::facts::facts_table;
 use crate::view::findings::findings;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FleetCommand {
@@ -88,7 +88,8 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         hosts: Some(&status.hosts),
         now,
     };
-    let (results, _) = ground.check(&files);
+    let (results, planned) = ground.check(&files);
+    let planned = matches!(planned, Some(Ok(_)));
     let blocked = results.count(Severity::Error) > 0;
     let ok: serde_json::Map<String, serde_json::Value> = results.ok.iter().map(|(area, n)| (area.clone(), json!(n))).collect();
     let document = json!({
@@ -100,7 +101,7 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         "facts": gathered.facts.iter().map(|(node, facts)| (node.to_string(), &facts.value)).collect::<BTreeMap<_, _>>(),
     });
     let shown = || facts_table(gathered.facts.iter().map(|(node, facts)| (node, &facts.value)));
-    emit(args.output.output, &document, || format!("{}\n\n{}", shown(), findings(&results, context.colour_out)))?;
+    emit(args.output.output, &document, || format!("{}\n\n{}", shown(), findings(&results, planned, context.colour_out)))?;
     Ok(if blocked { Exit::Blocked } else { Exit::Done })
 }
 

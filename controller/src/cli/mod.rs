@@ -52,7 +52,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 use context::{Context, GlobalArgs};
 use failure::Failure;
 

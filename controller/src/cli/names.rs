@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cavalcade_common::error::Faults;
+use cavalcade_common::exit::Exit;
 use cavalcade_common::id::NodeId;
 use cavalcade_common::step::Names;
 use clap::Args;
@@ -17,7 +18,6 @@ use super::facts::{self, Gathered};
 use super::failure::Failure;
 use super::output::{put, say};
 use super::plan::{Files, who};
-use crate::exit::Exit;
 use crate::resolve::{Input, names_of};
 
 #[derive(Debug, Args)]

@@ -12,12 +12,12 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit};
 use super::verb;
-use crate::exit::Exit;
 use crate::operate::request::{RevokeAnswer, RevokeRequest, StatusRequest, VerbRequest};
 use crate::rpc::method::Method;
 use crate::view::document::{Status, age};
 use crate::view::table::table;
 use crate::view::text::ranges;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {

@@ -8,9 +8,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::verb::{self, StepArgs};
 use crate::event::Resolution;
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["done", "not_done"])))]

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Resolution, Scope};
+use crate::logs::LogLine;
+
+/// How long the controller waits for the facts of one agent; [`FactsAnswer`] names those that gave none.
+pub use super::ask::FACTS_LIMIT;
 
 /// `Facts`: gathers facts of all nodes of a fleet. What is asked is made by the command, from fleet file and recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +92,9 @@ pub struct VerifyRequest {
     pub nodes: Vec<NodeId>,
     /// Longest wait of one step in seconds; without it as planned.
     pub within_seconds: Option<u64>,
+    /// Values of secrets that the person was asked for: they serve this question and are kept nowhere.
+    #[serde(default, with = "cavalcade_common::given::exposed")]
+    pub secrets: GivenSecrets,
 }
 
 /// Answer of `Verify`.
@@ -101,6 +108,9 @@ pub struct VerifyAnswer {
     pub at: jiff::Timestamp,
     /// What each step saw, in the plan's order.
     pub items: Vec<VerifyItem>,
+    /// Secrets that a person has to give first, with what is asked; then nobody looked yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asks: BTreeMap<String, String>,
 }
 
 /// What one step saw.
@@ -245,6 +255,9 @@ pub struct ReportAnswer {
     pub superseded: Vec<String>,
     /// Number of lines in the central log by step, and the first and last address.
     pub log_ranges: BTreeMap<String, LogRange>,
+    /// The last lines of steps that failed or were repeated, each with its address.
+    #[serde(default)]
+    pub excerpts: BTreeMap<String, Vec<String>>,
 }
 
 /// One decision.
@@ -314,7 +327,32 @@ pub struct TokenAnswer {
     pub enrol_at: String,
 }
 
-/// `Logs`: lines of the central log; the answers are [`crate::logs::LogLine`]s.
+/// One answer of `Logs`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogAnswer {
+    /// What the answer lacks.
+    Note(LogNote),
+    /// A record.
+    Line(Box<LogLine>),
+}
+
+/// What an answer of `Logs` lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum LogNote {
+    /// A part of the store cannot be read: which, and how many of its lines.
+    Damage(String),
+    /// The newest records were asked for, and so many are more than one answer may hold.
+    Cut {
+        /// How many are given.
+        shown: usize,
+        /// How many were asked for.
+        wanted: usize,
+    },
+}
+
+/// `Logs`: lines of the central log; the answers are [`LogAnswer`]s.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// Nodes, as globs (`is-*`); none: all.

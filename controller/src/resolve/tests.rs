@@ -247,6 +247,19 @@ fn the_user_store_decides_and_answers_override() {
 }
 
 #[test]
+fn an_option_of_the_fleet_demands_a_second_person() {
+    let of = |fleet: &str| {
+        let plan = plan_with(fleet, RECIPE, |_, _| ()).unwrap_or_else(|f| panic!("{f}"));
+        let approvals: Vec<bool> = plan.stages.iter().filter_map(|g| g.approval.as_ref()).map(|a| a.second_person).collect();
+        approvals
+    };
+    assert_eq!(of(FLEET), [false]);
+    assert_eq!(of(&FLEET.replacen("options:\n", "options:\n  second_person: true\n", 1)), [true]);
+    let wrong = FLEET.replacen("options:\n", "options:\n  second_person: maybe\n", 1);
+    assert!(plan_with(&wrong, RECIPE, |_, _| ()).is_err());
+}
+
+#[test]
 fn unique_ids_need_a_person() {
     let unique = |_: &str, facts: &mut Value| facts["user_store"]["type"] = json!("database_unique_id");
     let faults = plan_with(FLEET, RECIPE, unique).expect_err("must be refused");

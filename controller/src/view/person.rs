@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::approval::lines;
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
 use crate::schedule::wait::{Wait, WaitKind};
@@ -55,7 +56,8 @@ fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     out.push_str(&list("known", &step.known));
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
-    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), "it happened: go on")];
+    let happened = if step.kind == "sql" { "it took place, or is left out" } else { "it happened: go on" };
+    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), happened)];
     if step.kind != "job" {
         ways.push((format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"));
     } else {
@@ -120,6 +122,8 @@ fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
         out.push_str(&wrap(&run.plan, WIDTH, "  plan     ", "           "));
         out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
         let command = format!("{program} approve {} --why TEXT --at {seen}", wait.stage);
+        let wanted = run.stages.iter().find(|g| g.number == wait.stage).and_then(|g| g.approval.as_ref());
+        out.extend(wanted.map(|approval| lines(approval, WIDTH)));
         let second = run.stages.iter().any(|g| g.number == wait.stage && g.second_person);
         out.push_str(&commands(&[(command, if second { "by a second person" } else { "on the record" })]));
     }

@@ -10,6 +10,7 @@ use cavalcade_common::action::{Action, LogGate, TcpGate, TextEdit};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::secret::{SecretRef, SecretValue, marker};
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_controller::daemon::{ServeConfig, serve};
 use cavalcade_controller::operate::request::{
@@ -77,6 +78,7 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         plan: plan.map(|p| p.to_text().expect("text")),
         nodes: Vec::new(),
         within_seconds: Some(1),
+        secrets: Default::default(),
     };
 
     // Nobody is connected: the items say so.
@@ -100,6 +102,24 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
     assert_eq!(tree(&agent_dir.join("ledger")), ledger, "a question is no attempt");
     let none = ask::<VerifyAnswer>(&client, Method::Verify, &verify(None)).await.expect_err("there was no run");
     assert_eq!(none.code, codes::run::NO_RUN);
+
+    // A secret that a person has: it is asked first, travels with the question, and is hidden in the answer.
+    std::fs::write(&log, "open sesame\n").expect("is written");
+    let failed = vec![format!("refused {}", marker("word"))];
+    let word = LogGate { file: log.clone(), pattern: "open .*".to_owned(), failed, within: Duration::from_secs(60) };
+    let mut secret = plan(&home, vec![Action::Log(word)], true).plan;
+    secret.secrets.insert("word".to_owned(), SecretRef::Prompt("the word".to_owned()));
+    let secret = HashedPlan::new(secret).expect("has a digest");
+    let asked: VerifyAnswer = ask(&client, Method::Verify, &verify(Some(&secret))).await.expect("an answer");
+    assert_eq!((asked.items.len(), asked.asks.get("word").map(String::as_str)), (0, Some("the word")));
+    for (value, shown) in [("sesame", "open (secret)"), ("barley", "open sesame")] {
+        let secrets = [("word".to_owned(), SecretValue::new(value.to_owned()))].into_iter().collect();
+        let request = VerifyRequest { secrets, ..verify(Some(&secret)) };
+        let answer: VerifyAnswer = ask(&client, Method::Verify, &request).await.expect("an answer");
+        let checked = answer.items[0].checked.as_ref().expect("was asked");
+        assert!(checked.holds && checked.evidence.iter().any(|e| e.found.contains(shown)), "{checked:?}");
+    }
+    std::fs::remove_file(&log).expect("is removed");
 
     // A plan whose stage would act: the agent itself refuses, and says which step.
     let edit = TextEdit { file: log.clone(), content: Some("WSO2 Carbon started in 9 sec\n".to_owned()), ..TextEdit::default() };

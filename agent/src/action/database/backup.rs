@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use cavalcade_common::action::Backup;
-use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
+use cavalcade_common::report::{Evidence, Preview, Progress, RESTORE_TOOK, RESTORED_ONCE, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
 use crate::action::launch::permit;
@@ -18,13 +18,12 @@ fn folder(backup: &Backup, cx: &Context) -> String {
 }
 
 fn evidence(name: &str, manifest: &BackupManifest) -> Vec<Evidence> {
+    let rows: u64 = manifest.contents.tables.values().map(|table| table.rows).sum();
     vec![
         incarnation_evidence(name, &manifest.incarnation),
         Evidence::holds("dump", format!("{} bytes, sha256 {}", manifest.dump_size, manifest.dump_sha256)),
-        Evidence::holds(
-            "restored once into the scratch database and equal in tables, counts and checksums",
-            format!("{} tables, {} s", manifest.contents.tables.len(), manifest.restore_seconds),
-        ),
+        Evidence::holds(RESTORED_ONCE, format!("{} tables, {rows} rows", manifest.contents.tables.len())),
+        Evidence::holds(RESTORE_TOOK, format!("{} s", manifest.restore_seconds)),
     ]
 }
 

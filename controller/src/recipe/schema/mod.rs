@@ -77,7 +77,10 @@ fn frame() -> Map<String, Value> {
             }),
         ),
     );
-    add("approval", object(&["by", "says"], json!({ "by": text(), "says": text(), "second_person": flag() })));
+    add(
+        "approval",
+        object(&["by", "says"], json!({ "by": text(), "says": text(), "second_person": { "type": ["boolean", "string"] } })),
+    );
     let size = json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+ *%$" }] });
     add("batch", object(&[], json!({ "size": size, "canary": count(), "failure_budget": count() })));
     let mut step = json!({
