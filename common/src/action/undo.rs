@@ -12,4 +12,7 @@ pub struct Undo {
     pub run: RunId,
     /// The steps, in the order in which they ran: they are undone from the last to the first.
     pub steps: Vec<StepKey>,
+    /// Markers of the secrets that the steps wrote: what is put back and what goes is shown without their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hides: Vec<String>,
 }

@@ -68,7 +68,7 @@ async fn newest(store: &LogStore, mut query: Query, tail: usize) -> Result<(Answ
     // Everything up to here was searched, whether it fits or not.
     query.after = Some(page.head);
     (query.newest, query.limit) = (false, PAGE);
-    let cut = page.cut.then(|| LogAnswer::Note(LogNote::Cut { shown: page.lines.len(), wanted: tail }));
+    let cut = page.cut.then_some(LogAnswer::Note(LogNote::Cut { shown: page.lines.len(), wanted: tail }));
     let mut answers: Answers = cut.iter().map(answer).collect();
     answers.extend(told(page, &mut BTreeSet::new()));
     Ok((answers, query))

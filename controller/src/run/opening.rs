@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cavalcade_common::action::{Action, Undo};
+use cavalcade_common::action::Action;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::given::GivenSecrets;
@@ -105,7 +105,7 @@ impl RunLoop {
             let event = Event::Kept { run: run.clone(), steps: settled.kept, by: who.clone(), why: why.clone() };
             self.happen_or_log(event);
         }
-        for (number, (node, (host, steps))) in (1..).zip(settled.undone) {
+        for (number, (node, (host, undo))) in (1..).zip(settled.undone) {
             let Ok(name) = StepName::new("undo") else { return };
             let step = PlanStep {
                 key: StepKey { stage: 0, step: number, node },
@@ -113,7 +113,7 @@ impl RunLoop {
                 name,
                 row: None,
                 note: Some(format!("what run {from} did there is undone, said by {who}: {why}")),
-                action: Action::Undo(Undo { run: from.clone(), steps }),
+                action: Action::Undo(undo),
                 needs: Vec::new(),
                 effect: None,
                 retry: Retry::default(),

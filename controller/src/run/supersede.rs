@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cavalcade_common::action::{Action, ServerOp};
+use cavalcade_common::action::{Action, ServerOp, Undo};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{HostId, NodeId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
+use cavalcade_common::secret::marker;
 
 use super::input::Superseding;
+use super::secrets::names as named;
 use crate::state::RunState;
 use crate::state::step::Phase;
 
@@ -20,8 +22,8 @@ pub(super) struct Settled {
     pub(super) carried: Vec<StepKey>,
     /// Steps of the new plan that differ and count as done as they are.
     pub(super) kept: Vec<StepKey>,
-    /// Steps of the old run to undo, in their order, by node.
-    pub(super) undone: BTreeMap<NodeId, (HostId, Vec<StepKey>)>,
+    /// Steps of the old run to undo, by node.
+    pub(super) undone: BTreeMap<NodeId, (HostId, Undo)>,
 }
 
 /// A finished step that the new plan has otherwise, or not at all.
@@ -78,7 +80,7 @@ pub(super) fn settle(old: &RunState, plan: &HashedPlan, words: &Superseding, los
             .help("say of each --keep STEP (it stays as it is and counts as done) or --undo STEP; STEP may be `all`"));
     }
     let undone = undone(old, &undo, &differing)?;
-    let again: BTreeSet<&StepKey> = undone.values().flat_map(|(_, steps)| steps).collect();
+    let again: BTreeSet<&StepKey> = undone.values().flat_map(|(_, undo)| &undo.steps).collect();
     let behind = |name: &Name| old_key(old, name).is_some_and(|key| again.contains(&key));
     if let Some(both) = keep.iter().find(|name| behind(name)) {
         let what = format!("{} cannot be kept: it stands on a step that is undone", shown(both));
@@ -116,7 +118,7 @@ fn undone(
     old: &RunState,
     undo: &BTreeSet<Name>,
     differing: &BTreeMap<Name, Differing<'_>>,
-) -> Result<BTreeMap<NodeId, (HostId, Vec<StepKey>)>, Fault> {
+) -> Result<BTreeMap<NodeId, (HostId, Undo)>, Fault> {
     let mut found = BTreeMap::new();
     let nodes: BTreeSet<&NodeId> = undo.iter().map(|(_, node)| node).collect();
     for node in nodes {
@@ -135,8 +137,14 @@ fn undone(
             let what = format!("{} cannot be undone: {} ({}) {why}", first.key, step.key, step.name);
             return Err(Fault::new(codes::run::NOT_UNDONE, what).in_step(&step.key).help("--keep it, or cancel the run"));
         }
-        let files = from.iter().filter(|s| s.action.is_of_files()).map(|s| s.key.clone()).collect();
-        found.insert(node.clone(), (first.host.clone(), files));
+        let files: Vec<&PlanStep> = from.iter().copied().filter(|s| s.action.is_of_files()).collect();
+        let names: BTreeSet<String> = files.iter().flat_map(|s| named(s)).collect();
+        let undo = Undo {
+            run: old.id.clone(),
+            steps: files.iter().map(|s| s.key.clone()).collect(),
+            hides: names.iter().map(|name| marker(name)).collect(),
+        };
+        found.insert(node.clone(), (first.host.clone(), undo));
     }
     Ok(found)
 }

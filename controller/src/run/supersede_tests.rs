@@ -68,7 +68,7 @@ async fn what_is_undone_takes_the_later_edits_of_its_node_with_it() {
     kit.settle().await;
     let offer = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
     let steps = ["2.1@is-1", "3.1@is-1"].map(|k| k.parse().expect("a step")).to_vec();
-    assert_eq!(offer.step.action, Action::Undo(Undo { run, steps }));
+    assert_eq!(offer.step.action, Action::Undo(Undo { run, steps, hides: Vec::new() }));
     let of = |key: &str| phases(&kit, &new).into_iter().find(|(k, _)| k == key).map(|(_, phase)| phase);
     assert_eq!(of("1.1@is-1"), Some(Phase::Skipped));
     for step in ["2.1@is-1", "3.1@is-1", "4.1@is-1"] {

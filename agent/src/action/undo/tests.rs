@@ -111,7 +111,7 @@ async fn done(machine: &Machine, run: &str) -> Undo {
         let cx = context(machine, FileHost::new(), run, &key.to_string(), false);
         assert!(action::of(action).apply(&cx).await.unwrap_or_else(|e| panic!("{key}: {e:?}")).changed, "{key}");
     }
-    Undo { run: run.parse().expect("a run"), steps: steps.into_iter().map(|(key, _)| key).collect() }
+    Undo { run: run.parse().expect("a run"), steps: steps.into_iter().map(|(key, _)| key).collect(), hides: Vec::new() }
 }
 
 /// Everything below `home`: kind, mode, owner, content or target.
@@ -243,7 +243,7 @@ async fn some_steps_alone_and_not_out_of_turn() {
     let machine = Machine::new();
     before(&machine);
     let undo = done(&machine, "r1").await;
-    let of = |steps: &[&str]| Undo { run: undo.run.clone(), steps: steps.iter().map(|s| key(s)).collect() };
+    let of = |steps: &[&str]| Undo { run: undo.run.clone(), steps: steps.iter().map(|s| key(s)).collect(), hides: Vec::new() };
     let cx = undoing(&machine, FileHost::new(), false);
     // An edit under another one.
     assert_eq!(fault(of(&["1.2@is-1"]).apply(&cx).await).0.code, codes::UNDO_CHANGED);
