@@ -83,3 +83,46 @@ fn a_migration_that_failed_is_stopped_restored_and_done_again() {
     let unmigrated = site.database.sql("am_db", "SELECT COUNT(*) FROM AM_API WHERE API_UUID IS NULL").unwrap();
     assert_eq!(unmigrated.trim(), "0");
 }
+
+/// 10, rule 5: the recipe's options are corrected in the middle of a run.
+#[test]
+fn a_plan_that_takes_over_keeps_or_undoes_what_differs() {
+    let nodes = vec![("is-1", Role::Is, "default"), ("am-1", Role::Am, "default")];
+    let mut site = site(&Wanted { nodes, ..Wanted::default() });
+    let conf =
+        |site: &Site, node: &str| fs::read_to_string(site.home(node).unwrap().join("repository/conf/deployment.toml")).unwrap();
+    let digest = site.plan().unwrap();
+    let until = ["--until", "set-up-am"];
+    site.apply(&digest, &until).unwrap();
+    let set_up = |site: &Site| {
+        site.wait("both are set up", |status| {
+            let open = status.runs.iter().find(|run| run.closed_at.is_none());
+            open.is_some_and(|run| run.stages.iter().filter(|s| s.id.starts_with("set-up")).all(|s| s.state == "done"))
+        })
+        .unwrap();
+    };
+    set_up(&site);
+    let first = site.run().unwrap().run;
+    let (is_before, am_before) = (conf(&site, "is-1"), conf(&site, "am-1"));
+    assert!(is_before.contains("context = \"(.)/keymanager-operations"));
+
+    site.layout.options.insert("corrected_claims_pattern".to_owned(), json!(true));
+    site.layout.write().unwrap();
+    let digest = site.plan().unwrap();
+    let refused = site.cavalcade(&["apply", "upgrade.plan", "--confirm", &digest, "--detach", "--supersedes", &first]).unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(9), "{said}");
+    assert!(said.contains("set-up-is.key-manager-settings@is-1") && said.contains("--undo"), "{said}");
+    assert_eq!((conf(&site, "is-1"), conf(&site, "am-1")), (is_before.clone(), am_before.clone()), "nothing was changed");
+
+    let words = ["--supersedes", &first, "--undo", "set-up-is.key-manager-settings@is-1", "--says", "the pattern was wrong"];
+    site.apply(&digest, &[&until[..], &words].concat()).unwrap();
+    set_up(&site);
+    let (is_after, am_after) = (conf(&site, "is-1"), conf(&site, "am-1"));
+    let corrected = is_before.replace(
+        "context = \"(.)/keymanager-operations/user-info/claims(.)\"",
+        "context = \"(.*)/keymanager-operations/user-info/claims(.*)\"",
+    );
+    assert_eq!(is_after, corrected, "as if it had been right from the start");
+    assert_eq!(am_after, am_before);
+}
