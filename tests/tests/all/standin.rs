@@ -252,12 +252,12 @@ fn term_can_be_left_lying_and_the_launcher_can_be_another() {
     let (home, offset) = stage.home("is-1", packs::IS_PACK).unwrap();
     // JAVACMD wins over JAVA_HOME, which only has to be set.
     let gate = stage.path("gate");
-    let script = format!(
+    let program = format!(
         "#!/bin/sh\necho \"$*\" >> '{}'\nexec '{}' \"$@\"\n",
         stage.path("seen").display(),
         stage.jdk().join("bin/java").display()
     );
-    test_program::write(&gate, script.as_bytes()).unwrap();
+    test_program::write(&gate, program.as_bytes()).unwrap();
     let mut command = Command::new("sh");
     command.arg(script(&home)).arg("start").env("JAVACMD", &gate).env("JAVA_HOME", "/nowhere").env_remove("CARBON_HOME");
     assert!(command.status().unwrap().success());
