@@ -16,7 +16,7 @@ use cavalcade_common::secret::SecretBook;
 use crate::action::ArtifactSource;
 use crate::action::job::judge_stored;
 use crate::check;
-use crate::executor::book::preview_book;
+use crate::executor::book::{book, preview_book};
 use crate::executor::{Executor, SecretResolver};
 use crate::facts;
 use crate::host::{HeldState, Host};
@@ -54,11 +54,11 @@ impl Answers for HostAnswers {
                 let book = preview_book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
                 Ok(Answer::Previews(self.previewer(book, hide).all(&steps).await))
             }
-            Ask::Check { steps, secrets, hide } => {
+            Ask::Check { steps, secrets, given, hide } => {
                 if let Some(why) = check::refused(&steps) {
                     return Err(why);
                 }
-                let book = self.secrets.resolve(&secrets).await.map_err(|f| f.to_string())?;
+                let book = book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
                 Ok(Answer::Checked(check::all(&self.previewer(book, hide), &steps).await))
             }
             Ask::Rejudge { attempt, evidence } => self.rejudge(&attempt, &evidence).map(Answer::Judged),

@@ -78,19 +78,36 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Goes on from a place; `None`: from the beginning of whatever file appears.
+    /// Goes on from a place; `None`: there was no file, and every one that appears is read from its beginning.
     #[must_use]
     pub fn from(file: PathBuf, place: Option<Place>) -> Self {
         Self { file, place, lines: Lines::default() }
     }
 
-    /// The end of the file as it is now: everything written later comes after it.
+    /// Goes to another place of the file.
+    pub fn move_to(&mut self, place: Place) {
+        self.place = Some(place);
+        self.lines = Lines::default();
+    }
+
+    /// Where the last whole line that was given ends; `None` before the first look at a file.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        let pending = self.lines.pending.len() as u64;
+        self.place.map(|place| Place { offset: place.offset.saturating_sub(pending), ..place })
+    }
+
+    /// The end of the log as it is now, of its newest rolled file where none has its name: everything written later comes
+    /// after it.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn end_of(host: &dyn Host, file: &Path) -> io::Result<Option<Place>> {
-        let Some(part) = host.read_part(file, 0, HEAD)? else { return Ok(None) };
-        Ok(Some(at(&part, part.len)))
+        let last = match host.read_part(file, 0, HEAD)? {
+            Some(part) => Some(part),
+            None => rolled_files(host, file)?.pop().map(|(_, part)| part),
+        };
+        Ok(last.map(|part| at(&part, part.len)))
     }
 
     /// Reads on.
@@ -102,10 +119,9 @@ impl Follower {
         // While a log rolls there is a moment without a file of its name.
         let Some(now) = host.read_part(&self.file, 0, HEAD)? else { return Ok(followed) };
         let mut place = match self.place {
-            None => at(&now, 0),
             Some(place) if is_same(&place, &now) => Place { offset: place.offset, ..at(&now, 0) },
-            Some(place) => {
-                self.leave(host, place, &mut followed)?;
+            before => {
+                self.leave(host, before, &mut followed)?;
                 self.lines.flush(&mut followed.lines);
                 at(&now, 0)
             }
@@ -121,14 +137,18 @@ impl Follower {
     }
 
     /// Reads what is left of a file that lost its name, and of those that had the name between it and the file of now.
-    fn leave(&mut self, host: &dyn Host, place: Place, followed: &mut Followed) -> io::Result<()> {
+    fn leave(&mut self, host: &dyn Host, place: Option<Place>, followed: &mut Followed) -> io::Result<()> {
         let rolled = rolled_files(host, &self.file)?;
-        let Some(old) = rolled.iter().position(|(_, part)| is_same(&place, part)) else {
+        let first = match place {
+            None => Some((0, 0)),
+            Some(place) => rolled.iter().position(|(_, part)| is_same(&place, part)).map(|old| (old, place.offset)),
+        };
+        let Some((old, from)) = first else {
             followed.gap = Some(format!("{} rolled away or was cut before it was read to its end", self.file.display()));
             return Ok(());
         };
         for (n, (path, _)) in rolled.iter().enumerate().skip(old) {
-            let mut offset = if n == old { place.offset } else { 0 };
+            let mut offset = if n == old { from } else { 0 };
             while let Some(part) = host.read_part(path, offset, PART)? {
                 if part.bytes.is_empty() {
                     break;
@@ -262,5 +282,21 @@ mod tests {
         assert_eq!(lines(&mut follower), Vec::<String>::new());
         append(&log, "one\n");
         assert_eq!(lines(&mut follower), ["one"]);
+    }
+
+    #[test]
+    fn a_log_that_appears_and_rolls_before_the_first_look_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("wso2carbon.log");
+        let begin = Follower::end_of(&RealHost::default(), &log).unwrap();
+        append(&log, "one\n");
+        fs::rename(&log, dir.path().join("wso2carbon-11-22-2026.log")).unwrap();
+        append(&log, "two\n");
+        assert_eq!(lines(&mut Follower::from(log.clone(), begin)), ["one", "two"]);
+        // What had rolled before the beginning is not of it.
+        fs::rename(&log, dir.path().join("wso2carbon-11-23-2026.log")).unwrap();
+        let begin = Follower::end_of(&RealHost::default(), &log).unwrap();
+        append(&log, "three\n");
+        assert_eq!(lines(&mut Follower::from(log, begin)), ["three"]);
     }
 }

@@ -101,6 +101,14 @@ impl Previewer {
                 }
                 self.inspect(step).await
             }
+            Action::Undo(_) => {
+                let preview = self.inspect(step).await?;
+                if preview.verdict == Verdict::Change {
+                    // An undo behind it finds other files than those that are there now.
+                    later.touched.push(step.name.to_string());
+                }
+                Ok(preview)
+            }
             _ => self.inspect(step).await,
         }
     }
@@ -139,7 +147,7 @@ impl Previewer {
             let says = format!("{} does not exist now", path.display());
             return Ok(Preview { verdict: Verdict::Maybe, says: depends_on(later, &says), diffs: Vec::new() });
         };
-        let edit = action::edited::reveal(edit, &self.secrets)?.filled(self.host.as_ref())?;
+        let edit = action::edited::reveal(edit, &self.secrets)?.filled(self.host.as_ref())?.previewed();
         let after = match edit.run(&before) {
             Ok(after) => after,
             // Removed before, by an attempt of ours: the notes beside the undo folders know.

@@ -21,12 +21,15 @@ fn look(log: &Path, process: &Process) -> StartedLine {
     started_line(&RealHost::default(), log, &pattern(STARTED).unwrap(), process).unwrap()
 }
 
-fn ago(seconds: i64) -> Timestamp {
-    crate::host::real::wall_clock() - SignedDuration::from_secs(seconds)
+/// Moments before one and the same now: however long a test takes, what lies between two of them stays.
+fn before_now() -> impl Fn(i64) -> Timestamp {
+    let now = crate::host::real::wall_clock();
+    move |seconds| now - SignedDuration::from_secs(seconds)
 }
 
 #[test]
 fn only_a_line_of_this_process_counts() {
+    let ago = before_now();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("wso2carbon.log");
     assert_eq!(look(&log, &process(ago(60))), StartedLine::Missing);
@@ -49,6 +52,7 @@ fn filetime(path: &Path, at: Timestamp) {
 
 #[test]
 fn a_jvm_in_another_zone_is_understood() {
+    let ago = before_now();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("wso2carbon.log");
     for minutes in [-11 * 60, -90, 330, 13 * 60] {
@@ -61,6 +65,7 @@ fn a_jvm_in_another_zone_is_understood() {
 
 #[test]
 fn the_line_is_found_in_a_log_that_rolled() {
+    let ago = before_now();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("wso2carbon.log");
     let zone = TimeZone::system();
@@ -75,6 +80,7 @@ fn the_line_is_found_in_a_log_that_rolled() {
 
 #[test]
 fn without_stamps_only_a_file_made_after_the_process_counts() {
+    let ago = before_now();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("wso2carbon.log");
     fs::write(&log, "WSO2 Carbon started in 9 sec\n").unwrap();

@@ -65,6 +65,9 @@ pub struct Look {
     /// there, `true` for a value that is hidden, the list of its keys for a table.
     #[serde(default)]
     pub conf: BTreeMap<String, String>,
+    /// By name: tables of other TOML files whose keys are told (`facts.old.tables.NAME`).
+    #[serde(default)]
+    pub tables: BTreeMap<String, TableWanted>,
     /// Settings that the old pack shipped, by dotted key: only what differs is told (`facts.old.settings`). `None`: they are
     /// not known, and every setting counts as added.
     #[serde(default)]
@@ -81,6 +84,16 @@ pub struct Look {
     /// Globs, relative to the old home, of the JARs that are opened for `driver_classes`.
     #[serde(default)]
     pub libraries: Vec<String>,
+}
+
+/// A table of a TOML file, whose keys are told and no value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableWanted {
+    /// Absolute path of the file.
+    pub file: String,
+    /// Dotted path of the table.
+    pub table: String,
 }
 
 /// A value in a file, found by a pattern.

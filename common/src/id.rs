@@ -179,6 +179,25 @@ impl fmt::Display for AttemptId {
     }
 }
 
+/// A text that is no attempt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no attempt: RUN/STAGE.STEP@NODE#NUMBER")]
+pub struct AttemptIdError(pub String);
+
+impl FromStr for AttemptId {
+    type Err = AttemptIdError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let bad = || AttemptIdError(s.chars().take(120).collect());
+        let (run, rest) = s.split_once('/').ok_or_else(bad)?;
+        let (step, number) = rest.rsplit_once('#').ok_or_else(bad)?;
+        Ok(Self {
+            run: RunId::new(run).map_err(|_| bad())?,
+            step: step.parse().map_err(|_| bad())?,
+            number: number.parse().map_err(|_| bad())?,
+        })
+    }
+}
+
 impl AttemptId {
     /// A file-system safe form, for the attempt's folder: no separator can be in it, since every part obeys the
     /// grammar of names.

@@ -4,6 +4,7 @@ pub mod action;
 pub mod codes;
 pub mod duration;
 pub mod error;
+pub mod exit;
 pub mod expression;
 pub mod facts;
 pub mod finding;

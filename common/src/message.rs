@@ -255,6 +255,9 @@ pub enum Ask {
         steps: Vec<PlanStep>,
         /// Where their secrets are found.
         secrets: BTreeMap<String, SecretRef>,
+        /// Values of those secrets that only the controller has.
+        #[serde(skip)]
+        given: GivenSecrets,
         /// Key patterns whose values are hidden.
         hide: Vec<String>,
     },

@@ -9,6 +9,15 @@ use crate::id::AttemptId;
 /// How evidence names the incarnation of a database: this, then the database's name.
 pub const INCARNATION_OF: &str = "incarnation of ";
 
+/// How an agent that refuses an effect names the attempt that it holds for it: evidence of this, with the attempt as text.
+pub const EFFECT_HELD_BY: &str = "the effect was begun by";
+
+/// How the evidence of a backup names its proof by a restore.
+pub const RESTORED_ONCE: &str = "restored once into the scratch database and equal in tables, counts and checksums";
+
+/// How evidence names the measured time of a restore: in seconds, as `41 s`.
+pub const RESTORE_TOOK: &str = "measured time of the restore";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

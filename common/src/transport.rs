@@ -32,7 +32,7 @@ pub const SESSION_QUEUE: usize = 64;
 pub const WIRE_QUEUE: usize = 4;
 
 /// Limit of a TCP connect and of a TLS handshake.
-pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

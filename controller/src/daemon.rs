@@ -201,6 +201,10 @@ impl Controller {
         let stop = CancellationToken::new();
         let sessions = Arc::new(Sessions::new(inputs.clone()).until(stop.clone()));
         let data = Arc::new(Data { artifacts: artifacts.clone(), logs: logs.clone(), view: view.clone() });
+        let room = tokio::spawn({
+            let (logs, clock, stop) = (logs.clone(), clock.clone(), stop.clone());
+            async move { logs.keep_room(|| clock.now(), stop).await }
+        });
         let operations =
             Operations { inputs, view, artifacts, logs, vault, desk: desk.clone(), clock, enrol_at, stop: stop.clone() };
         let sweep = tokio::spawn({
@@ -224,7 +228,7 @@ impl Controller {
             // Sessions end by themselves; logs and artifacts are streams that only their connection ends.
             tokio::time::sleep(SOON).await;
             connections.cut_all();
-            sweep.await
+            tokio::join!(sweep, room)
         };
         // The loop works on meanwhile. One that has ended answers nothing any more: nothing else is waited for then.
         tokio::select! {

@@ -225,8 +225,9 @@ async fn artifact(root: &Path) {
         assert!(store.list().await.unwrap().is_empty(), "{fault}");
         assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0, "{fault}");
     }
-    store.put(content.as_slice(), None).await.unwrap();
-    assert_eq!(store.verify_all().await.unwrap().sound.len(), 1);
+    let (digest, _) = store.put(content.as_slice(), None).await.unwrap();
+    assert_eq!(store.verify(&digest).await.unwrap().sha256, digest);
+    assert_eq!(store.list().await.unwrap().len(), 1);
 }
 
 fn line(seq: u64) -> LogRecord {

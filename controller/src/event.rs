@@ -53,6 +53,8 @@ pub enum Resolution {
     Done,
     /// Its effect is not there: run it again, in a new attempt.
     NotDone,
+    /// Its effect is there by other means, as evidence shows: the whole step counts as done.
+    Replaced,
 }
 
 /// An event.
@@ -291,6 +293,37 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A person moved the end of the maintenance window.
+    WindowMoved {
+        /// The run.
+        run: RunId,
+        /// The new end.
+        end: jiff::Timestamp,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// A person declared a host lost: what was under way there is Indeterminate, and its ledger counts no more.
+    HostLost {
+        /// The host.
+        host: HostId,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
+    /// Finished steps of a superseded run stay as they are, though the new plan has another action for them.
+    Kept {
+        /// The run.
+        run: RunId,
+        /// The steps.
+        steps: Vec<StepKey>,
+        /// Who.
+        by: Who,
+        /// Why.
+        why: String,
+    },
     /// The run is over.
     RunClosed {
         /// The run.
@@ -351,6 +384,9 @@ impl Event {
             Self::PastWindow { .. } => 22,
             Self::SecretRepinned { .. } => 23,
             Self::TookOver { .. } => 24,
+            Self::WindowMoved { .. } => 25,
+            Self::HostLost { .. } => 26,
+            Self::Kept { .. } => 27,
         }
     }
 
@@ -358,7 +394,7 @@ impl Event {
     #[must_use]
     pub fn run(&self) -> Option<&RunId> {
         match self {
-            Self::EpochTaken { .. } | Self::HostMet { .. } | Self::ServerSeen { .. } => None,
+            Self::EpochTaken { .. } | Self::HostMet { .. } | Self::HostLost { .. } | Self::ServerSeen { .. } => None,
             Self::Offered { attempt, .. } | Self::Permitted { attempt, .. } => Some(&attempt.run),
             Self::Reported { report, .. } => Some(&report.attempt().run),
             Self::RunOpened { run, .. }
@@ -378,6 +414,8 @@ impl Event {
             | Self::SecretRepinned { run, .. }
             | Self::TookOver { run, .. }
             | Self::PastWindow { run, .. }
+            | Self::WindowMoved { run, .. }
+            | Self::Kept { run, .. }
             | Self::RunClosed { run, .. } => Some(run),
         }
     }

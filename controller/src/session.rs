@@ -121,7 +121,7 @@ mod tests {
         let served = tokio::spawn(async move { sessions.serve(host, from, to).await });
         assert!(matches!(taken.recv().await, Some(Input::SessionUp { .. })));
         stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), served).await.expect("in time").expect("ends");
+        tokio::time::timeout(Duration::from_secs(60), served).await.expect("in time").expect("ends");
         assert!(matches!(taken.recv().await, Some(Input::SessionDown { .. })), "the loop hears of it");
     }
 }

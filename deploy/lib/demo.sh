@@ -34,7 +34,7 @@ demo_processes() {
     done
 }
 
-# Ends everything that runs from the folder: TERM, and after 15 s KILL. Controller and agents first, so that nothing is
+# Ends everything that runs from the folder: TERM, and after a minute KILL. Controller and agents first, so that nothing is
 # looked after any more; then servers and database.
 demo_stop() {
     local dir=$1 pids tries=0
@@ -44,8 +44,8 @@ demo_stop() {
     while pids=$(demo_processes "$dir") && [ -n "$pids" ]; do
         tries=$((tries + 1))
         # shellcheck disable=SC2086
-        if [ "$tries" -ge 75 ]; then kill -KILL $pids 2>/dev/null || true; fi
-        [ "$tries" -lt 150 ] || fail "these processes do not end: $pids"
+        if [ "$tries" -ge 300 ]; then kill -KILL $pids 2>/dev/null || true; fi
+        [ "$tries" -lt 600 ] || fail "these processes do not end: $pids"
         sleep 0.2
     done
 }
@@ -98,7 +98,7 @@ demo_programs() {
         toolchain_ready
         built=${CARGO_TARGET_DIR:-$repo/target}/release
         item "cargo build --release (some minutes the first time; crates come from crates.io)"
-        (cd "$repo" && quietly "$dir/log/build.log" cargo build --release --workspace --bins --locked)
+        (cd "$repo" && quietly "$dir/log/build.log" cargo build --release --workspace --bins --no-default-features --locked)
         item "built in $((SECONDS - begun)) s"
     fi
     for program in cavalcade cavalcade-agent standin-packs standin-java; do
@@ -118,11 +118,11 @@ JSON
     item "stand-ins for WSO2's packs written; no software of WSO2 is in them"
 }
 
-# A port of 127.0.0.1 that nobody listens on.
+# A port of an address that nobody listens on; not the one that was chosen before: free_port ADDRESS [PORT]
 free_port() {
-    local port
+    local address=$1 taken=${2:-} port
     for port in $(shuf -i 31000-32700 -n 50); do
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if [ "$port" != "$taken" ] && ! (exec 3<>"/dev/tcp/$address/$port") 2>/dev/null; then
             printf '%s\n' "$port"
             return 0
         fi
@@ -138,7 +138,7 @@ demo_database() {
         mkdir -p "$(dirname "$root")"
     fi
     quietly "$dir/log/mariadb-fetch.log" mariadb_fetch "$root"
-    database_port=$(free_port)
+    database_port=$(free_port 127.0.0.1)
     quietly "$dir/log/mariadb.log" mariadb_start "$root" "$dir/mariadb" "$dir/mariadb.sock" "$database_port"
     quietly "$dir/log/mariadb-clients.log" mariadb_clients "$root" "$dir/mariadb-bin"
     item "MariaDB runs on 127.0.0.1:$database_port, its data in $(short "$dir/mariadb")"
@@ -192,7 +192,7 @@ demo_await() {
     shift 2
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
-        if [ "$tries" -ge 150 ]; then
+        if [ "$tries" -ge 900 ]; then
             tail -n 20 "$log" >&2
             fail "$what"
         fi
@@ -201,11 +201,12 @@ demo_await() {
 }
 
 demo_controller() {
-    local dir=$1 agents
-    agents=$(free_port)
+    local dir=$1 agents enrol
+    agents=$(free_port 127.0.10.1)
+    enrol=$(free_port 127.0.10.1 "$agents")
     controller=127.0.10.1:$agents
     demo_launch "$dir/log/controller.log" "$dir/bin/cavalcade" --state "$dir/controller" serve --agents "$controller" \
-        --enrol "127.0.10.1:$(free_port)" --name 127.0.10.1
+        --enrol "127.0.10.1:$enrol" --name 127.0.10.1
     demo_await "the controller does not answer" "$dir/log/controller.log" "$dir/bin/cavalcade" --state "$dir/controller" status
     item "controller on $controller, its state in $(short "$dir/controller")"
 }
@@ -214,7 +215,7 @@ balancer=''
 # A load balancer that writes down which servers it is told to drain and to enrol.
 demo_balancer() {
     local dir=$1 port
-    port=$(free_port)
+    port=$(free_port 127.0.10.2)
     balancer=http://127.0.10.2:$port
     demo_launch "$dir/log/balancer.log" "$dir/bin/standin-packs" balancer --listen "127.0.10.2:$port" \
         --file "$dir/load-balancer.txt"

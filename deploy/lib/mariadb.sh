@@ -76,11 +76,10 @@ mariadb_fetch() {
     # Beside the target, so that the rename at the end stays on one file system.
     mariadb_work=$(mktemp -d "$mariadb_root.fetch.XXXXXX") || return 1
     mariadb_say "fetching with apt-get download: $MARIADB_PACKAGES"
-    # shellcheck disable=SC2086 # the list is split on purpose
-    if ! (cd "$mariadb_work" && apt-get download $MARIADB_PACKAGES >apt.log 2>&1); then
+    if ! mariadb_download "$mariadb_work"; then
         cat "$mariadb_work/apt.log" >&2
         rm -rf "$mariadb_work"
-        mariadb_say "apt-get download failed; with old package lists run 'apt-get update' once"
+        mariadb_say "apt-get download failed, with new package lists too"
         return 1
     fi
     for mariadb_deb in "$mariadb_work"/*.deb; do
@@ -101,6 +100,27 @@ mariadb_fetch() {
     }
     rm -rf "$mariadb_work"
     mariadb_say "ready: $(mariadb_exec "$mariadb_root" mariadbd --no-defaults --version)"
+}
+
+# Downloads the packages into a folder. Where the system's package lists are missing or old, they are brought up to date:
+# the system's own by root, else a copy in that folder, which nobody but this download sees.
+mariadb_download() {
+    # shellcheck disable=SC2086 # the list is split on purpose
+    if (cd "$1" && apt-get download $MARIADB_PACKAGES >apt.log 2>&1); then
+        return 0
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        mariadb_say "the package lists are missing or old: apt-get update"
+    else
+        mariadb_say "the package lists are missing or old: apt-get update into a folder of its own"
+        mkdir -p "$1/apt/lists/partial" "$1/apt/cache/archives/partial" || return 1
+        set -- "$1" -o "Dir::State::lists=$1/apt/lists" -o "Dir::Cache=$1/apt/cache"
+    fi
+    mariadb_into=$1
+    shift
+    # shellcheck disable=SC2086 # the list is split on purpose
+    (cd "$mariadb_into" && apt-get -q "$@" update && apt-get -q "$@" download $MARIADB_PACKAGES) \
+        >"$mariadb_into/apt.log" 2>&1
 }
 
 mariadb_clients() {
@@ -157,7 +177,7 @@ mariadb_start() {
     until mariadb_exec "$mariadb_root" mariadb-admin --no-defaults --socket="$mariadb_socket" --user=root \
         ping >/dev/null 2>&1; do
         mariadb_tries=$((mariadb_tries + 1))
-        if [ "$mariadb_tries" -ge 150 ]; then
+        if [ "$mariadb_tries" -ge 900 ]; then
             mariadb_say "the server does not answer on $mariadb_socket; the end of its log:"
             tail -n 20 "$mariadb_data/server.err" >&2
             return 1

@@ -4,10 +4,12 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,18 +23,27 @@ pub const MARIADB_ROOT: &str = "CAVALCADE_MARIADB_ROOT";
 pub const POSTGRESQL_BIN: &str = "CAVALCADE_POSTGRESQL_BIN";
 
 /// How long a server may take to answer after its start.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
+
+/// Between two looks at a server that starts.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ports that are tried: between the look for a free one and its use somebody else may take it.
+const PORTS: u32 = 5;
 
 /// A running server process. Its thread lives as long as the process: the kernel ends the process with that thread.
 struct Process {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Process {
     fn start(mut command: Command) -> Result<Self> {
         let (stop, stopped) = channel();
         let (started, start) = channel();
+        let ended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ended);
         let thread = std::thread::spawn(move || {
             let mut child: Child = match command.spawn() {
                 Ok(child) => child,
@@ -43,13 +54,47 @@ impl Process {
             };
             let _gone = started.send(Ok(()));
             // Ends with a message or when the sender is dropped.
-            let _ended = stopped.recv();
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
+                seen.store(!matches!(child.try_wait(), Ok(None)), Ordering::SeqCst);
+            }
             let _dead = child.kill();
             let _reaped = child.wait();
         });
         start.recv().context("the server's thread ended")?.context("the server cannot be started")?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), thread: Some(thread), ended })
     }
+
+    /// Waits until the server answers. False: it ended before.
+    fn answers(&self, ready: impl Fn() -> bool) -> Result<bool> {
+        let begun = Instant::now();
+        while !ready() {
+            if self.ended.load(Ordering::SeqCst) {
+                return Ok(false);
+            }
+            if begun.elapsed() > START {
+                bail!("the server does not answer within {START:?}");
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(true)
+    }
+}
+
+/// Starts a server on one port after the other until it stays.
+fn started(
+    log: &Path,
+    ports: &mut dyn FnMut() -> Result<u16>,
+    start: impl Fn(u16) -> Result<Process>,
+    ready: impl Fn(u16) -> Command,
+) -> Result<(Process, u16)> {
+    for _ in 0..PORTS {
+        let port = ports()?;
+        let process = start(port)?;
+        if process.answers(|| succeeds(ready(port))).map_err(|e| anyhow!("{e}: {}", tail(log)))? {
+            return Ok((process, port));
+        }
+    }
+    bail!("the server ends as soon as it is started: {}", tail(log))
 }
 
 impl Drop for Process {
@@ -78,6 +123,14 @@ impl MariaDb {
     /// # Errors
     /// No server is installed, or it does not answer in time; the end of its log is in the error.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_on(dir, &mut free_port)
+    }
+
+    /// The same, on one of these ports.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(dir: &Path, ports: &mut dyn FnMut() -> Result<u16>) -> Result<Self> {
         let install = Install::find()?;
         std::fs::create_dir_all(dir)?;
         let client_bin = install.wrappers(&dir.join("bin"))?;
@@ -99,26 +152,29 @@ impl MariaDb {
         if !installed.status.success() {
             bail!("mariadb-install-db: {}", String::from_utf8_lossy(&installed.stderr));
         }
-        let (port, socket, log) = (free_port()?, dir.join("server.sock"), dir.join("server.err"));
-        let mut server = dying_with_us(&install.program("mariadbd")?);
-        install.environment(&mut server);
-        server
-            .arg("--no-defaults")
-            .arg(format!("--basedir={}", base.display()))
-            .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--socket={}", socket.display()))
-            .arg(format!("--log-error={}", log.display()))
-            .arg(format!("--tmpdir={}", temporary.display()))
-            .args([&format!("--port={port}"), &format!("--user={user}")])
-            .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M"])
-            .args(["--innodb-flush-log-at-trx-commit=2", "--character-set-server=latin1"]);
-        let process = Process::start(quiet(server))?;
-        let ready = || {
+        let (socket, log) = (dir.join("server.sock"), dir.join("server.err"));
+        let program = install.program("mariadbd")?;
+        let start = |port| {
+            let mut server = dying_with_us(&program);
+            install.environment(&mut server);
+            server
+                .arg("--no-defaults")
+                .arg(format!("--basedir={}", base.display()))
+                .arg(format!("--datadir={}", data.display()))
+                .arg(format!("--socket={}", socket.display()))
+                .arg(format!("--log-error={}", log.display()))
+                .arg(format!("--tmpdir={}", temporary.display()))
+                .args([&format!("--port={port}"), &format!("--user={user}")])
+                .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M"])
+                .args(["--innodb-flush-log-at-trx-commit=2", "--character-set-server=latin1"]);
+            Process::start(quiet(server))
+        };
+        let ready = |_| {
             let mut admin = Command::new(client_bin.join("mariadb-admin"));
             admin.arg("--no-defaults").arg(format!("--socket={}", socket.display())).args(["--user=root", "ping"]);
-            succeeds(admin)
+            admin
         };
-        wait_until(ready).map_err(|e| anyhow!("{e}: {}", tail(&log)))?;
+        let (process, port) = started(&log, ports, start, ready)?;
         Ok(Self { _process: process, socket, port, client_bin })
     }
 
@@ -211,9 +267,7 @@ impl Install {
             let program = self.program(client)?;
             let script =
                 format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", Path::new(&libraries).display(), program.display());
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(dir.join(client))?;
-            file.write_all(script.as_bytes())?;
+            crate::test_program::write(&dir.join(client), script.as_bytes())?;
         }
         Ok(dir.to_owned())
     }
@@ -236,6 +290,14 @@ impl Postgres {
     /// # Errors
     /// No server is installed, or it does not answer in time; the end of its log is in the error.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_on(dir, &mut free_port)
+    }
+
+    /// The same, on one of these ports.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(dir: &Path, ports: &mut dyn FnMut() -> Result<u16>) -> Result<Self> {
         let bin = postgres_bin()?;
         std::fs::create_dir_all(dir)?;
         let (data, socket, log) = (dir.join("data"), dir.join("socket"), dir.join("server.log"));
@@ -249,18 +311,19 @@ impl Postgres {
         if !made.status.success() {
             bail!("initdb: {}", String::from_utf8_lossy(&made.stderr));
         }
-        let port = free_port()?;
-        let mut server = user.command(&bin.join("postgres"));
-        server.arg("-D").arg(&data).arg("-k").arg(&socket).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-F"]);
-        server.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-        server.stderr(std::fs::File::create(&log)?);
-        let process = Process::start(server)?;
-        let ready = || {
+        let start = |port: u16| {
+            let mut server = user.command(&bin.join("postgres"));
+            server.arg("-D").arg(&data).arg("-k").arg(&socket).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-F"]);
+            server.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+            server.stderr(std::fs::File::create(&log)?);
+            Process::start(server)
+        };
+        let ready = |port: u16| {
             let mut ask = Command::new(bin.join("pg_isready"));
             ask.arg("-h").arg(&socket).args(["-p", &port.to_string(), "-q"]);
-            succeeds(ask)
+            ask
         };
-        wait_until(ready).map_err(|e| anyhow!("{e}: {}", tail(&log)))?;
+        let (process, port) = started(&log, ports, start, ready)?;
         Ok(Self { _process: process, socket, port, client_bin: bin })
     }
 
@@ -371,17 +434,6 @@ fn quiet(mut command: Command) -> Command {
 
 fn succeeds(command: Command) -> bool {
     quiet(command).status().is_ok_and(|s| s.success())
-}
-
-fn wait_until(ready: impl Fn() -> bool) -> Result<()> {
-    let begun = Instant::now();
-    while !ready() {
-        if begun.elapsed() > START {
-            bail!("the server does not answer within {START:?}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 fn feed(mut client: Command, sql: &str) -> Result<String> {

@@ -1,6 +1,6 @@
 //! The whole product in one process: the controller's daemon with its SQLite journal, TLS, and an agent with its ledger.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
-use crate::one_node;
+use crate::{one_node, ports};
 
 /// A controller and the agent of [`one_node::HOST`], up and connected; both end when it is dropped.
 pub struct Product {
@@ -36,9 +36,8 @@ impl Drop for Product {
     }
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
+/// Where the controller listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 3);
 
 impl Product {
     /// Starts both in a folder, enrols the agent and waits until it is connected.
@@ -47,14 +46,10 @@ impl Product {
     /// One of them does not come up.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         let (controller_dir, agent_dir) = (folder.join("controller"), folder.join("agent"));
-        let (agents, enrol) = (free_address()?, free_address()?);
-        let config = ServeConfig {
-            state_dir: controller_dir.clone(),
-            agents,
-            enrol,
-            names: vec!["127.0.0.1".to_owned()],
-            operators: None,
-        };
+        let (agents, enrol) = ports::free(ADDRESS)?;
+        let (agents, enrol) = (SocketAddr::from((ADDRESS, agents)), SocketAddr::from((ADDRESS, enrol)));
+        let config =
+            ServeConfig { state_dir: controller_dir.clone(), agents, enrol, names: vec![ADDRESS.to_string()], operators: None };
         let controller = tokio::spawn(serve(config)).abort_handle();
         let client = connected(&controller_dir).await?;
 
@@ -102,7 +97,7 @@ async fn connected(state_dir: &Path) -> anyhow::Result<OperatorClient> {
     loop {
         match OperatorClient::connect(state_dir).await {
             Ok(client) => return Ok(client),
-            Err(fault) => ensure!(began.elapsed() < Duration::from_secs(20), "the controller does not come up: {fault}"),
+            Err(fault) => ensure!(began.elapsed() < Duration::from_secs(120), "the controller does not come up: {fault}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

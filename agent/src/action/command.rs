@@ -1,6 +1,7 @@
 //! `command`: a short command, held like everything else, so that its end is known whatever becomes of the agent.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +15,8 @@ use super::aside::aside;
 use super::launch::{self, failed, not_seen};
 use super::watch::{Watch, each_stored_line};
 use super::{Act, Applied, Context, Failure};
-use crate::host::HeldState;
 use crate::host::glob::Glob;
+use crate::host::{HeldState, Host};
 use crate::ready::{pattern, shortened};
 
 const POLL: Duration = Duration::from_millis(200);
@@ -24,14 +25,26 @@ const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the end of a killed command is waited for.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// Beginning of the names of folders of further starts, in the attempt's.
+const AGAIN: &str = "again-";
+
 /// The context of one start of the command. A repeatable one that was interrupted runs again in a folder of its own: a
 /// folder holds one child, once.
 fn nth(cx: &Context, n: u32) -> Context {
     let mut cx = cx.clone();
     if n > 1 {
-        cx.attempt_dir = cx.attempt_dir.join(format!("again-{n}"));
+        cx.attempt_dir = cx.attempt_dir.join(format!("{AGAIN}{n}"));
     }
     cx
+}
+
+/// All folders in which an attempt may hold a child: its own, and those of the starts after the first.
+///
+/// # Errors
+/// Those of listing it.
+pub(crate) fn folders(host: &dyn Host, attempt_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let again = host.list(attempt_dir)?.into_iter().filter(|name| name.starts_with(AGAIN)).map(|name| attempt_dir.join(name));
+    Ok(std::iter::once(attempt_dir.to_owned()).chain(again).collect())
 }
 
 fn state(cx: &Context, claim: bool) -> Result<Option<HeldState>, Failure> {
@@ -74,7 +87,8 @@ async fn run(spec: &CommandLine, cx: &Context) -> Result<i32, Failure> {
     let mut killed_at = None;
     loop {
         let elapsed = cx.host.monotonic().saturating_sub(began);
-        let state = state(cx, elapsed > BEGIN_LIMIT)?;
+        // A command whose time is up must not begin any more: a shim that was that late loses its claim.
+        let state = state(cx, killed_at.is_some() || elapsed > BEGIN_LIMIT)?;
         watch.pump(cx);
         match state {
             Some(HeldState::Ended { exit, .. }) => {
@@ -86,14 +100,16 @@ async fn run(spec: &CommandLine, cx: &Context) -> Result<i32, Failure> {
             Some(HeldState::Vanished) => return Err(vanished()),
             Some(HeldState::Alive { .. }) | None => {}
         }
-        match killed_at {
-            None if elapsed >= spec.within => {
-                let killed = cx.host.kill_held(&cx.attempt_dir);
-                killed.map_err(|e| failed(not_seen("the command could not be killed", &e), Vec::new()))?;
-                killed_at = Some(elapsed);
+        if killed_at.is_none() && elapsed >= spec.within {
+            killed_at = Some(elapsed);
+        }
+        if let Some(at) = killed_at {
+            // In every round: before SPAWNED is on disk nobody can be killed.
+            let killed = cx.host.kill_held(&cx.attempt_dir);
+            killed.map_err(|e| failed(not_seen("the command could not be killed", &e), Vec::new()))?;
+            if elapsed.saturating_sub(at) >= KILL_LIMIT {
+                return Err(late(spec));
             }
-            Some(at) if elapsed.saturating_sub(at) >= KILL_LIMIT => return Err(late(spec)),
-            None | Some(_) => {}
         }
         let label = format!("runs for {}", duration::format(Duration::from_secs(elapsed.as_secs())));
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: watch.quiet_seconds(cx) });

@@ -1,14 +1,13 @@
 //! Real commands.
 
-use std::fs;
+use std::fs::{self, File};
+use std::sync::atomic::Ordering;
 
 use cavalcade_common::secret::{SecretBook, SecretValue, marker};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::*;
-use crate::action::real_kit::{Machine, fault, until};
-use crate::shim::record::Records;
+use crate::action::real_kit::{Machine, fault, kill_both, until};
+use crate::shim::record;
 
 fn command(machine: &Machine, script: &str) -> CommandLine {
     CommandLine {
@@ -52,12 +51,46 @@ async fn exit_code_output_and_paths_are_judged() {
 #[tokio::test]
 async fn one_that_takes_too_long_is_killed() {
     let machine = Machine::new("");
-    let mut spec = command(&machine, "sleep 1000 & sleep 1000");
-    spec.within = Duration::from_millis(500);
+    let mut spec = command(&machine, "sleep 1000 & echo up; sleep 1000");
     let cx = machine.context(1, false);
+    // Its time begins when it runs: before that it would not be killed but never begin.
+    tokio::select! {
+        biased;
+        applied = spec.apply(&cx) => panic!("ended early: {applied:?}"),
+        () = until("the command", || machine.heard.has("output", "up").then_some(())) => {}
+    }
+    spec.within = Duration::from_millis(300);
     let (late, changed) = fault(spec.apply(&cx).await);
     assert_eq!((late.code, changed), (codes::COMMAND_LATE, true));
-    assert!(matches!(machine.host.held(&cx.attempt_dir, false).unwrap(), Some(HeldState::Ended { .. })));
+    let ended = || matches!(machine.host.held(&cx.attempt_dir, false).unwrap(), Some(HeldState::Ended { .. }));
+    until("the end on disk", || ended().then_some(())).await;
+}
+
+/// The shim gets its lock only after the command's time was up.
+#[tokio::test]
+async fn one_that_begins_too_late_is_killed_or_kept_from_beginning() {
+    let machine = Machine::new("");
+    let mut spec = command(&machine, "sleep 1000");
+    spec.within = Duration::from_millis(1);
+    let cx = machine.context(1, false);
+    fs::create_dir_all(&cx.attempt_dir).unwrap();
+    let lock = File::create(cx.attempt_dir.join(record::LOCK)).unwrap();
+    lock.lock().unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        lock.unlock()
+    });
+    match spec.apply(&cx).await {
+        Err(Failure::Failed { fault, .. }) => assert_eq!(fault.code, codes::COMMAND_LATE),
+        Err(Failure::NotBegun { .. }) => {}
+        other => panic!("went on: {other:?}"),
+    }
+    holder.join().unwrap().unwrap();
+    until("nobody to hold the lock", || {
+        let held = machine.host.held(&cx.attempt_dir, false).unwrap();
+        (!matches!(held, Some(HeldState::Alive { .. }))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -74,18 +107,18 @@ async fn an_interrupted_one_is_adopted_repeated_or_for_a_person() {
     }
     let cx = machine.context(1, true);
     let (result, ()) = tokio::join!(spec.apply(&cx), async {
-        let (child, _) = Records::read(&cx.attempt_dir).unwrap().spawned.unwrap();
-        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
-        let shim = status.lines().find_map(|l| l.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-        for pid in [shim, i32::try_from(child).unwrap()] {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        }
+        kill_both(&cx.attempt_dir);
     });
     assert!(matches!(result, Err(Failure::Indeterminate { .. })), "{result:?}");
     assert!(matches!(spec.apply(&machine.context(1, true)).await, Err(Failure::Indeterminate { .. })));
     assert_eq!(runs(), 1);
 
     spec.repeatable = true;
+    machine.desk.refuses.store(true, Ordering::SeqCst);
+    let mut needing = machine.needing(1);
+    needing.resumed = true;
+    let (refused, changed) = fault(spec.apply(&needing).await);
+    assert_eq!((refused.code, changed), (cavalcade_common::codes::agent::NOT_PERMITTED, true), "it ran before");
     fs::write(machine.at("home/go"), "").unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();
     spec.apply(&machine.context(1, true)).await.unwrap();

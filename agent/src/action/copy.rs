@@ -15,7 +15,7 @@ use cavalcade_common::report::{Evidence, FileDiff, Preview, Progress, Verdict};
 use crate::action::aside::{GivenUp, aside};
 use crate::action::copy_plan::{CopyPlan, Op, plan, sources};
 use crate::action::{Act, Applied, Context, Failure, OutputSink, artifact, fs_fault};
-use crate::host::{disks, files, keep, place};
+use crate::host::{disks, keep, place};
 
 fn diffs(spec: &CopyFiles, plan: &CopyPlan) -> Vec<FileDiff> {
     let copied = plan.ops.iter().map(|op| {
@@ -82,9 +82,7 @@ impl Doing<'_> {
                 };
                 place::tree(from, to, &plan.exclude, self.undo_dir, &mut hear).map_err(|e| fs_fault::place(to, &e))
             }
-            Op::Folder { to } => {
-                keep::made(self.undo_dir, to).and_then(|()| files::create_dirs(to)).map_err(|e| fs_fault::access(to, "made", &e))
-            }
+            Op::Folder { to } => keep::folders(self.undo_dir, to).map_err(|e| fs_fault::access(to, "made", &e)),
             Op::File { from, to, mode, .. } => {
                 place::file(from, to, *mode, None, self.undo_dir).map(|_| ()).map_err(|e| fs_fault::place(to, &e))
             }

@@ -171,6 +171,34 @@ async fn a_missing_file_is_a_maybe_and_then_an_error() {
     assert_eq!(record.expect("reads").expect("there").what, keep::What::Made);
 }
 
+/// A file that an edit makes around a secret is read by its owner alone, in a home that everybody may read; a file that is
+/// there keeps its mode.
+#[tokio::test]
+async fn a_new_file_with_a_secret_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let open = |path: &str, mode: u32| {
+        std::fs::set_permissions(machine.at(path), std::fs::Permissions::from_mode(mode)).expect("sets the mode");
+    };
+    let mode = |path: &str| std::fs::metadata(machine.at(path)).expect("is there").permissions().mode() & 0o7777;
+    open("", 0o755);
+    machine.write("there", b"old\n");
+    open("there", 0o640);
+    let mut book = SecretBook::default();
+    book.insert("keystore", SecretValue::new("s3cr3t-canary".to_owned()));
+    let cx = machine.context(FileHost::new(), "r1", false, book);
+    for (file, content, wanted) in [
+        ("password-persist", format!("{}\n", marker("keystore")), 0o600),
+        ("note", "nothing secret\n".to_owned(), 0o644),
+        ("there", format!("{}\n", marker("keystore")), 0o640),
+    ] {
+        let edit = TextEdit { file: machine.at(file), content: Some(content), ..TextEdit::default() };
+        assert!(Edited(edit).apply(&cx).await.expect("applies").changed);
+        assert_eq!(mode(file), wanted, "{file}");
+    }
+    assert_eq!(machine.read("password-persist").as_deref(), Some("s3cr3t-canary\n"));
+}
+
 #[tokio::test]
 async fn a_long_diff_is_cut() {
     let machine = Machine::new();

@@ -19,13 +19,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::action::aside::aside;
-use crate::action::{Act, Applied, Context, Failure, fs_fault};
-use crate::edit::{self, EditError, SecretPattern};
+use crate::action::{Act, Applied, Context, Failure, fs_fault, shown};
+use crate::edit::{self, EditError};
 use crate::host::Host;
 use crate::host::keep::{self, Kept};
-
-/// Longest diff that is told, in bytes: a report has to fit into a message.
-const DIFF_LIMIT: usize = 64 << 10;
 
 /// An edit of one file.
 pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -41,6 +38,10 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
     /// A file that cannot be read, or does not hold what is taken from it.
     fn filled(self, _host: &dyn Host) -> Result<Self, Fault> {
         Ok(self)
+    }
+    /// The edit for a preview, which may stand without the values of its secrets: nothing is asked of what they are like.
+    fn previewed(self) -> Self {
+        self
     }
     /// The edit itself: pure.
     ///
@@ -59,6 +60,10 @@ impl FileEdit for TomlEdit {
         let source = host.read(from).map_err(|e| fs_fault::access(from, "read", &e))?;
         let source = source.ok_or_else(|| Fault::new(codes::FILE_ACCESS, format!("{} does not exist", carry.from)))?;
         edit::carried(&source, &carry, self).map_err(|e| e.fault(&carry.from))
+    }
+    fn previewed(mut self) -> Self {
+        self.lengths.clear();
+        self
     }
     fn run(&self, source: &[u8]) -> Result<Vec<u8>, EditError> {
         edit::toml(source, self)
@@ -110,6 +115,8 @@ struct Work<E> {
     path: PathBuf,
     undo_dir: PathBuf,
     note: PathBuf,
+    /// Whether it puts the value of a secret into the file.
+    secret: bool,
     resumed: bool,
     hide: Arc<[String]>,
     secrets: Arc<SecretBook>,
@@ -163,7 +170,9 @@ impl<E: FileEdit> Work<E> {
     fn new(edit: &E, cx: &Context) -> Result<Self, Fault> {
         let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be written as JSON");
         let action = serde_json::to_vec(edit).map_err(lost)?;
-        let revealed = reveal(edit, &cx.secrets)?.filled(cx.host.as_ref())?;
+        let revealed = reveal(edit, &cx.secrets)?;
+        let secret = serde_json::to_vec(&revealed).map_err(lost)? != action;
+        let revealed = revealed.filled(cx.host.as_ref())?;
         let file = revealed.file().to_owned();
         if !Path::new(&file).is_absolute() {
             return Err(Fault::new(codes::BAD_PATH, format!("{file:?} must begin with a slash")));
@@ -174,6 +183,7 @@ impl<E: FileEdit> Work<E> {
             note: note_path(&cx.undo_dir, &file, &action),
             path: PathBuf::from(file),
             edit: revealed,
+            secret,
             undo_dir: cx.undo_dir.clone(),
             resumed: cx.resumed,
             hide: Arc::clone(&cx.hide),
@@ -226,21 +236,7 @@ impl<E: FileEdit> Work<E> {
     }
 
     fn diff(&self, old: &[u8], new: &[u8]) -> FileDiff {
-        let path = self.path.display().to_string();
-        let patterns: Result<Vec<SecretPattern>, _> = self.hide.iter().map(|p| SecretPattern::new(p)).collect();
-        let Ok(patterns) = patterns else {
-            // Rather no diff than one that shows a secret.
-            let note = "changed; not shown, since a pattern of `hide` is not valid".to_owned();
-            return FileDiff { path, diff: String::new(), note };
-        };
-        let mut diff = self.secrets.redact(&edit::diff(old, new, &patterns).to_string());
-        let mut note = String::new();
-        if diff.len() > DIFF_LIMIT {
-            let end = diff[..diff.floor_char_boundary(DIFF_LIMIT)].rfind('\n').map_or(0, |at| at + 1);
-            note = format!("the diff is cut, {} of it are left out", fs_fault::size((diff.len() - end) as u64));
-            diff.truncate(end);
-        }
-        FileDiff { path, diff, note }
+        shown::diff(&self.path, old, new, &self.hide, &self.secrets)
     }
 
     fn inspect(&self) -> Result<Preview, Failure> {
@@ -276,7 +272,12 @@ impl<E: FileEdit> Work<E> {
         keep::edit(self.host.as_ref(), &self.undo_dir, &self.path, old.as_deref(), &after)
             .and_then(|()| self.write_note(&after))
             .map_err(|e| fs_fault::access(&self.undo_dir, "written", &e))?;
-        if let Err(error) = self.host.replace(&self.path, &new) {
+        // A home is open to everybody, and a new file in it would be so too.
+        let written = match self.secret {
+            true => self.host.replace_private(&self.path, &new),
+            false => self.host.replace(&self.path, &new),
+        };
+        if let Err(error) = written {
             // Only the folder's sync may have failed.
             let changed = self.read().is_ok_and(|now| now.as_ref() == Some(&new));
             let fault = fs_fault::access(&self.path, "written", &error);

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// What is left of the time for a call that begins at its very end.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_secs(10);
 /// Most bytes of an answer's body: what is longer could not be judged whole, and does not hold.
 const MOST: usize = 1 << 20;
 /// The same for a call that collects: lists of thousands of APIs with their resources.

@@ -37,10 +37,43 @@ fn log_of(job: &Job) -> Option<PathBuf> {
 /// # Errors
 /// [`codes::BAD_PATTERN`], [`codes::NOT_SEEN`].
 pub fn judge_stored(host: &dyn Host, attempt_dir: &Path, job: &Job, wanted: &Wanted) -> Result<Vec<Evidence>, Fault> {
-    let mut judge = Judge::new(wanted)?;
-    let read = each_stored_line(host, attempt_dir, log_of(job).as_deref(), |line| judge.take(line));
-    read.map_err(|e| not_seen("the job's stored output", &e))?;
-    Ok(judge.finish())
+    Judged::of(host, attempt_dir, job, wanted).map(|judged| judged.evidence)
+}
+
+/// What the lines say that a job left.
+struct Judged {
+    /// A piece for each pattern, and one that fails where lines are missing.
+    evidence: Vec<Evidence>,
+    /// What is missing of the product's log. The shim's file has no gaps.
+    gap: Option<String>,
+    /// Whether a forbidden line was there, so that missing ones do not matter.
+    refuted: bool,
+}
+
+impl Judged {
+    fn of(host: &dyn Host, attempt_dir: &Path, job: &Job, wanted: &Wanted) -> Result<Self, Fault> {
+        let mut judge = Judge::new(wanted)?;
+        let read = each_stored_line(host, attempt_dir, log_of(job).as_deref(), |line| judge.take(line));
+        let gap = read.map_err(|e| not_seen("the job's stored output", &e))?;
+        let refuted = judge.refuted();
+        let mut evidence = judge.finish();
+        if let Some(gap) = &gap {
+            evidence.push(Evidence::fails("the product's log from the launch on, whole", gap));
+        }
+        Ok(Self { evidence, gap, refuted })
+    }
+
+    /// Success needs every line: a forbidden one may have stood in the gap, a missing one too.
+    fn conclusion(self) -> Result<Vec<Evidence>, Failure> {
+        match self.gap {
+            Some(gap) if !self.refuted => Err(Failure::Indeterminate {
+                fault: Fault::new(codes::LOG_GAP, gap.clone()),
+                known: self.evidence.iter().map(|e| format!("{}: {}", e.what, e.found)).collect(),
+                unknown: vec![format!("what stood in the lines that are gone: {gap}")],
+            }),
+            Some(_) | None => all_hold(self.evidence),
+        }
+    }
 }
 
 /// The job's patterns, compiled before anything is started.
@@ -81,7 +114,7 @@ async fn begin(job: &Job, cx: &Context) -> Result<(Watch, Vec<Evidence>), Failur
     let program = Path::new(&job.home).join(program).to_string_lossy().into_owned();
     let command: Vec<String> = std::iter::once(program).chain(arguments.iter().cloned()).collect();
     let mut spec = launch::spec(cx, &command, &job.home, &job.runtime)?;
-    spec.one_launch = true;
+    (spec.one_launch, spec.outlives_agent) = (true, true);
     let watch = Watch::begin(cx, log_of(job).as_deref())?;
     let permitted = launch::launch(cx, &spec).await?;
     Ok((watch, permitted))
@@ -248,10 +281,10 @@ async fn conclude(run: &mut Run<'_>, end: End) -> Result<Vec<Evidence>, Failure>
     Ok(vec![shown])
 }
 
-fn judged(job: &Job, cx: &Context) -> Result<Vec<Evidence>, Fault> {
-    let mut evidence = judge_stored(&*cx.host, &cx.attempt_dir, job, &job.evidence)?;
-    evidence.iter_mut().for_each(|e| e.found = cx.secrets.redact(&e.found));
-    Ok(evidence)
+fn judged(job: &Job, cx: &Context) -> Result<Judged, Fault> {
+    let mut judged = Judged::of(&*cx.host, &cx.attempt_dir, job, &job.evidence)?;
+    judged.evidence.iter_mut().for_each(|e| e.found = cx.secrets.redact(&e.found));
+    Ok(judged)
 }
 
 /// All of it must hold.
@@ -289,7 +322,7 @@ impl Act for Job {
         evidence.extend(conclude(&mut run, end).await?);
         if let Err(Failure::Failed { fault, changed, evidence: mut seen }) = all_hold(evidence.clone()) {
             match judged(self, cx) {
-                Ok(judged) => seen.extend(judged),
+                Ok(judged) => seen.extend(judged.evidence),
                 // It ran all the same: nothing may look as if it had not.
                 Err(unjudged) => return Err(failed(unjudged, seen)),
             }
@@ -299,8 +332,7 @@ impl Act for Job {
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let evidence = judged(self, cx).map_err(|fault| failed(fault, Vec::new()))?;
-        all_hold(evidence)
+        judged(self, cx).map_err(|fault| failed(fault, Vec::new()))?.conclusion()
     }
 }
 

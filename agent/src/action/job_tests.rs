@@ -81,6 +81,28 @@ async fn a_job_that_dies_early_failed_although_its_script_exits_with_0() {
     assert_eq!(machine.heard.ended.lock().unwrap().len(), 1);
 }
 
+/// The output file is whole and says that all went well; what stood in the product's own log, nobody can tell any more.
+#[tokio::test]
+async fn a_gap_in_the_products_log_is_no_success() {
+    let log = "home/repository/logs/wso2carbon.log";
+    for (says, refuted) in [("say fine", false), ("say ERROR", true)] {
+        let machine = Machine::new(&format!("{STEPS}; rm \"$log\"; {says}; {DONE}"));
+        fs::write(machine.at(log), "of the last start\n").unwrap();
+        let (job, cx) = (job(&machine), machine.context(1, false));
+        job.apply(&cx).await.unwrap();
+        let stored = judge_stored(&*machine.host, &cx.attempt_dir, &job, &job.evidence).unwrap();
+        assert!(!stored.last().unwrap().holds, "it is told to `rejudge` too");
+        match job.verify(&cx).await {
+            Err(Failure::Failed { fault, .. }) if refuted => assert_eq!(fault.code, codes::JOB_FAILED),
+            Err(Failure::Indeterminate { fault, known, unknown }) if !refuted => {
+                assert_eq!(fault.code, codes::LOG_GAP);
+                assert!(known.len() == 4 && unknown[0].contains("rolled away"), "{known:?} {unknown:?}");
+            }
+            other => panic!("{says}: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn exit_121_does_not_migrate_twice() {
     let machine = Machine::new(&format!("{STEPS}; exit 121"));

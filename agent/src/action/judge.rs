@@ -77,6 +77,12 @@ impl Judge {
         }
     }
 
+    /// Whether a forbidden line was there: no other line changes that.
+    #[must_use]
+    pub fn refuted(&self) -> bool {
+        self.forbid.iter().any(|p| p.first.is_some())
+    }
+
     /// The judgement: one piece of evidence for each pattern and for the sequence, in their order.
     #[must_use]
     pub fn finish(self) -> Vec<Evidence> {

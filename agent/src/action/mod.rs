@@ -10,7 +10,7 @@
 mod artifact;
 mod aside;
 mod autostart;
-mod command;
+pub(crate) mod command;
 mod copy;
 mod copy_plan;
 pub mod database;
@@ -31,6 +31,7 @@ mod launch;
 pub(crate) mod real_kit;
 mod remove;
 mod server;
+mod shown;
 #[cfg(test)]
 pub(crate) mod testkit;
 mod undo;

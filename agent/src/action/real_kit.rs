@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +22,9 @@ use nix::unistd::Pid;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::held::tests::test_shim;
 use crate::host::real::RealHost;
+use crate::host::test_program::program;
 use crate::host::{Host, Process};
+use crate::shim::record::Records;
 
 /// Behaves like the products' script where it matters (09): JAVA_HOME first, `start` in the background with its output
 /// thrown away, `stop` by the PID file, a loop around exit code 121, and 0 as its own exit code whatever the JVM's was.
@@ -113,7 +114,7 @@ impl PermitSource for Desk {
     }
 }
 
-struct NoArtifacts;
+pub(crate) struct NoArtifacts;
 
 #[async_trait]
 impl ArtifactSource for NoArtifacts {
@@ -157,8 +158,7 @@ impl Machine {
     }
 
     fn program(&self, path: &str, text: &str) {
-        fs::write(self.at(path), text).unwrap();
-        fs::set_permissions(self.at(path), fs::Permissions::from_mode(0o755)).unwrap();
+        program(&self.at(path), text);
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
@@ -240,10 +240,20 @@ impl Drop for Machine {
     }
 }
 
+/// Kills shim and child of an attempt's folder, as a power loss would: no record of an end is written.
+pub(crate) fn kill_both(dir: &Path) {
+    let (child, _) = Records::read(dir).unwrap().spawned.unwrap();
+    let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
+    let shim = status.lines().find_map(|l| l.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
+    for pid in [shim, i32::try_from(child).unwrap()] {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+}
+
 /// Waits for something that other processes do.
 pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < Duration::from_secs(300) {
         if let Some(found) = look() {
             return found;
         }

@@ -71,6 +71,9 @@ impl Host for FileHost {
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.write(|| files::replace(path, bytes))
     }
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.write(|| files::replace_private(path, bytes))
+    }
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
         self.write(|| files::create_dirs(path))
     }

@@ -2,7 +2,8 @@
 //!
 //! Where the log ended just before the launch is noted on disk first, so that an agent that comes back reads the same
 //! lines again: whatever stands behind the note was written by what this attempt launched. How many lines went to the
-//! central log already is noted too, every few seconds; a crash repeats a few of them.
+//! central log already is noted too, every few seconds, and where the last of them stood in the log; a crash repeats a few.
+//! Where the log rolled away meanwhile, nothing is counted: what stands behind that place is new.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ struct Marks {
     output_lines: u64,
     /// Lines of the log that were passed on.
     log_lines: u64,
+    /// Where the last of them ended (10, rule 33).
+    #[serde(default)]
+    log_at: Option<Place>,
 }
 
 fn read_marks(host: &dyn Host, dir: &Path) -> io::Result<Option<Marks>> {
@@ -65,7 +69,7 @@ impl Watch {
             Some(log) => Follower::end_of(&*cx.host, log).map_err(|e| not_seen(&log.display().to_string(), &e))?,
             None => None,
         };
-        let marks = Marks { began: cx.host.now(), log_begin, output_lines: 0, log_lines: 0 };
+        let marks = Marks { began: cx.host.now(), log_begin, output_lines: 0, log_lines: 0, log_at: None };
         let watch = Self::new(cx, marks, log);
         cx.host.create_dirs(&cx.attempt_dir).map_err(|e| not_seen("the attempt's folder", &e))?;
         watch.note(cx)?;
@@ -154,6 +158,14 @@ impl Watch {
         let Some((name, follower)) = &mut self.log else { return Ok(()) };
         let followed = follower.poll(&*cx.host).map_err(|e| not_seen(&format!("{name} cannot be read"), &e))?;
         if let Some(gap) = followed.gap {
+            if self.log_seen < self.marks.log_lines {
+                // What was passed on before a restart cannot be read again: it is no gap, and nothing to count by.
+                self.log_seen = self.marks.log_lines;
+                if let Some(place) = self.marks.log_at {
+                    follower.move_to(place);
+                    return self.read_log(cx, lines);
+                }
+            }
             cx.out.line(OWN, &format!("GAP: {gap}"));
         }
         for line in followed.lines {
@@ -163,6 +175,9 @@ impl Watch {
                 cx.out.line(name, &line);
             }
             lines.push(line);
+        }
+        if self.log_seen >= self.marks.log_lines {
+            self.marks.log_at = follower.place();
         }
         Ok(())
     }
@@ -190,7 +205,8 @@ impl Watch {
     }
 }
 
-/// Every line that an attempt left: its whole output, then the product's log from the launch on.
+/// Every line that an attempt left: its whole output, then the product's log from the launch on. What is missing of the log,
+/// in words.
 ///
 /// # Errors
 /// Those of the file system.
@@ -199,7 +215,7 @@ pub(super) fn each_stored_line(
     attempt_dir: &Path,
     log: Option<&Path>,
     mut take: impl FnMut(&str),
-) -> io::Result<()> {
+) -> io::Result<Option<String>> {
     let (mut cutter, mut lines, mut offset) = (Lines::default(), Vec::new(), 0);
     loop {
         let (bytes, next) = host.held_output(attempt_dir, offset)?;
@@ -212,13 +228,19 @@ pub(super) fn each_stored_line(
     }
     cutter.flush(&mut lines);
     lines.drain(..).for_each(|line| take(&line));
-    let (Some(log), Some(marks)) = (log, read_marks(host, attempt_dir)?) else { return Ok(()) };
+    let (Some(log), Some(marks)) = (log, read_marks(host, attempt_dir)?) else { return Ok(None) };
+    let mut gap = None;
     let mut follower = Follower::from(log.to_owned(), marks.log_begin);
     loop {
         let followed = follower.poll(host)?;
         followed.lines.iter().for_each(|line| take(line));
+        gap = gap.or(followed.gap);
         if !followed.more {
-            return Ok(());
+            return Ok(gap);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

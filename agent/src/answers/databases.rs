@@ -82,9 +82,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_cannot_be_asked_takes_no_other_with_it() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        // Bound, so that nobody else gets the port meanwhile, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = closed.local_addr().unwrap().port();
         let databases = [wanted("am_db", port, marker("asked")), wanted("shared_db", port, String::new())];
         let secrets = [("asked".to_owned(), SecretRef::Prompt("password?".to_owned()))].into();
         let found = facts(&databases, &secrets, &HostSecrets).await;

@@ -3,6 +3,7 @@
 mod heap;
 mod step;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +11,9 @@ use cavalcade_agent::daemon::{AgentConfig, enrol_host, run as run_agent};
 use cavalcade_agent::link::dial::Address;
 use cavalcade_agent::shim;
 use cavalcade_common::codes;
-use cavalcade_common::error::Fault;
+use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::exit::Exit;
+use cavalcade_common::render::{self, Sources};
 use cavalcade_common::secret::SecretValue;
 use cavalcade_common::token::EnrolmentToken;
 use clap::{Parser, Subcommand};
@@ -22,6 +25,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Does the work of Cavalcade on one host.
 #[derive(Debug, Parser)]
 #[command(name = "cavalcade-agent", version, about)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use or invalid file, 8 the controller cannot be reached, 9 refused; \
+    `step run` gives those of its steps as well."
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -76,6 +83,7 @@ struct StateDir {
 /// Runs the command of the process's arguments.
 pub(crate) fn run() -> ExitCode {
     let verb = Arguments::parse().verb;
+    let enrols = matches!(verb, Verb::Enroll { .. });
     let result = match verb {
         // Before anything that could start a thread: the shim forks.
         Verb::Shim { unit, dir } => {
@@ -87,15 +95,34 @@ pub(crate) fn run() -> ExitCode {
         Verb::Step { verb } => step::run(verb),
     };
     match result {
-        Ok(code) => code,
+        Ok(exit) => exit.into(),
         Err(fault) => {
-            eprintln!("error[{}]: {}", fault.code, fault.message);
-            if let Some(help) = &fault.help {
-                eprintln!("help: {help}");
-            }
-            eprintln!("More: cavalcade explain {}", fault.code);
-            ExitCode::FAILURE
+            let exit = Exit::of(&fault);
+            let changed = if enrols { enrolment_changed(exit, &fault) } else { "Work under way on this host goes on." };
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let faults = Faults::from(fault);
+            eprintln!("{}", render::faults(&faults, &Sources::new(), changed, colour).trim_end());
+            exit.into()
         }
+    }
+}
+
+/// What an enrolment that failed has changed.
+fn enrolment_changed(exit: Exit, fault: &Fault) -> &'static str {
+    if fault.code == codes::link::ENROLMENT_ANSWER {
+        return "The token is used; this host is not enrolled and stored nothing.";
+    }
+    match exit {
+        Exit::Usage | Exit::Refused => "Nothing was changed.",
+        Exit::Unreachable => "This host is not enrolled; the token can be tried again.",
+        Exit::Done
+        | Exit::Failed
+        | Exit::Changes
+        | Exit::Blocked
+        | Exit::Person
+        | Exit::Stopped
+        | Exit::Indeterminate
+        | Exit::Left => "This host is not enrolled; whether the token is used up is not known.",
     }
 }
 
@@ -114,7 +141,7 @@ fn log(level: LevelFilter) {
 }
 
 fn token(file: Option<PathBuf>) -> Result<EnrolmentToken, Fault> {
-    let bad = |why: String| Fault::new(codes::link::TOKEN_REFUSED, why);
+    let bad = |why: String| Fault::new(codes::operator::USAGE, why);
     let text = match file {
         Some(path) => std::fs::read_to_string(&path).map_err(|e| bad(format!("{}: {e}", path.display())))?,
         None => std::env::var("CAVALCADE_TOKEN")
@@ -124,19 +151,19 @@ fn token(file: Option<PathBuf>) -> Result<EnrolmentToken, Fault> {
     EnrolmentToken::read(text.expose().trim()).map_err(|e| bad(e.to_string()))
 }
 
-fn enrol(token_file: Option<PathBuf>, controller: &Address, state_dir: &std::path::Path) -> Result<ExitCode, Fault> {
+fn enrol(token_file: Option<PathBuf>, controller: &Address, state_dir: &std::path::Path) -> Result<Exit, Fault> {
     let token = token(token_file)?;
     let host = runtime()?.block_on(enrol_host(&token, controller, state_dir))?;
     println!("{host} is enrolled. Next: cavalcade-agent run --controller HOST:PORT --state {}", state_dir.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-fn serve(config: AgentConfig) -> Result<ExitCode, Fault> {
+fn serve(config: AgentConfig) -> Result<Exit, Fault> {
     heap::keep_small();
     log(LevelFilter::INFO);
     let runtime = runtime()?;
     let ended = runtime.block_on(run_agent(config));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.
     runtime.shutdown_background();
-    ended.map(|()| ExitCode::SUCCESS)
+    ended.map(|()| Exit::Done)
 }

@@ -1,10 +1,10 @@
 //! `step run`: a list of steps on this machine, without a controller.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use cavalcade_agent::step_run::{self, Exit, Format, Options};
+use cavalcade_agent::step_run::{self, Format, Options};
 use cavalcade_common::error::Fault;
+use cavalcade_common::exit::Exit;
 use cavalcade_common::id::StepName;
 use clap::{Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -58,7 +58,7 @@ pub(super) struct StepRun {
     /// With --again: this database of a job was restored by hand since.
     #[arg(long, value_name = "NAME", requires = "again")]
     restored: Vec<String>,
-    /// With --again: what a person found of the script's interrupted statement.
+    /// With --again: what a person found of the script's interrupted or refused statement.
     #[arg(long, value_enum, requires = "again")]
     statement: Option<Statement>,
     /// Form of the result on standard output.
@@ -68,9 +68,9 @@ pub(super) struct StepRun {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Statement {
-    /// It took place.
+    /// It took place, was done by hand, or is left out; where statements hang together, all of them.
     Done,
-    /// It has no effect, or was undone.
+    /// It has no effect, or was undone; where statements hang together, none of them.
     NotDone,
 }
 
@@ -112,12 +112,12 @@ impl From<StepRun> for Options {
 }
 
 /// Runs the verb.
-pub(super) fn run(verb: StepVerb) -> Result<ExitCode, Fault> {
+pub(super) fn run(verb: StepVerb) -> Result<Exit, Fault> {
     let StepVerb::Run(run) = verb;
     super::log(LevelFilter::WARN);
     let runtime = super::runtime()?;
-    let exit: Exit = runtime.block_on(step_run::run((*run).into()));
+    let exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.
     runtime.shutdown_background();
-    Ok(ExitCode::from(exit as u8))
+    Ok(exit)
 }

@@ -1,23 +1,23 @@
 //! The doors of a database while it is restored: the servers' accounts are locked, so that nobody connects to what is
 //! neither old nor new (10-hard-cases, rule 24).
 //!
-//! A file in the backup's folder says which accounts were open before, durable before the first is locked. It goes when
-//! they are open again, so a repeat after a crash opens what its predecessor locked, and no account that a person locked.
+//! A file says which accounts were open before, durable before the first is locked. It goes when they are open again, so a
+//! repeat after a crash opens what its predecessor locked, and no account that a person locked. There is one for each
+//! database, beside all backups: the repeat may load another one.
 //! Accounts belong to the whole server: restores there take turns, by a lock that a session of its own holds.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cavalcade_common::action::{DbTarget, Engine};
+use cavalcade_common::id::Digest;
 
 use super::error::DbError;
 use super::link::{Link, Purpose, name, text};
-
-/// Name of the file in the backup's folder.
-const RECORD: &str = "locked-accounts.json";
 
 /// Between two tries to have the turn.
 const LOOK: Duration = Duration::from_millis(500);
@@ -42,8 +42,8 @@ pub(crate) struct Locked {
 impl Locked {
     /// Locks the accounts that the target names. The inner error says in words why that is not possible; nothing is
     /// locked then.
-    pub(crate) async fn close(target: &DbTarget, folder: &Path) -> Result<Result<Self, String>, DbError> {
-        let record = folder.join(RECORD);
+    pub(crate) async fn close(target: &DbTarget, records: &Path) -> Result<Result<Self, String>, DbError> {
+        let record = record_of(target, records);
         let mut locked = Self { accounts: BTreeSet::new(), before: BTreeSet::new(), turn: None, record };
         if target.server_accounts.is_empty() {
             return Ok(Ok(locked));
@@ -143,12 +143,21 @@ impl Locked {
     fn write(&self) -> Result<(), DbError> {
         let failed = |source| DbError::File { path: self.record.clone(), source };
         let folder = self.record.parent().unwrap_or(Path::new("/"));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let json = serde_json::to_vec(&self.accounts).map_err(|e| failed(e.into()))?;
         let mut file = tempfile::Builder::new().prefix(".locked").tempfile_in(folder).map_err(failed)?;
         file.write_all(&json).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         file.persist(&self.record).map_err(|e| failed(e.error))?;
         File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
     }
+}
+
+/// The file of a database: by where it is, since two fleets may give it two names.
+fn record_of(target: &DbTarget, records: &Path) -> PathBuf {
+    let DbTarget { engine, host, port, socket, database, .. } = target;
+    let place = format!("{engine:?}\0{host}\0{port}\0{}\0{database}", socket.as_deref().unwrap_or_default());
+    let key = Digest::of(place.as_bytes());
+    records.join(format!("{}.json", key.as_str().get(..32).unwrap_or_default()))
 }
 
 /// A session that has the turn on this server. Waits for it: a restore there goes on and will end.

@@ -9,10 +9,14 @@ use tokio::time::{Instant, sleep};
 
 use super::error::{DbError, Refusal};
 use super::link::{Link, Purpose};
+use super::lock;
 use super::sessions::{self, Session};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long a session of others is looked at before it is believed to stay.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Most sessions that are named.
 const NAMED: usize = 10;
@@ -54,19 +58,37 @@ pub(crate) async fn alone(
     }
 }
 
-/// Sessions of others that may not be there now.
+/// Sessions of others that may not be there now. The one that holds the script's lock is none of them: an earlier attempt
+/// of ours opened it and its statement may still execute; taking the lock decides about it (10, rule 22).
 ///
 /// # Errors
 /// As [`alone`].
 pub async fn strangers(target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError> {
     let allowed = Allowed::of(target, wanted).await?;
-    let mut strangers = Vec::new();
-    for session in sessions::sessions(target).await? {
-        if !allowed.holds(&session).await {
-            strangers.push(session);
+    let mut link = Link::open(target, Purpose::Own).await?;
+    let found = strange(&mut link, target, &allowed).await;
+    link.close().await;
+    found
+}
+
+async fn strange(link: &mut Link, target: &DbTarget, allowed: &Allowed) -> Result<Vec<Session>, DbError> {
+    let own = link.id().await?;
+    let since = Instant::now();
+    loop {
+        let holder = lock::holder(link, target).await?;
+        let mut strangers = Vec::new();
+        for session in sessions::others(link, target, &[own]).await? {
+            let ours = holder == Some(session.id) && session.user == target.user;
+            if !ours && !allowed.holds(&session).await {
+                strangers.push(session);
+            }
         }
+        // A server lists a session that has ended for a moment more: those of an agent that was killed, for one.
+        if strangers.is_empty() || since.elapsed() >= SETTLED {
+            return Ok(strangers);
+        }
+        sleep(LOOK).await;
     }
-    Ok(strangers)
 }
 
 fn named(sessions: &[&Session]) -> String {

@@ -6,7 +6,7 @@ use cavalcade_common::codes::database as codes;
 use cavalcade_common::error::Fault;
 
 use super::sessions::Session;
-use super::split::SplitError;
+use super::split::{Span, SplitError};
 
 /// Why something on a database did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,8 @@ pub enum DbError {
         done: u32,
         /// Statements of the script.
         total: u32,
+        /// Those that hang together with it by session state.
+        together: Option<Span>,
     },
     /// The connection ended while a statement was under way. The next attempt finds out what became of it.
     #[error("the connection ended in statement {statement} (line {line})")]
@@ -197,6 +199,14 @@ pub enum Refusal {
         /// For example `3 tables`.
         holds: String,
     },
+    /// The backup is not of the database that it is to be restored into.
+    #[error("the backup holds `{found}`, and `{expected}` is to be restored")]
+    OtherBackup {
+        /// In the manifest.
+        found: String,
+        /// Of the step.
+        expected: String,
+    },
     /// The fleet file names no scratch database.
     #[error("no scratch database is named, so a backup cannot be proved")]
     NoScratch,
@@ -239,6 +249,15 @@ impl DbError {
             Self::Indeterminate { known, unknown, .. } => {
                 fault.help(format!("known: {}; not known: {}", known.join(", "), unknown.join(", ")))
             }
+            Self::Failed { statement, together, .. } => fault.help(match together {
+                None => format!("a person's word `done` leaves statement {statement} out, `not-done` runs it again"),
+                Some(span) => format!(
+                    "statements {} to {} hang together by session state. A person's word is about all of them: `done`, that \
+                     each took place, was done by hand or is left out; `not-done`, that none has an effect any more, so that \
+                     they run again from {}",
+                    span.first, span.last, span.first
+                ),
+            }),
             _ => fault,
         }
     }
@@ -262,6 +281,7 @@ impl Refusal {
             Self::UnknownHost { .. } => codes::DB_HOST_UNKNOWN,
             Self::AccountsOpen { .. } => codes::DB_ACCOUNTS,
             Self::NotEmpty { .. } => codes::DB_NOT_EMPTY,
+            Self::OtherBackup { .. } => codes::BACKUP_OTHER,
             Self::NoScratch | Self::ScratchIsTarget => codes::BACKUP_SCRATCH,
         }
     }

@@ -217,13 +217,14 @@ impl<'a> Ledger<'a> {
         statements: std::ops::RangeInclusive<u32>,
         state: State,
         writer: Writer<'_>,
+        note: &str,
     ) -> Result<(), DbError> {
         for number in statements.clone() {
             if let Some(statement) = script.statement(number) {
                 self.intent(sha256, statement, writer, 0, None, None).await?;
             }
         }
-        self.outcome(statements, state, "decided by a person").await
+        self.outcome(statements, state, note).await
     }
 }
 

@@ -12,7 +12,7 @@ use super::error::{DbError, Refusal};
 use super::vendor;
 
 /// How long opening a session may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(30);
 
 /// A row as text; `None` is NULL.
 pub(crate) type TextRow = Vec<Option<String>>;

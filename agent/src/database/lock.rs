@@ -18,6 +18,9 @@ const ORPHAN: Duration = Duration::from_secs(5);
 /// Between two looks at the session that holds the lock.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long giving the lock away may take: a connection that hangs must not hold the end up.
+const RELEASE: Duration = Duration::from_secs(5);
+
 /// Text key on MySQL (at most 64 bytes; the lock is the server's, not the database's).
 fn mysql_key(target: &DbTarget) -> String {
     let digest = Digest::of(target.database.as_bytes());
@@ -27,17 +30,38 @@ fn mysql_key(target: &DbTarget) -> String {
 /// The two halves of the key on PostgreSQL (the lock is the database's).
 const POSTGRESQL_KEY: (u32, u32) = (0x4341_5641, 0x4c43_4144);
 
+/// Both halves in one number.
+fn postgresql_key() -> u64 {
+    (u64::from(POSTGRESQL_KEY.0) << 32) | u64::from(POSTGRESQL_KEY.1)
+}
+
 /// Tries to take the lock in this session.
 pub(crate) async fn try_take(session: &mut Link, target: &DbTarget) -> Result<bool, DbError> {
     let sql = match session {
         Link::Mysql(_) => format!("SELECT GET_LOCK('{}', 0)", mysql_key(target)),
-        Link::Postgresql(_) => {
-            let key = (u64::from(POSTGRESQL_KEY.0) << 32) | u64::from(POSTGRESQL_KEY.1);
-            format!("SELECT pg_catalog.pg_try_advisory_lock({key})")
-        }
+        Link::Postgresql(_) => format!("SELECT pg_catalog.pg_try_advisory_lock({})", postgresql_key()),
     };
     let got = session.value(&sql, "taking the script's lock").await?;
     Ok(matches!(got.as_deref(), Some("1" | "t")))
+}
+
+/// Gives the lock away before its session is closed: a server ends a closed session when it comes to it, and whoever looks
+/// meanwhile would take the script for one that runs. What is open of a transaction is rolled back first, since the lock
+/// says that nothing is. An error changes nothing: the lock goes with its session then.
+pub(crate) async fn release(session: &mut Link, target: &DbTarget) {
+    let unlock = match session {
+        Link::Mysql(_) => format!("SELECT RELEASE_LOCK('{}')", mysql_key(target)),
+        Link::Postgresql(_) => format!("SELECT pg_catalog.pg_advisory_unlock({})", postgresql_key()),
+    };
+    let released = async {
+        session.run("ROLLBACK").await?;
+        session.run(&unlock).await
+    };
+    match tokio::time::timeout(RELEASE, released).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "giving the script's lock away"),
+        Err(_) => tracing::debug!("giving the script's lock away took too long"),
+    }
 }
 
 /// The session that holds the lock.

@@ -34,6 +34,6 @@ pub use facts::{DbFacts, DumpClient, SessionCount, describe, unreached};
 pub use incarnation::incarnation;
 pub use query::{AssertResult, run_query};
 pub use restore::{Accounts, RestoreOutcome, restore};
-pub use resume::{Approval, Decision, ScriptState};
+pub use resume::{Approval, Decision, Opening, ScriptState};
 pub use run::{Progress, ScriptOutcome, ScriptRun, inspect_script, run_script};
 pub use sessions::{Session, sessions};

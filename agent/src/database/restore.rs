@@ -45,24 +45,30 @@ pub struct Accounts {
 ///
 /// A database that is not empty is refused, unless `replace` is set and it is the one that the manifest was taken of, the one
 /// that an earlier restore of the run made of it (`known`, its incarnation), or debris of ours: it is emptied first. The servers' accounts are locked meanwhile and their
-/// sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs.
+/// sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs. What was locked
+/// is noted in the folder `records`, which every restore of that database must be given.
 ///
 /// # Errors
 /// [`DbError::Refused`], [`DbError::Damaged`]: nothing was changed. [`DbError::Client`], [`DbError::Differs`]: the
 /// database is not fit for use; the restore can be repeated. [`DbError::StaysLocked`]: likewise, and nobody can connect.
-pub async fn restore(restore: &Restore, replace: bool, known: Option<&str>) -> Result<RestoreOutcome, DbError> {
+pub async fn restore(restore: &Restore, replace: bool, known: Option<&str>, records: &Path) -> Result<RestoreOutcome, DbError> {
     let target = &restore.database;
     let folder = Path::new(&restore.from);
     let manifest = read_manifest(folder).await?;
     if manifest.engine != target.engine {
         return Err(DbError::Damaged { path: folder.to_owned(), reason: "the backup is of another engine" });
     }
+    if manifest.database != target.database {
+        let (found, expected) = (manifest.database, target.database.clone());
+        return Err(Refusal::OtherBackup { found, expected }.into());
+    }
     let ours: Vec<&str> = if replace { known.into_iter().chain([manifest.incarnation.as_str()]).collect() } else { Vec::new() };
     let mut link = Link::open(target, Purpose::Own).await?;
     // Both sessions are ours: the lock is held by one that does nothing else.
     let mut guard = Link::open(target, Purpose::Own).await?;
     lock::take(&mut guard, &mut link, target, &|_| {}).await?;
-    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, &ours).await;
+    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, &ours, records).await;
+    lock::release(&mut guard, target).await;
     guard.close().await;
     link.close().await;
     let (incarnation, accounts) = restored?;
@@ -76,9 +82,10 @@ async fn behind_locked_accounts(
     folder: &Path,
     manifest: &BackupManifest,
     ours: &[&str],
+    records: &Path,
 ) -> Result<(String, Accounts), DbError> {
     let mut own = vec![link.id().await?, guard.id().await?];
-    let mut locked = match Locked::close(target, folder).await? {
+    let mut locked = match Locked::close(target, records).await? {
         Ok(locked) => locked,
         Err(why) => {
             nobody(link, target, &own, &why).await?;

@@ -28,6 +28,33 @@ pub struct Approval {
     pub decision: Decision,
 }
 
+/// What the ledger says of the first statement without DONE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It was not begun.
+    Untouched,
+    /// It was begun, so that its effect must be looked for.
+    Begun,
+    /// It did not take place: the server refused it, or a person says so.
+    NotDone,
+}
+
+impl Opening {
+    pub(crate) fn of(row: Option<&Row>) -> Self {
+        match row.map(|r| r.state) {
+            None | Some(State::Done) => Self::Untouched,
+            Some(State::Intent) => Self::Begun,
+            Some(State::NotDone) => Self::NotDone,
+        }
+    }
+}
+
+/// The span whose session state is lost when a script stopped at this statement: it stands inside, or the first statement
+/// of the span was begun.
+pub(crate) fn lost(script: &Script, next: u32, opening: Opening) -> Option<Span> {
+    script.span(next).filter(|s| s.first < next || opening != Opening::Untouched)
+}
+
 /// How far a script came in a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptState {
@@ -44,9 +71,9 @@ pub enum ScriptState {
         next: u32,
         /// Its line.
         line: u32,
-        /// Whether it was begun, so that its effect must be looked for.
-        begun: bool,
-        /// The span of session state in whose middle it stands.
+        /// What the ledger says of it.
+        opening: Opening,
+        /// The statements that hang together with it by session state, which is lost: a word about one is about all.
         session_state: Option<Span>,
     },
     /// A session holds the script's lock now.
@@ -58,6 +85,24 @@ pub enum ScriptState {
     },
 }
 
+impl ScriptState {
+    /// What a person's word is about: the open statement, or all that hang together with it. `None`: nothing is open.
+    #[must_use]
+    pub fn decided(&self, decision: Decision) -> Option<Approval> {
+        let (next, opening, span) = match self {
+            Self::Partial { next, opening, session_state, .. } => (*next, *opening, *session_state),
+            Self::None | Self::Done { .. } | Self::Running { .. } => return None,
+        };
+        let statement = match (span, decision) {
+            (None, _) if opening == Opening::Untouched => return None,
+            (None, _) => next,
+            (Some(span), Decision::Done) => span.last,
+            (Some(span), Decision::NotDone) => span.first,
+        };
+        Some(Approval { statement, decision })
+    }
+}
+
 /// Where to go on, and what was found on the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Resume {
@@ -65,6 +110,8 @@ pub(crate) struct Resume {
     pub(crate) next: u32,
     /// Statements that were found to have taken place.
     pub(crate) verified: Vec<u32>,
+    /// Statements that a person's word counts as done, or leaves out.
+    pub(crate) by_word: Vec<u32>,
 }
 
 /// First statement without DONE.
@@ -100,7 +147,7 @@ impl Question<'_> {
     pub(crate) async fn answer(&self, ledger: &mut Ledger<'_>) -> Result<Resume, DbError> {
         let rows = ledger.rows().await?;
         fence(self.script, self.sha256, &rows, Some(self.writer.epoch))?;
-        let mut resume = Resume { next: first_open(self.script, &rows), verified: Vec::new() };
+        let mut resume = Resume { next: first_open(self.script, &rows), ..Resume::default() };
         let fresh = rows.values().all(|r| r.attempt != self.writer.attempt);
         if let Some(approval) = self.approval.filter(|_| fresh) {
             return self.decided(ledger, &rows, resume, approval).await;
@@ -134,7 +181,7 @@ impl Question<'_> {
         let next = resume.next;
         // A statement that the server refused is open too: a person may have done it by hand, or leave it out.
         let begun = rows.contains_key(&next);
-        let span = self.script.spans.iter().copied().find(|s| s.holds(next)).unwrap_or(Span { first: next, last: next });
+        let span = self.script.span(next).unwrap_or(Span { first: next, last: next });
         let open = begun || self.script.inside(next).is_some();
         let fits = match approval.decision {
             Decision::Done => next <= approval.statement && approval.statement <= span.last,
@@ -154,8 +201,18 @@ impl Question<'_> {
         }
         let script = (self.script, self.sha256);
         match approval.decision {
-            Decision::Done => ledger.decide(script, next..=approval.statement, State::Done, self.writer).await?,
-            Decision::NotDone => ledger.decide(script, approval.statement..=next, State::NotDone, self.writer).await?,
+            Decision::Done => {
+                let note = match Opening::of(rows.get(&next)) {
+                    Opening::NotDone => "left out by a person",
+                    Opening::Untouched | Opening::Begun => "done, says a person",
+                };
+                ledger.decide(script, next..=approval.statement, State::Done, self.writer, note).await?;
+                resume.by_word = (next..=approval.statement).collect();
+            }
+            Decision::NotDone => {
+                let note = "not done, says a person";
+                ledger.decide(script, approval.statement..=next, State::NotDone, self.writer, note).await?;
+            }
         }
         resume.next = after;
         Ok(resume)
@@ -226,10 +283,12 @@ impl Question<'_> {
             Some((State::NotDone, _)) => known.push(format!("statement {number} (`{what}`) did not take place")),
             Some((State::Done, _)) | None => known.push(format!("statement {number} (`{what}`) was not begun")),
         }
-        if let Some(span) = self.script.inside(number) {
+        if let Some(span) = lost(self.script, number, Opening::of(row)) {
             known.push(format!(
-                "statements {} to {} hang together by session state, which is lost: the script cannot go on inside",
-                span.first, span.last
+                "statements {} to {} hang together by session state, which is lost: the script cannot go on inside. A word \
+                 about one is about all: `done`, that each took place or was done by hand; `not-done`, that none has an \
+                 effect any more, so that they run again from {}",
+                span.first, span.last, span.first
             ));
         }
         let line = statement.map_or(0, |s| s.line);

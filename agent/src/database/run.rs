@@ -4,14 +4,16 @@
 //! which writes the ledger. INTENT is on disk before a statement begins; DONE follows it. What is open after an
 //! interruption is settled by [`super::resume`].
 
+use std::collections::BTreeMap;
+
 use cavalcade_common::action::{DbTarget, Engine};
 use cavalcade_common::id::Digest;
 
 use super::error::{DbError, Refusal, connection_ended};
 use super::facts::atomic_ddl;
-use super::ledger::{Ledger, State, Writer};
+use super::ledger::{Ledger, Row, State, Writer};
 use super::link::{Link, Purpose};
-use super::resume::{Approval, Question, ScriptState, fence, first_open, server_start};
+use super::resume::{Approval, Opening, Question, ScriptState, fence, first_open, lost, server_start};
 use super::split::{Script, Span, Statement, split};
 use super::verify::{self, Effect};
 use super::{incarnation, lock};
@@ -86,6 +88,8 @@ pub struct ScriptOutcome {
     pub executed: u32,
     /// Statements of earlier attempts that were found in the schema.
     pub verified: Vec<u32>,
+    /// Statements that a person's word counts as done, or leaves out.
+    pub by_word: Vec<u32>,
 }
 
 /// Runs a script, or goes on with it.
@@ -100,6 +104,10 @@ pub async fn run_script(run: &ScriptRun<'_>, progress: &(dyn Fn(Progress) + Send
     let mut session = Link::open(run.target, Purpose::Script).await?;
     lock::take(&mut session, &mut ledger.link, run.target, progress).await?;
     let finished = under_lock(run, &script, &mut ledger, &mut session, progress).await;
+    // The lock tells that a statement runs, and after a broken connection one may.
+    if !matches!(finished, Err(DbError::Interrupted { .. })) {
+        lock::release(&mut session, run.target).await;
+    }
     session.close().await;
     ledger.link.close().await;
     finished
@@ -117,22 +125,22 @@ pub async fn inspect_script(run: &ScriptRun<'_>) -> Result<ScriptState, DbError>
     let holder = lock::holder(&mut ledger.link, run.target).await?;
     ledger.link.close().await;
     fence(&script, run.script_sha256, &rows, None)?;
-    let next = first_open(&script, &rows);
-    if let Some(session) = holder.filter(|_| !rows.is_empty()) {
-        return Ok(ScriptState::Running { session, next });
-    }
+    Ok(state(&script, &rows, holder))
+}
+
+/// What ledger and lock say.
+fn state(script: &Script, rows: &BTreeMap<u32, Row>, holder: Option<u64>) -> ScriptState {
     if rows.is_empty() {
-        return Ok(ScriptState::None);
+        return ScriptState::None;
     }
-    Ok(match script.statement(next) {
-        None => ScriptState::Done { statements: script.total() },
-        Some(statement) => ScriptState::Partial {
-            next,
-            line: statement.line,
-            begun: rows.get(&next).is_some_and(|r| r.state == State::Intent),
-            session_state: script.inside(next),
-        },
-    })
+    let next = first_open(script, rows);
+    // Done is done: whoever holds the lock, which is the whole database's, runs another script.
+    let Some(statement) = script.statement(next) else { return ScriptState::Done { statements: script.total() } };
+    if let Some(session) = holder {
+        return ScriptState::Running { session, next };
+    }
+    let opening = Opening::of(rows.get(&next));
+    ScriptState::Partial { next, line: statement.line, opening, session_state: lost(script, next, opening) }
 }
 
 fn checked(run: &ScriptRun<'_>) -> Result<Script, DbError> {
@@ -171,6 +179,7 @@ async fn under_lock(
         statements: script.total(),
         executed: (script.total() + 1).saturating_sub(resume.next),
         verified: resume.verified,
+        by_word: resume.by_word,
     })
 }
 
@@ -262,7 +271,8 @@ impl Runner<'_, '_> {
         let note = format!("refused by the server: {}", code.as_deref().unwrap_or("no code"));
         self.ledger.outcome(number..=number, State::NotDone, &note).await?;
         let done = self.script.unit(number).map_or(number, |u| u.first) - 1;
-        Err(DbError::Failed { statement: number, line, code, message, done, total: self.script.total() })
+        let (total, together) = (self.script.total(), self.script.span(number));
+        Err(DbError::Failed { statement: number, line, code, message, done, total, together })
     }
 }
 

@@ -123,6 +123,14 @@ pub enum EditError {
         /// Path in the file.
         path: String,
     },
+    /// A text of another length.
+    #[error("`{path}` would not have one of the lengths {allowed}")]
+    Length {
+        /// Path in the file.
+        path: String,
+        /// The lengths in bytes.
+        allowed: String,
+    },
     /// The result would not be what was intended.
     #[error("the edited {format} does not hold exactly what was intended")]
     Unintended {
@@ -145,7 +153,7 @@ impl EditError {
             Self::Unsupported { .. } => codes::EDIT_UNSUPPORTED,
             Self::AnchorUsed { .. } => codes::EDIT_ANCHOR,
             Self::Expected { .. } => codes::EDIT_EXPECTED,
-            Self::Refused { .. } => codes::EDIT_REFUSED,
+            Self::Refused { .. } | Self::Length { .. } => codes::EDIT_REFUSED,
             Self::Unintended { .. } => codes::EDIT_UNINTENDED,
         }
     }
@@ -164,6 +172,7 @@ impl EditError {
             | Self::Kind { .. }
             | Self::Expected { .. }
             | Self::Refused { .. }
+            | Self::Length { .. }
             | Self::Unintended { .. } => None,
         }
     }

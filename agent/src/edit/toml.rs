@@ -58,6 +58,15 @@ fn refused(tree: &Tree, edit: &TomlEdit) -> Result<(), EditError> {
             }
         }
     }
+    for (shown, allowed) in &edit.lengths {
+        let Some(steps) = present(tree, shown)? else { continue };
+        let fits =
+            matches!(tree.get(&steps), Some(Tree::String(text)) if u32::try_from(text.len()).is_ok_and(|n| allowed.contains(&n)));
+        if !fits {
+            let allowed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(EditError::Length { path: shown.clone(), allowed });
+        }
+    }
     Ok(())
 }
 

@@ -25,7 +25,8 @@ pub fn carried(from: &[u8], carry: &TomlCarry, mut edit: TomlEdit) -> Result<Tom
     for key in keys {
         let value = found.get(&key.from).ok_or_else(|| EditError::NotFound { path: key.from.clone() })?;
         match elements(value) {
-            Some(elements) => {
+            Some(mut elements) => {
+                elements.retain(|element| !key.without.iter().any(|other| other.as_object() == Some(element)));
                 let append = |values| TomlAppend { table: key.to.clone(), identity: Vec::new(), values };
                 edit.append.extend(elements.into_iter().map(append));
             }
@@ -42,7 +43,7 @@ pub fn carried(from: &[u8], carry: &TomlCarry, mut edit: TomlEdit) -> Result<Tom
 fn matching(found: &BTreeMap<String, Json>, key: &TomlCarryKey) -> Vec<TomlCarryKey> {
     let (Some(from), Some(to)) = (key.from.strip_suffix('*'), key.to.strip_suffix('*')) else { return vec![key.clone()] };
     let below = found.keys().filter_map(|full| Some((full, full.strip_prefix(from)?)));
-    below.map(|(full, rest)| TomlCarryKey { from: full.clone(), to: format!("{to}{rest}") }).collect()
+    below.map(|(full, rest)| TomlCarryKey { from: full.clone(), to: format!("{to}{rest}"), ..key.clone() }).collect()
 }
 
 /// The elements of an array of tables.
@@ -56,7 +57,10 @@ mod tests {
     use super::*;
 
     fn edit(keys: &[(&str, &str)]) -> (TomlCarry, TomlEdit) {
-        let keys = keys.iter().map(|(from, to)| TomlCarryKey { from: (*from).to_owned(), to: (*to).to_owned() }).collect();
+        let keys = keys
+            .iter()
+            .map(|(from, to)| TomlCarryKey { from: (*from).to_owned(), to: (*to).to_owned(), without: Vec::new() })
+            .collect();
         let carry = TomlCarry { from: "/old.toml".to_owned(), keys };
         (carry.clone(), TomlEdit { file: "/new.toml".to_owned(), carry: Some(carry), ..TomlEdit::default() })
     }
@@ -89,6 +93,34 @@ mod tests {
         let edit = carried(OLD.as_bytes(), &carry, edit).expect("is filled");
         let text = String::from_utf8(super::super::toml(b"", &edit).expect("is edited")).expect("is text");
         assert_eq!(text, "[old_server]\nhostname = \"is.example\"\noffset = 3\n");
+    }
+
+    #[test]
+    fn elements_that_the_old_pack_shipped_stay_behind() {
+        let old = "[[event_handler]]\nname = \"shipped\"\nenable = false\n[[event_handler]]\nname = \"own\"\n";
+        let (mut carry, edit) = edit(&[("event_handler", "event_handler")]);
+        carry.keys[0].without = vec![serde_json::json!({ "name": "shipped", "enable": false })];
+        let only = carried(old.as_bytes(), &carry, edit.clone()).expect("is filled");
+        let text = String::from_utf8(super::super::toml(b"", &only).expect("is edited")).expect("is text");
+        assert_eq!(text, "[[event_handler]]\nname = \"own\"\n");
+        // One that is alike in some keys only is the site's own.
+        carry.keys[0].without = vec![serde_json::json!({ "name": "shipped" })];
+        assert_eq!(carried(old.as_bytes(), &carry, edit).expect("is filled").append.len(), 2);
+    }
+
+    #[test]
+    fn a_text_has_one_of_the_lengths_that_are_allowed() {
+        let with = |key: Json| {
+            let set = serde_json::Map::from_iter([("encryption.key".to_owned(), key)]);
+            let lengths = [("encryption.key".to_owned(), vec![3, 6])].into();
+            super::super::toml(b"", &TomlEdit { file: "/new.toml".to_owned(), set, lengths, ..TomlEdit::default() })
+        };
+        assert!(with(Json::from("own")).is_ok() && with(Json::from("\u{e4}\u{e4}\u{e4}")).is_ok(), "bytes count");
+        for wrong in [Json::from("canary2"), Json::from(123)] {
+            let error = with(wrong).expect_err("has another length");
+            assert_eq!(error, EditError::Length { path: "encryption.key".to_owned(), allowed: "3, 6".to_owned() });
+            assert!(!error.to_string().contains("canary"));
+        }
     }
 
     #[test]

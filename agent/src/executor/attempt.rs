@@ -1,26 +1,35 @@
 //! One attempt from its turn to its end.
 
+use std::any::Any;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cavalcade_common::action::{Action, Class};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::AttemptId;
 use cavalcade_common::message::Offer;
-use cavalcade_common::report::{Ending, Evidence, FileDiff, Outcome};
+use cavalcade_common::report::{Ending, Evidence, FileDiff, Outcome, Progress};
 use cavalcade_common::secret::SecretBook;
 use jiff::Timestamp;
 
 use super::book::book;
+use super::forbidden::forbidden;
 use super::output::AttemptOutput;
 use super::{Executor, LineOrigin};
 use crate::action::{self, Applied, Context, Failure};
-use crate::host::HeldState;
+use crate::host::keep;
 use crate::ledger::LedgerError;
-use crate::ledger::state::Phase;
 
 /// All diffs of an outcome together are cut after this many bytes: the whole diff is in the log.
 const DIFF_ROOM: usize = 96 << 10;
+
+/// Between two looks at the lock of a home that another program holds.
+const HOME_LOOK: Duration = Duration::from_secs(1);
+
+/// Holds the lock of a home for as long as it lives.
+type HomeLock = Box<dyn Any + Send>;
 
 /// How an attempt concluded.
 enum Conclusion {
@@ -48,20 +57,13 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
         if executor.is_withdrawn(&offer.attempt) {
             return Ok(Conclusion::Abandoned("withdrawn before it began".to_owned()));
         }
-        if let Some(fault) = forbidden(executor, offer) {
-            return Ok(ended(executor, began, Err(fault.into())));
+        if let Some(failure) = forbidden(executor, offer) {
+            return Ok(ended(executor, began, Err(failure)));
         }
     }
-    let _home = match &offer.home {
-        None => None,
-        Some(home) => match executor.host.lock_home(std::path::Path::new(home)) {
-            Ok(Some(guard)) => Some(guard),
-            Ok(None) => return Ok(Conclusion::Abandoned(format!("another program holds the lock of {home}"))),
-            Err(e) => {
-                let fault = Fault::new(codes::agent::HOME_LOCKED, format!("the lock beside {home} cannot be taken: {e}"));
-                return Ok(ended(executor, began, Err(fault.into())));
-            }
-        },
+    let _home = match home(executor, offer, resumed).await {
+        Ok(guard) => guard,
+        Err(failure) => return Ok(ended(executor, began, Err(failure))),
     };
     let secrets = match book(executor.secrets.as_ref(), &offer.secrets, &offer.given).await {
         Ok(book) => Arc::new(book),
@@ -78,7 +80,11 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
         if executor.is_withdrawn(&offer.attempt) {
             return Ok(Conclusion::Abandoned("withdrawn before it began".to_owned()));
         }
-        ledger.intend(&offer.attempt)?;
+        match ledger.intend(&offer.attempt) {
+            Ok(()) => {}
+            Err(error @ LedgerError::NoRoom(_)) => return Ok(ended(executor, began, Err(error.fault().into()))),
+            Err(error) => return Err(error),
+        }
     }
     executor.news.notify_one();
     let context = context(executor, offer, resumed, secrets);
@@ -90,48 +96,27 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
     })
 }
 
-/// Reasons not to begin, whatever the controller says: they are facts of this host.
-fn forbidden(executor: &Executor, offer: &Offer) -> Option<Fault> {
-    let ledger = executor.ledger();
-    let state = ledger.state();
-    if let Some(key) = &offer.step.effect
-        && let Some(earlier) = state.effects.get(key)
-        && earlier.attempt != offer.attempt
-        && !offer.approved.as_ref().is_some_and(|a| &a.effect == key && a.replaces == earlier.attempt)
-    {
-        let how = match earlier.ending {
-            Some(Ending::Succeeded) => "and succeeded",
-            Some(Ending::Failed) => "and failed",
-            Some(Ending::Indeterminate) => "and its end is not known",
-            None => "and has not ended",
+/// The lock of the home that the step works on. An attempt that did not begin is given back where another program holds it.
+/// One that began waits for it, however long: a lock that is busy now says nothing of what began then.
+async fn home(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<Option<HomeLock>, Failure> {
+    let Some(home) = &offer.home else { return Ok(None) };
+    let busy = || format!("another program holds the lock of {home}");
+    let unusable = |e: &io::Error| format!("the lock beside {home} cannot be taken: {e}");
+    loop {
+        let why = match executor.host.lock_home(Path::new(home)) {
+            Ok(Some(guard)) => return Ok(Some(guard)),
+            Ok(None) if !resumed => return Err(Failure::NotBegun { why: busy() }),
+            Err(e) if !resumed => return Err(Fault::new(codes::agent::HOME_LOCKED, unusable(&e)).into()),
+            Ok(None) => busy(),
+            Err(e) => unusable(&e),
         };
-        return Some(Fault::new(
-            codes::agent::EFFECT_EXISTS,
-            format!("the effect {key} was started by {} {how}", earlier.attempt),
-        ));
+        let label = format!("waits: {why}");
+        executor.note_progress(&offer.attempt, Progress { done: 0, total: 0, label, quiet_seconds: 0 });
+        tokio::time::sleep(HOME_LOOK).await;
     }
-    let earlier: Vec<AttemptId> = state
-        .attempts
-        .iter()
-        .filter(|(id, a)| {
-            id.run == offer.attempt.run
-                && id.step == offer.attempt.step
-                && id.number < offer.attempt.number
-                && a.phase != Phase::Abandoned
-        })
-        .map(|(id, _)| id.clone())
-        .collect();
-    drop(ledger);
-    // A start script's server lives on behind a finished attempt; only an attempt without an end stands in the way.
-    let lives = earlier.into_iter().find(|id| {
-        let open = executor.ledger().state().attempts.get(id).is_some_and(|a| !matches!(a.phase, Phase::Ended(_)));
-        open && matches!(executor.host.held(&executor.attempt_dir(id), false), Ok(Some(HeldState::Alive { .. })))
-    })?;
-    Some(Fault::new(codes::agent::ATTEMPT_LIVES, format!("the attempt {lives} still lives")))
 }
 
 fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>) -> Context {
-    let step = format!("{}.{}_{}", offer.attempt.step.stage, offer.attempt.step.step, offer.attempt.step.node);
     let mut attempt_dir = executor.attempt_dir(&offer.attempt);
     if executor.bugs.starts_known_attempts() || executor.bugs.begins_again() {
         // The folder's lock would keep the effect from starting twice all the same: the bug goes round it.
@@ -143,7 +128,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         epoch: offer.epoch,
         step: Arc::new(offer.step.clone()),
         attempt_dir,
-        undo_dir: executor.state_dir.join("undo").join(offer.attempt.run.as_str()).join(step),
+        undo_dir: keep::folder(&executor.state_dir, &offer.attempt.run, &offer.attempt.step),
         state_dir: executor.state_dir.clone(),
         cache_dir: executor.state_dir.join("cache"),
         out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),

@@ -4,9 +4,11 @@
 //! effect; what an earlier process left open is begun or repeated only after the controller offered it again in this
 //! session; an effect key that was started is refused unless a person replaced that start.
 
+mod adoption;
 pub mod attempt;
 pub mod book;
 pub mod bugs;
+mod forbidden;
 pub mod output;
 pub mod permit;
 pub mod turns;
@@ -24,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::action::ArtifactSource;
-use crate::host::{HeldState, Host};
+use crate::host::Host;
 use crate::ledger::state::Phase;
 use crate::ledger::{Ledger, LedgerError};
 use bugs::Bugs;
@@ -148,7 +150,7 @@ impl Executor {
         lock(&self.ledger)
     }
 
-    /// After a start: adopts what lives or has ended (10, rule 3). Begins nothing.
+    /// After a start: goes on watching what was started before (10, rule 3). Begins and repeats nothing.
     pub fn adopt(self: &Arc<Self>) {
         if self.bugs.begins_again() {
             return;
@@ -164,8 +166,8 @@ impl Executor {
                 continue;
             }
             match self.host.held(&self.attempt_dir(&offer.attempt), false) {
-                Ok(Some(HeldState::Alive { .. } | HeldState::Ended { .. } | HeldState::Vanished)) => self.start(offer, true),
-                Ok(Some(HeldState::NeverBegan) | None) => {}
+                Ok(Some(state)) if adoption::only_watches(&offer.step.action, &state) => self.start(offer, true),
+                Ok(Some(_) | None) => {}
                 Err(error) => {
                     tracing::warn!(attempt = %offer.attempt, %error, "the attempt's folder cannot be read; it waits for its confirmation")
                 }
@@ -214,7 +216,8 @@ impl Executor {
         }
     }
 
-    /// Withdraws an attempt in which nothing began yet: it is abandoned. One that began goes on.
+    /// Withdraws an attempt in which nothing began yet: it is abandoned. One that began goes on. One that never came here is
+    /// abandoned too: its offer may still be under way, and must find that (10, rule 3).
     ///
     /// # Errors
     /// Those of the ledger.
@@ -223,15 +226,16 @@ impl Executor {
         if epoch < ledger.state().epoch {
             return Ok(());
         }
-        let phase = ledger.state().attempts.get(attempt).map(|a| a.phase);
-        if phase == Some(Phase::Accepted) {
-            match lock(&self.running).get_mut(attempt) {
+        match ledger.state().attempts.get(attempt).map(|a| a.phase) {
+            None => ledger.abandon(attempt, "withdrawn before it came to this host")?,
+            Some(Phase::Accepted) => match lock(&self.running).get_mut(attempt) {
                 // The task sees it before it writes INTENT, under the same lock.
                 Some(running) => running.withdrawn = true,
                 None => ledger.abandon(attempt, "withdrawn before it began")?,
-            }
-            self.news.notify_one();
+            },
+            Some(Phase::Intended | Phase::Abandoned | Phase::Ended(_)) => return Ok(()),
         }
+        self.news.notify_one();
         Ok(())
     }
 
@@ -304,3 +308,6 @@ impl Executor {
         while lock(&self.tasks).try_join_next().is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,12 @@ impl Config {
         Some(text)
     }
 
+    /// The reference to the secure vault that stands in place of a database's password, by way of other settings too.
+    fn vaulted(&self, database: &str) -> Option<String> {
+        let key = format!("database.{}.password", Key::new(database));
+        self.resolved(&key).filter(|text| text.starts_with("$secret{")).map(str::to_owned)
+    }
+
     /// The `[database.*]` tables. Only what is named here gets out: never the password, nor any key that is not known.
     pub(super) fn databases(&self) -> Map<String, Value> {
         let all: Vec<(Vec<String>, &Value)> = self.settings.iter().map(|(key, value)| (parts(key), value)).collect();
@@ -89,6 +95,7 @@ impl Config {
                 "port": port,
                 "name": text("name"),
                 "driver": text("driver"),
+                "password_reference": self.vaulted(&name),
                 "auto_commit": get(&["pool_options", "defaultAutoCommit"]).and_then(truth),
             });
             (name, facts)
@@ -118,7 +125,10 @@ mod tests {
         let config = Config::read(text.as_bytes()).expect("reads");
         let databases = Value::Object(config.databases());
         assert!(!databases.to_string().contains("canary") && config.speaks_of_apim(), "{databases}");
-        assert_eq!(databases["apim_db"]["auto_commit"], json!(false));
+        assert_eq!(
+            (&databases["apim_db"]["auto_commit"], &databases["apim_db"]["password_reference"]),
+            (&json!(false), &Value::Null)
+        );
         assert_eq!(databases["apim_db"]["hostname"], Value::Null);
         assert_eq!((&databases["user"]["auto_commit"], &databases["c"]["auto_commit"]), (&Value::Null, &json!(true)));
     }
@@ -131,6 +141,15 @@ mod tests {
             let told = &databases["x"];
             assert_eq!((&told["hostname"], &told["port"], &told["name"]), (&json!("db"), &json!("3306"), &json!("am")));
             assert_eq!((&told["url"], &told["driver"]), (&Value::Null, &Value::Null));
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_vault_is_told_by_its_reference() {
+        let text = "[database.a]\npassword = \"$secret{a_db}\"\n[database.b]\npassword = \"$ref{database.a.password}\"\n";
+        let databases = Value::Object(Config::read(text.as_bytes()).expect("reads").databases());
+        for name in ["a", "b"] {
+            assert_eq!(databases[name]["password_reference"], json!("$secret{a_db}"), "{name}");
         }
     }
 

@@ -1,9 +1,8 @@
 //! What keytool prints, and a script in its place.
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 use crate::action::testkit::{FileHost, Machine};
+use crate::host::test_program::program;
 
 /// As JDK 17 prints it: a JKS with an EC key, a trusted certificate and an RSA key of 1024 bits with a chain.
 const PRINTED: &str = "Keystore type: JKS\nKeystore provider: SUN\n\nYour keystore contains 3 entries\n\n\
@@ -30,9 +29,10 @@ fn jdk(machine: &Machine, password: &str, open: bool, printed: &str) -> PathBuf 
          cat <<'END'\n{printed}\nEND\nelse\necho 'keytool error: java.io.IOException: Keystore was tampered with'\nexit 1\nfi\n",
         args = machine.at("args"),
     );
-    let tool = machine.write("jdk/bin/keytool", script.as_bytes());
-    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("sets");
-    PathBuf::from(machine.at("jdk"))
+    let jdk = PathBuf::from(machine.at("jdk"));
+    std::fs::create_dir_all(jdk.join("bin")).expect("makes");
+    program(&jdk.join("bin/keytool"), script);
+    jdk
 }
 
 async fn told(machine: &Machine, jdk: Option<&Path>, stores: &[&str], toml: &str) -> Told {

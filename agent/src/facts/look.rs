@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cavalcade_common::codes::files::FACTS_UNREADABLE;
 use cavalcade_common::error::Fault;
-use cavalcade_common::facts::{Look, NodeWanted};
+use cavalcade_common::facts::{Look, NodeWanted, TableWanted};
 use cavalcade_common::plan::{PlanNode, Side};
 use serde_json::{Map, Value, json};
 
@@ -192,6 +192,8 @@ impl<'a> Gatherer<'a> {
         let found = look.values.iter().map(|(name, v)| (name, values::find(self.host, home, v).map(|text| json!(text))));
         let found = found.collect();
         named(self, "values", found);
+        let found = look.tables.iter().map(|(name, wanted)| (name, self.table(wanted))).collect();
+        named(self, "tables", found);
         let empty = Config::default();
         let conf =
             look.conf.iter().map(|(name, key)| (name.clone(), settings::wanted(config.unwrap_or(&empty), key, &self.hide)));
@@ -201,6 +203,15 @@ impl<'a> Gatherer<'a> {
         old.insert("settings".to_owned(), differ);
         old.insert("driver_classes".to_owned(), self.drivers(home, &look, config));
         self.look = look;
+    }
+
+    /// The keys of a table of another file; null where there is no such file.
+    fn table(&self, wanted: &TableWanted) -> Result<Value, String> {
+        let Some(bytes) = self.host.read(Path::new(&wanted.file)).map_err(|e| format!("{}: {e}", wanted.file))? else {
+            return Ok(Value::Null);
+        };
+        let config = Config::read(&bytes).map_err(|e| format!("{}: {e}", wanted.file))?;
+        Ok(settings::keys_in(&config, &wanted.table).into_iter().collect())
     }
 
     fn drivers(&mut self, home: &Path, look: &Look, config: Option<&Config>) -> Value {

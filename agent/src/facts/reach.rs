@@ -25,8 +25,13 @@ struct Certificate {
 
 /// `[ { address, connected, names, matches, expires, problem } ]` in the order of the addresses.
 pub(super) async fn gather(addresses: &[String]) -> Value {
+    gather_within(addresses, LIMIT).await
+}
+
+/// The same with this much time for each address.
+async fn gather_within(addresses: &[String], limit: Duration) -> Value {
     let looks = stream::iter(addresses.to_vec()).map(|address| async move {
-        let peer = tls_peer::look(&address, LIMIT).await;
+        let peer = tls_peer::look(&address, limit).await;
         facts(&address, peer)
     });
     Value::Array(looks.buffered(TOGETHER).collect().await)

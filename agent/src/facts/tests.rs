@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use cavalcade_common::facts::{FactsWanted, Look, NodeWanted, ValueWanted};
+use cavalcade_common::facts::{FactsWanted, Look, NodeWanted, TableWanted, ValueWanted};
 use cavalcade_common::id::{Digest, NodeId};
 use cavalcade_common::plan::PlanNode;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use super::gather;
 use crate::action::testkit::{FileHost, Machine};
 use crate::host::Host;
 use crate::host::real::RealHost;
+use crate::host::test_program::program;
 
 const TOML: &str = "[server]\nhostname = \"km.example\"\noffset = 1\n[user_store]\ntype = \"database_unique_id\"\n\
     [database.apim_db]\ntype = \"mysql\"\nurl = \"jdbc:mysql://db:3306/AM?a=b&amp;c=d\"\nusername = \"wso2\"\npassword = \"canary\"\n\
@@ -59,7 +61,7 @@ async fn a_km_is_told_from_an_is_by_its_toml() {
     assert_eq!((&old["offset"], &old["hostname"], &old["running"]), (&json!(1), &json!("km.example"), &json!([])));
     let db = json!({
         "type": "mysql", "url": "jdbc:mysql://db:3306/AM?a=b&amp;c=d", "username": "wso2",
-        "driver": "com.mysql.cj.jdbc.Driver", "auto_commit": null,
+        "driver": "com.mysql.cj.jdbc.Driver", "auto_commit": null, "password_reference": null,
     });
     assert_eq!(old["databases"]["apim_db"], db, "the URL is kept as it is written");
     assert_eq!(facts_now["user_store"]["type"], json!("database_unique_id"));
@@ -155,6 +157,20 @@ async fn files_trees_values_and_settings_are_told_as_asked() {
 }
 
 #[tokio::test]
+async fn of_tables_in_other_files_only_the_keys_are_told() {
+    let machine = Machine::new();
+    machine.write("old/repository/conf/deployment.toml", TOML.as_bytes());
+    machine.write("vault.toml", b"[secrets]\nb = \"[canary]\"\n\"a.c\" = \"[canary]\"\n[other]\nx = 1\n");
+    machine.write("broken.toml", b"[secrets]\na = \"canary\" canary\n");
+    let table = |name: &str, file: &str| (name.to_owned(), TableWanted { file: machine.at(file), table: "secrets".to_owned() });
+    let tables = [table("vault", "vault.toml"), table("none", "none.toml"), table("broken", "broken.toml")].into();
+    let found = facts(&machine, Look { tables, ..Look::default() }).await;
+    assert_eq!(found["old"]["tables"], json!({ "vault": ["a.c", "b"], "none": null, "broken": null }));
+    assert!(found["problems"].to_string().contains("broken.toml: line 2"), "{}", found["problems"]);
+    assert!(!found.to_string().contains("canary"));
+}
+
+#[tokio::test]
 async fn driver_classes_are_looked_for_in_the_jars() {
     let machine = Machine::new();
     machine.write("old/repository/conf/deployment.toml", TOML.as_bytes());
@@ -192,7 +208,8 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     machine.write("jdk/release", b"JAVA_VERSION=\"1.8.0_392\"\n");
     machine.write("old/bin/version.txt", b"WSO2 API Manager v3.1.0");
     machine.write("jdk/bin/x", b"");
-    std::fs::copy("/bin/sh", machine.at("jdk/bin/java")).expect("copies");
+    let shell = std::fs::read("/bin/sh").expect("reads");
+    program(Path::new(&machine.at("jdk/bin/java")), shell);
     let mut node = node(&machine);
     node.runtime.java_home = None;
     // Bound, so that nobody else gets the port meanwhile, and not listening yet.

@@ -58,6 +58,19 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// Those of the file system. Only when the folder's sync fails the new content may be in place already.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, 0o044)
+}
+
+/// As [`replace`], but a new file is its owner's alone: mode 0600.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, 0)
+}
+
+/// `others`: what group and others may do with a new file, where the folder lets them.
+fn put(path: &Path, bytes: &[u8], others: u32) -> io::Result<()> {
     let target = follow(path)?;
     let (dir, name) = split(&target)?;
     let folder = open_dir(dir)?;
@@ -73,7 +86,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
             if owner::is_root() {
                 Owner::of(&meta).give(&temp.file)?;
             }
-            let mode = 0o600 | (0o044 & meta.permissions().mode());
+            let mode = 0o600 | (others & meta.permissions().mode());
             temp.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
     }

@@ -42,8 +42,13 @@ impl Default for ShimProgram {
 /// `Unsupported` where the agent's own end would be the child's end (10, rule 10); those of the user, the folder and of
 /// starting the shim. After an error nothing was started.
 pub(crate) fn hold(shim: &ShimProgram, spec: &HeldSpec) -> io::Result<()> {
-    if spec.one_launch
-        && let Some(why) = cgroup::end_of_agent_ends_child()
+    hold_where(shim, spec, cgroup::end_of_agent_ends_child)
+}
+
+/// `ends_child`: why the agent's end would be the child's end, if it would.
+fn hold_where(shim: &ShimProgram, spec: &HeldSpec, ends_child: impl FnOnce() -> Option<String>) -> io::Result<()> {
+    if spec.outlives_agent
+        && let Some(why) = ends_child()
     {
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
@@ -181,8 +186,12 @@ pub(crate) fn state(dir: &Path, claim: bool) -> io::Result<Option<HeldState>> {
         match try_lock(dir, true)? {
             // `create` was asked for, so the file cannot be missing; somebody cleared the folder: try again.
             Lock::Held | Lock::Missing => {
-                if Records::read(dir)?.spawned.is_some() {
+                let known = Records::read(dir)?;
+                if known.spawned.is_some() {
                     return spawned_state(dir).map(Some);
+                }
+                if known.abandoned.is_some() {
+                    return Ok(Some(HeldState::NeverBegan));
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -29,6 +29,8 @@ pub mod record_file;
 pub mod secrets;
 pub(crate) mod sockets;
 pub mod spool;
+#[cfg(test)]
+pub(crate) mod test_program;
 pub(crate) mod tls_peer;
 pub mod tree;
 
@@ -77,6 +79,10 @@ pub struct HeldSpec {
     pub runtime: Runtime,
     /// Whether a second launch of the JVM by the start script (exit 121) is refused and recorded (10, rule 12).
     pub one_launch: bool,
+    /// Whether it must live on when the agent ends: a job, a server. Refused where the agent's own end would be its end (10,
+    /// rule 10).
+    #[serde(default)]
+    pub outlives_agent: bool,
 }
 
 /// What the attempt's folder says (10, rule 8).
@@ -200,6 +206,11 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the file system.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// The same for content that not everybody may read: a file that this makes is its owner's alone from the beginning.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Makes a folder with its parents, synced.
     ///
     /// # Errors

@@ -163,7 +163,7 @@ pub fn make(
 ) -> Result<(), NewHomeError> {
     let to = wanted.to.as_path();
     let (folder, name) = files::split(to).map_err(io_error(to, "used"))?;
-    files::create_dirs(folder).map_err(io_error(folder, "made"))?;
+    keep::folders(undo_dir, folder).map_err(io_error(folder, "made"))?;
     // Not the home's lock, which lies beside it as well: a lock that is removed keeps nobody out.
     let leading = format!(".{}.cavalcade-new-", name.to_string_lossy());
     remove_leftovers(folder, &leading).map_err(io_error(folder, "cleaned of leftovers"))?;
@@ -235,7 +235,7 @@ fn settle(beside: &Path, wanted: &Wanted, manifest: Manifest, undo_dir: &Path) -
     let at = note_path(to).map_err(io_error(to, "noted"))?;
     let text = serde_json::to_vec(&note).map_err(io::Error::from).map_err(io_error(&at, "written"))?;
     files::replace(&at, &text).map_err(io_error(&at, "written"))?;
-    keep::made(undo_dir, to).map_err(io_error(to, "noted for undo"))?;
+    keep::made(undo_dir, to, None).map_err(io_error(to, "noted for undo"))?;
     tree::rename_new(beside, to).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => NewHomeError::Exists(to.to_path_buf()),
         _ => NewHomeError::Io { path: to.to_path_buf(), doing: "made", source },

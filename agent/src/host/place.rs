@@ -37,7 +37,7 @@ fn part(to: &Path) -> io::Result<PathBuf> {
 /// See [`PlaceError`]; something at the path that is no file.
 pub fn file(from: &Path, to: &Path, mode: u32, wanted: Option<&Digest>, undo_dir: &Path) -> Result<Digest, PlaceError> {
     let (folder, _) = files::split(to)?;
-    files::create_dirs(folder)?;
+    keep::folders(undo_dir, folder)?;
     let (mode, owner, old) = match tree::at(to)? {
         None => (mode, CopyOwner::of_folder(folder)?, false),
         Some(meta) if meta.is_file() => {
@@ -53,10 +53,10 @@ pub fn file(from: &Path, to: &Path, mode: u32, wanted: Option<&Digest>, undo_dir
     tree::remove(&part)?;
     let result = prepare(from, &part, mode, owner, wanted).and_then(|sha256| {
         if old {
-            keep::replaced(undo_dir, to)?;
+            keep::replaced(undo_dir, to, Some(&sha256))?;
             tree::rename_over(&part, to)?;
         } else {
-            keep::made(undo_dir, to)?;
+            keep::made(undo_dir, to, Some(&sha256))?;
             tree::rename_new(&part, to)?;
         }
         Ok(sha256)
@@ -81,12 +81,12 @@ fn prepare(from: &Path, part: &Path, mode: u32, owner: CopyOwner, wanted: Option
 /// See [`PlaceError`]; [`io::ErrorKind::AlreadyExists`].
 pub fn tree(from: &Path, to: &Path, exclude: &[Glob], undo_dir: &Path, progress: &mut Progress<'_>) -> Result<(), PlaceError> {
     let (folder, _) = files::split(to)?;
-    files::create_dirs(folder)?;
+    keep::folders(undo_dir, folder)?;
     let part = part(to)?;
     tree::remove(&part)?;
     let result = tree::copy(from, &part, exclude, CopyOwner::of_folder(folder)?, progress)
-        .and_then(|_| tree::sync(&part))
-        .and_then(|()| keep::made(undo_dir, to))
+        .and_then(|manifest| tree::sync(&part).map(|()| manifest.get("").and_then(keep::mark)))
+        .and_then(|after| keep::made(undo_dir, to, after.as_ref()))
         .and_then(|()| tree::rename_new(&part, to))
         .map_err(PlaceError::from);
     cleaned(&part, result)
@@ -103,8 +103,29 @@ pub fn link(target: &str, to: &Path, undo_dir: &Path) -> Result<(), PlaceError> 
     let result = std::os::unix::fs::symlink(target, &part)
         .and_then(|()| Owner::for_new_in(folder))
         .and_then(|owner| owner.map_or(Ok(()), |o| o.give_path(&part)))
-        .and_then(|()| keep::replaced(undo_dir, to))
+        .and_then(|()| keep::replaced(undo_dir, to, Some(&Digest::of(target.as_bytes()))))
         .and_then(|()| tree::rename_over(&part, to))
+        .map_err(PlaceError::from);
+    cleaned(&part, result)
+}
+
+/// Puts a kept file, symlink or tree back: with `over` in the place of what is there, else where nothing is. What has to
+/// be copied keeps owner, mode and extended attributes of the kept one. A kept one that stood in nothing's way is moved.
+///
+/// # Errors
+/// See [`PlaceError`]; [`io::ErrorKind::AlreadyExists`] without `over`.
+pub fn back(kept: &Path, to: &Path, over: bool) -> Result<(), PlaceError> {
+    if !over {
+        match tree::rename_new(kept, to) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {}
+            other => return other.map_err(PlaceError::from),
+        }
+    }
+    let part = part(to)?;
+    tree::remove(&part)?;
+    let result = tree::copy(kept, &part, &[], CopyOwner::Source, &mut |_| Ok(()))
+        .and_then(|_| tree::sync(&part))
+        .and_then(|()| if over { tree::rename_over(&part, to) } else { tree::rename_new(&part, to) })
         .map_err(PlaceError::from);
     cleaned(&part, result)
 }

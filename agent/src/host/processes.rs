@@ -103,9 +103,11 @@ fn same_folder(said: &Path, home: &Path, real_home: Option<&Path>) -> bool {
 ///
 /// # Errors
 /// Those of reading `/proc`.
-pub(crate) fn processes_of(home: &Path, now: Timestamp) -> io::Result<Vec<Process>> {
+pub(crate) fn processes_of(home: &Path, clock: impl FnOnce() -> Timestamp) -> io::Result<Vec<Process>> {
     let real_home = fs::canonicalize(home).ok();
+    // The clock behind the uptime: where time passes between the two, no process seems older than it is.
     let uptime = uptime()?;
+    let now = clock();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
@@ -187,7 +189,7 @@ mod tests {
     }
 
     fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-        for _ in 0..1000 {
+        for _ in 0..12_000 {
             if holds() {
                 return;
             }
@@ -204,20 +206,20 @@ mod tests {
         std::os::unix::fs::symlink(&home, &link).unwrap();
         let mut sleeper = sleeper(&home);
         let child = &mut sleeper.0;
-        wait_until("the process", || !processes_of(&home, wall_clock()).unwrap().is_empty());
+        wait_until("the process", || !processes_of(&home, wall_clock).unwrap().is_empty());
         let now = wall_clock();
-        let found = processes_of(&link.join("."), now).unwrap();
+        let found = processes_of(&link.join("."), || now).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].id.pid, child.id());
         assert!(now.duration_since(found[0].started).abs() < SignedDuration::from_secs(60));
-        assert!(processes_of(&other, now).unwrap().is_empty());
+        assert!(processes_of(&other, || now).unwrap().is_empty());
 
         let stranger = ProcessId { pid: child.id(), start_ticks: found[0].id.start_ticks + 1 };
         terminate(&stranger).unwrap();
         assert_eq!(child.try_wait().unwrap(), None, "a process with another start was signalled");
         terminate(&found[0].id).unwrap();
         // Not reaped yet: a zombie keeps its number, and must not count as a server.
-        wait_until("the zombie to be no server", || processes_of(&home, wall_clock()).unwrap().is_empty());
+        wait_until("the zombie to be no server", || processes_of(&home, wall_clock).unwrap().is_empty());
         assert!(start_ticks(child.id()).unwrap().is_some());
         child.wait().unwrap();
         assert_eq!(start_ticks(child.id()).unwrap(), None);

@@ -88,6 +88,10 @@ impl Host for RealHost {
         files::replace(path, bytes)
     }
 
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        files::replace_private(path, bytes)
+    }
+
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
         files::create_dirs(path)
     }
@@ -125,7 +129,7 @@ impl Host for RealHost {
     }
 
     fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>> {
-        processes::processes_of(home, self.now())
+        processes::processes_of(home, || self.now())
     }
 
     fn terminate(&self, process: &ProcessId) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::host::RecordFile;
 use crate::host::files;
 
 /// How often a lock that is held is tried, and how long between two tries.
-const TRIES: u32 = 20;
+const TRIES: u32 = 200;
 const BETWEEN: Duration = Duration::from_millis(25);
 
 /// A record file that this process holds locked.
@@ -28,6 +28,10 @@ struct LockedFile {
 /// Those of the file system; [`io::ErrorKind::WouldBlock`] where another process holds it; a symlink or anything else
 /// that is no regular file.
 pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
+    open_within(path, TRIES)
+}
+
+fn open_within(path: &Path, tries: u32) -> io::Result<Box<dyn RecordFile>> {
     let (dir, _) = files::split(path)?;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let options =
@@ -44,7 +48,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display())));
     }
-    lock(&file, path)?;
+    lock(&file, path, tries)?;
     let named = std::fs::symlink_metadata(path)?;
     if (named.dev(), named.ino()) != (meta.dev(), meta.ino()) {
         let text = format!("{} was replaced while it was opened", path.display());
@@ -57,8 +61,8 @@ pub fn open(path: &Path) -> io::Result<Box<dyn RecordFile>> {
 }
 
 /// A child that a process forked just before its end holds the lock too, until its exec: that is no other writer.
-fn lock(file: &File, path: &Path) -> io::Result<()> {
-    for _ in 0..TRIES {
+fn lock(file: &File, path: &Path, tries: u32) -> io::Result<()> {
+    for _ in 0..tries {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(BETWEEN),
             done => return done.map_err(io::Error::from),
@@ -140,7 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("ledger");
         let first = open(&path).expect("opens");
-        let second = open(&path).err().expect("refused");
+        let second = open_within(&path, 2).err().expect("refused");
         assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         open(&path).expect("free again");

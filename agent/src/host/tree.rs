@@ -384,5 +384,35 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// One name for a path, however many symlinks lead to its folder. The last part stays as it is.
+#[must_use]
+pub fn settled(path: &Path) -> PathBuf {
+    let Some(folder) = path.parent() else { return path.to_owned() };
+    for above in folder.ancestors() {
+        if let (Ok(real), Ok(rest)) = (std::fs::canonicalize(above), path.strip_prefix(above)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
+}
+
+/// The file that a path ends at, symlinks followed; `None` where they lead to nothing.
+#[must_use]
+pub fn end_of(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok()
+}
+
+/// Removes a folder if it is empty, and says whether it did.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove_empty(folder: &Path) -> io::Result<bool> {
+    match std::fs::remove_dir(folder) {
+        Ok(()) => files::sync_dir(files::split(folder)?.0).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //!
 //! Not to be confused with the script ledger, a table in a target database. The agent is the file's only writer.
 
+pub mod effects;
 pub mod record;
 pub mod state;
 
@@ -41,6 +42,9 @@ pub enum LedgerError {
     /// Reading or writing failed. After a failed write the file is suspect and this process must end.
     #[error("the ledger cannot be read or written")]
     Io(#[source] io::Error),
+    /// There is no room for an outcome. Nothing was written: the file is sound, and the agent goes on.
+    #[error("the ledger has no room for the outcome of another effect")]
+    NoRoom(#[source] io::Error),
     /// A record cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -54,10 +58,11 @@ impl LedgerError {
             Self::Missing | Self::Unborn => codes::agent::LEDGER_MISSING,
             Self::Exists => codes::agent::LEDGER_EXISTS,
             Self::Damaged(_) => codes::agent::LEDGER_DAMAGED,
+            Self::NoRoom(_) => codes::agent::LEDGER_ROOM,
             Self::Io(_) | Self::Encode(_) => codes::agent::LEDGER_WRITE,
         };
         let why = match self {
-            Self::Io(e) => format!("{self}: {e}"),
+            Self::Io(e) | Self::NoRoom(e) => format!("{self}: {e}"),
             _ => self.to_string(),
         };
         Fault::new(code, why)
@@ -95,11 +100,13 @@ impl Ledger {
         if !file.read_all().map_err(LedgerError::Io)?.is_empty() {
             return Err(LedgerError::Exists);
         }
-        let born = Record::Born { incarnation: Incarnation(host.random_id()) };
-        file.append(&record::encode(&born)?).map_err(LedgerError::Io)?;
-        let mut state = LedgerState::default();
-        state.apply(born);
-        Ok(Self { file, state })
+        Self::begin(file, Incarnation(host.random_id()))
+    }
+
+    fn begin(file: Box<dyn RecordFile>, incarnation: Incarnation) -> Result<Self, LedgerError> {
+        let mut ledger = Self { file, state: LedgerState::default() };
+        ledger.write(Record::Born { incarnation })?;
+        Ok(ledger)
     }
 
     /// Opens the ledger, cutting a torn tail.
@@ -116,6 +123,9 @@ impl Ledger {
         if sound < bytes.len() as u64 {
             file.truncate(sound).map_err(LedgerError::Io)?;
         }
+        // For the refusal of a step where the disk fills up before the first INTENT. Refused room is no error here: an
+        // INTENT asks for its own.
+        let _ = file.reserve(OUTCOME_ROOM);
         Ok(Self { file, state })
     }
 
@@ -183,9 +193,9 @@ impl Ledger {
     /// for the outcome.
     ///
     /// # Errors
-    /// Those of writing; "no space left" before anything began.
+    /// [`LedgerError::NoRoom`] before anything was written; those of writing.
     pub fn intend(&mut self, attempt: &AttemptId) -> Result<(), LedgerError> {
-        self.file.reserve(OUTCOME_ROOM).map_err(LedgerError::Io)?;
+        self.file.reserve(OUTCOME_ROOM).map_err(LedgerError::NoRoom)?;
         self.write(Record::IntentBegins { attempt: attempt.clone() })?;
         self.report(Report::Began { attempt: attempt.clone() })
     }
@@ -209,7 +219,7 @@ impl Ledger {
         self.report(Report::Ended { attempt: attempt.clone(), outcome: Box::new(outcome) })
     }
 
-    /// ABANDONED: proved not begun.
+    /// ABANDONED: proved not begun. Also of an attempt that the ledger does not know: then it never begins.
     ///
     /// # Errors
     /// Those of writing.
@@ -228,3 +238,6 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

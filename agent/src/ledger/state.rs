@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, EffectKey, Epoch, Generation, Incarnation};
+use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Ending, Report};
 
+use super::effects::Effects;
 use super::record::Record;
 
 /// How far an attempt got.
@@ -31,15 +32,14 @@ pub struct AttemptState {
     pub offer: Option<Box<Offer>>,
     /// Whether the work of its child is known to have ended.
     pub work_ended: bool,
+    /// Number of its INTENT, once there is one.
+    began: Option<u64>,
 }
 
-/// The last start of an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EffectState {
-    /// The attempt that started it.
-    pub attempt: AttemptId,
-    /// How it ended, if it did.
-    pub ending: Option<Ending>,
+impl AttemptState {
+    fn new(phase: Phase) -> Self {
+        Self { phase, offer: None, work_ended: false, began: None }
+    }
 }
 
 /// The whole.
@@ -59,8 +59,8 @@ pub struct LedgerState {
     pub attempts: BTreeMap<AttemptId, AttemptState>,
     /// Reports that are not acked, by sequence.
     pub unacked: BTreeMap<u64, Report>,
-    /// Effects that must happen at most once, with their last start.
-    pub effects: BTreeMap<EffectKey, EffectState>,
+    /// Effects that must happen at most once, with their starts.
+    pub effects: Effects,
 }
 
 impl LedgerState {
@@ -73,12 +73,8 @@ impl LedgerState {
                 self.generation = generation;
             }
             Record::Offer(offer) => {
-                let attempt = self.attempts.entry(offer.attempt.clone()).or_insert(AttemptState {
-                    phase: Phase::Accepted,
-                    offer: None,
-                    work_ended: false,
-                });
-                attempt.offer = Some(offer);
+                let known = self.attempts.entry(offer.attempt.clone());
+                known.or_insert_with(|| AttemptState::new(Phase::Accepted)).offer = Some(offer);
             }
             Record::IntentBegins { attempt } => self.intended(&attempt),
             Record::Report { seq, report } => {
@@ -90,11 +86,13 @@ impl LedgerState {
         }
     }
 
+    /// Either of the two INTENT records counts, both together once.
     fn intended(&mut self, attempt: &AttemptId) {
         let Some(state) = self.attempts.get_mut(attempt) else { return };
-        state.phase = Phase::Intended;
-        if let Some(key) = state.offer.as_ref().and_then(|o| o.step.effect.clone()) {
-            self.effects.insert(key, EffectState { attempt: attempt.clone(), ending: None });
+        if state.phase != Phase::Intended {
+            state.phase = Phase::Intended;
+            let key = state.offer.as_ref().and_then(|o| o.step.effect.clone());
+            state.began = Some(self.effects.intended(attempt, key));
         }
     }
 
@@ -107,26 +105,27 @@ impl LedgerState {
                     state.work_ended = true;
                 }
             }
-            Report::Ended { attempt, outcome } => self.ended(attempt, Phase::Ended(outcome.ending), Some(outcome.ending)),
-            Report::Abandoned { attempt, .. } => self.ended(attempt, Phase::Abandoned, None),
+            Report::Ended { attempt, outcome } => self.ended(attempt, outcome.ending),
+            Report::Abandoned { attempt, .. } => self.abandoned(attempt),
         }
     }
 
-    fn ended(&mut self, attempt: &AttemptId, phase: Phase, ending: Option<Ending>) {
+    fn ended(&mut self, attempt: &AttemptId, ending: Ending) {
         let Some(state) = self.attempts.get_mut(attempt) else { return };
-        let began = state.phase == Phase::Intended;
-        state.phase = phase;
-        let Some(key) = state.offer.as_ref().and_then(|o| o.step.effect.clone()) else { return };
-        match ending {
-            Some(ending) if began => {
-                self.effects.insert(key, EffectState { attempt: attempt.clone(), ending: Some(ending) });
-            }
-            // Proved not begun: the effect's key is free again.
-            None if self.effects.get(&key).is_some_and(|e| &e.attempt == attempt) => {
-                self.effects.remove(&key);
-            }
-            _ => {}
+        state.phase = Phase::Ended(ending);
+        self.effects.ended(attempt, ending);
+        if ending == Ending::Succeeded
+            && let Some(began) = state.began
+            && let Some(Action::Restore(restore)) = state.offer.as_ref().map(|o| &o.step.action)
+        {
+            self.effects.restored(&restore.database.name, began);
         }
+    }
+
+    /// An attempt that was withdrawn before it came here is in the ledger from then on: its late offer is a known one.
+    fn abandoned(&mut self, attempt: &AttemptId) {
+        self.attempts.entry(attempt.clone()).or_insert_with(|| AttemptState::new(Phase::Abandoned)).phase = Phase::Abandoned;
+        self.effects.abandoned(attempt);
     }
 
     fn acked_up_to(&mut self, seq: u64) {

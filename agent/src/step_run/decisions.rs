@@ -3,13 +3,13 @@
 use cavalcade_common::action::{Action, Job};
 use cavalcade_common::codes::agent as codes;
 use cavalcade_common::error::{Fault, Faults};
-use cavalcade_common::id::EffectKey;
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::report::{Ending, Report};
+use cavalcade_common::report::Ending;
 
 use super::{Exit, Options, Stopped};
-use crate::ledger::state::{EffectState, LedgerState};
+use crate::ledger::effects::EffectState;
+use crate::ledger::state::LedgerState;
 
 /// Whether a step may start its effect.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) fn check(options: &Options, steps: &[PlanStep], state: &LedgerState) 
         let why = match step.map(|s| &s.effect) {
             None => format!("the file has no step `{name}` that runs"),
             Some(None) => format!("`{name}` may run as often as it likes"),
-            Some(Some(key)) if earlier_start(key, state).is_none() => format!("`{name}` was not started before"),
+            Some(Some(key)) if !state.effects.is_known(key) => format!("`{name}` was not started before"),
             Some(Some(_)) => continue,
         };
         faults.push(Fault::new(codes::NO_SUCH_DECISION, why));
@@ -46,7 +46,7 @@ pub(super) fn check(options: &Options, steps: &[PlanStep], state: &LedgerState) 
 /// Whether a step may start now. Not asked for an attempt that was interrupted: that one goes on.
 pub(super) fn verdict(options: &Options, step: &PlanStep, state: &LedgerState) -> Verdict {
     let Some(key) = &step.effect else { return Verdict::Start(None) };
-    let Some((key, earlier)) = earlier_start(key, state) else { return Verdict::Start(None) };
+    let Some((key, earlier)) = state.effects.earlier(key) else { return Verdict::Start(None) };
     if options.again.contains(&step.name) {
         if let Some(fault) = restore_first(options, step, state, earlier) {
             return Verdict::Refused(fault);
@@ -69,14 +69,6 @@ pub(super) fn verdict(options: &Options, step: &PlanStep, state: &LedgerState) -
     }
 }
 
-/// An earlier start of an effect. Those of a controller's run carry the incarnations of the databases behind their key
-/// (`KEY am_db@...`), which nobody at this keyboard knows: whichever they were, the effect was started.
-fn earlier_start<'s>(key: &EffectKey, state: &'s LedgerState) -> Option<(&'s EffectKey, &'s EffectState)> {
-    let same =
-        |known: &EffectKey| known.0.strip_prefix(key.0.as_str()).is_some_and(|rest| rest.starts_with(' ') && rest.contains('@'));
-    state.effects.get_key_value(key).or_else(|| state.effects.iter().rfind(|(known, _)| same(known)))
-}
-
 /// Databases that a job changed must have been restored since.
 fn restore_first(options: &Options, step: &PlanStep, state: &LedgerState, earlier: &EffectState) -> Option<Fault> {
     let Action::Job(job) = &step.action else { return None };
@@ -89,18 +81,8 @@ fn restore_first(options: &Options, step: &PlanStep, state: &LedgerState, earlie
 }
 
 fn not_restored(options: &Options, job: &Job, state: &LedgerState, earlier: &EffectState) -> Vec<String> {
-    let begun = state.unacked.iter().find(|(_, r)| matches!(r, Report::Began { attempt } if *attempt == earlier.attempt));
-    // Reports are acked in their order: where its beginning was, every report that is still here came later.
-    let begun = begun.map_or(0, |(seq, _)| *seq);
-    let restored = |name: &String| {
-        state.unacked.range(begun + 1..).any(|(_, report)| {
-            let Report::Ended { attempt, outcome } = report else { return false };
-            let offer = state.attempts.get(attempt).and_then(|a| a.offer.as_ref());
-            outcome.ending == Ending::Succeeded
-                && offer.is_some_and(|o| matches!(&o.step.action, Action::Restore(r) if r.database.name == *name))
-        })
-    };
-    job.databases.iter().filter(|name| !options.restored.contains(name) && !restored(name)).cloned().collect()
+    let restored = |name: &String| options.restored.contains(name) || state.effects.restored_since(name, earlier);
+    job.databases.iter().filter(|name| !restored(name)).cloned().collect()
 }
 
 /// The person at the keyboard.

@@ -88,8 +88,8 @@ fn places(step: &PlanStep) -> (Option<&str>, Vec<&str>) {
 /// Who holds a lock, as the kernel tells it.
 fn holder(lock: &Path) -> String {
     let pid = std::fs::metadata(lock).ok().and_then(|meta| {
-        let table = std::fs::read_to_string("/proc/locks").ok()?;
-        pid_of(&table, meta.ino())
+        // The kernel gives the table in parts: where locks come and go meanwhile, one read may leave a line out.
+        (0..3).find_map(|_| pid_of(&std::fs::read_to_string("/proc/locks").ok()?, meta.ino()))
     });
     let Some(pid) = pid else { return "another program".to_owned() };
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -148,6 +148,9 @@ impl Host for HeldHomes {
     }
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.inner.replace(path, bytes)
+    }
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.inner.replace_private(path, bytes)
     }
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
         self.inner.create_dirs(path)

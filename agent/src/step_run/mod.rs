@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cavalcade_common::error::{Fault, Faults};
+use cavalcade_common::exit::Exit;
 use cavalcade_common::id::StepName;
 use cavalcade_common::render::{self, Sources};
 
@@ -63,23 +64,6 @@ pub struct Options {
     pub statement: Option<String>,
     /// Form of the result.
     pub format: Format,
-}
-
-/// How the command ended: the exit codes of all of Cavalcade's commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// A step failed.
-    Failed = 1,
-    /// Wrong use, or a file that is not valid.
-    Usage = 2,
-    /// Nobody can tell without a person.
-    Indeterminate = 7,
-    /// Refused: nothing of the step was begun.
-    Refused = 9,
-    /// A person left with Ctrl-C; what was started goes on.
-    Left = 130,
 }
 
 /// Why nothing more is done.

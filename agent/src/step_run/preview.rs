@@ -53,7 +53,7 @@ pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults
 
 /// An effect that the ledger holds as done.
 fn done_before(state: &LedgerState, step: &PlanStep) -> Option<String> {
-    let earlier = state.effects.get(step.effect.as_ref()?)?;
+    let (_, earlier) = state.effects.earlier(step.effect.as_ref()?)?;
     let ours = !matches!(step.action, cavalcade_common::action::Action::Sql(_));
     (ours && earlier.ending == Some(Ending::Succeeded)).then(|| format!("done by {}", earlier.attempt))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cavalcade_common::action::Class;
-use cavalcade_common::codes::agent as codes;
+use cavalcade_common::codes::{agent as codes, server};
 use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{AttemptId, RunId};
 use cavalcade_common::message::{ApprovedRepeat, Offer};
@@ -288,7 +288,7 @@ fn last_attempt(state: &LedgerState, run: &RunId, step: &PlanStep) -> Option<(At
 
 /// A fault that kept the step from beginning is a refusal.
 fn refused_or(mut line: Line) -> Line {
-    let refusals = [codes::EFFECT_EXISTS, codes::ATTEMPT_LIVES, codes::HOME_LOCKED];
+    let refusals = [codes::EFFECT_EXISTS, codes::ATTEMPT_LIVES, codes::HOME_LOCKED, codes::LEDGER_ROOM, server::JOB_LIVES];
     if line.outcome == Ended::Failed && !line.changed && line.fault.as_ref().is_some_and(|f| refusals.contains(&f.code)) {
         line.outcome = Ended::Refused;
     }

@@ -1,7 +1,9 @@
 //! Edits of TOML files.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::Table;
 
@@ -33,13 +35,16 @@ pub struct TomlEdit {
     /// Values that must not be there afterwards, by dotted path, each a list: else nothing is changed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub refuse: Table,
+    /// How many bytes a text may have afterwards, by dotted path, each a list of numbers: else nothing is changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lengths: BTreeMap<String, Vec<u32>>,
     /// Settings of another TOML file on the node, set or added like `set` and `append`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry: Option<TomlCarry>,
 }
 
 /// Settings that come from another TOML file: values that nobody but the node has to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TomlCarry {
     /// Absolute path of the file that they come from.
@@ -49,13 +54,16 @@ pub struct TomlCarry {
 }
 
 /// One setting that is carried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TomlCarryKey {
     /// Its dotted key in the file that it comes from.
     pub from: String,
     /// Its dotted key in the edited file.
     pub to: String,
+    /// Elements of an array of tables that stay behind: those that an old pack shipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Value>,
 }
 
 /// One element for an array of tables.

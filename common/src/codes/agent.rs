@@ -22,10 +22,10 @@ super::codes! {
         unknown: "Nothing.",
         remedy: "Make room or repair the disk, then start the agent again: it goes on with what the ledger proves.";
     EFFECT_EXISTS = 3010, "this effect was started before",
-        cause: "An effect that must happen at most once has a start in this host's ledger, and the command carries no decision of a person that replaces it.",
+        cause: "An effect that must happen at most once has a start in this host's ledger, by a run or by `step run`, and the command carries no decision of a person that replaces it.",
         certain: "It was not started again.",
         unknown: "Nothing.",
-        remedy: "Look at the earlier attempt; restore its databases if it failed, then `cavalcade retry STEP`.";
+        remedy: "Look at the earlier attempt. Where it did the work: `cavalcade resolve STEP --done`. Where it failed: restore its databases, then `cavalcade retry STEP`; or, if it was started by hand, finish it so and resolve this step.";
     ATTEMPT_LIVES = 3011, "an earlier attempt of this step still lives",
         cause: "The lock of an earlier attempt is held: its process runs.",
         certain: "No second one was started.",
@@ -56,6 +56,16 @@ super::codes! {
         certain: "Nothing began that is not in the ledger.",
         unknown: "Nothing.",
         remedy: "Correct rights or make room in the agent's state folder, then start the agent again.";
+    LEDGER_ROOM = 3018, "there is no room for the outcome of another step",
+        cause: "The file system of the agent's state folder is full, or cannot set room aside.",
+        certain: "Nothing of the step was begun. The ledger is sound and the agent goes on.",
+        unknown: "Nothing.",
+        remedy: "Make room in the agent's state folder, then `cavalcade retry STEP`.";
+    NOT_PERMITTED = 3019, "work that was interrupted may not go on now",
+        cause: "After its restart the agent asked again for the permit of a step that began before: a server that must be down runs, one that must be ready is not, or somebody else is in the database.",
+        certain: "The agent did nothing more for the step after its restart.",
+        unknown: "Whether a statement or command from before the restart still executes, and what the others changed meanwhile.",
+        remedy: "See to what the message names, then `cavalcade retry STEP`: a script goes on at its first statement that is not done, everything else begins again.";
     STEP_NAMES = 3050, "a file beside the steps has another form than needed",
         cause: "The file of --node, --facts or --secrets is readable, but is not what the option takes.",
         certain: "Nothing was changed.",

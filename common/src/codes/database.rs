@@ -57,7 +57,8 @@ super::codes! {
         cause: "The server refused it; its code and message are shown.",
         certain: "All statements before it are done, it and all behind it are not.",
         unknown: "On engines without transactions, whether it changed some rows.",
-        remedy: "Correct the cause in the database, then retry: the script goes on at this statement. Else restore the backup.";
+        remedy: "Correct the cause in the database, then retry: the script goes on at this statement. One that is not needed \
+                 is left out by `cavalcade resolve STEP --done`. Else restore the backup.";
     SQL_INTERRUPTED = 4022, "the connection ended in a statement",
         cause: "The server stopped, the network broke, or someone ended the session.",
         certain: "All statements before it are done. The server may still be executing it.",
@@ -68,7 +69,8 @@ super::codes! {
                 session is lost.",
         certain: "What is listed as known. Nothing of the script runs any more.",
         unknown: "What is listed as not known.",
-        remedy: "Look into the database, then decide with `cavalcade resolve`; or restore the backup.";
+        remedy: "Look into the database, then decide with `cavalcade resolve`: `--done` goes on behind the statement, \
+                 `--not-done` runs it again; where statements hang together, both are about all of them. Or restore the backup.";
     SQL_OTHER_SCRIPT = 4024, "the script is not the one that was planned or begun",
         cause: "The file was changed after planning, or this effect was begun with another version of the script.",
         certain: "No statement was begun in this attempt.", unknown: "Nothing.",
@@ -102,6 +104,10 @@ super::codes! {
         cause: "The fleet file names none, or names the database itself.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Make an empty database on the same server, owned by the same account, and name it as `scratch`.";
+    BACKUP_OTHER = 4044, "the backup is of another database",
+        cause: "The folder that the step names holds the dump of a database of another name.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Name the folder of this database's own backup: FOLDER/RUN/NAME.";
     ASSERTION = 4050, "an assertion on a database does not hold",
         cause: "A table, column or value is not as the step demands.",
         certain: "The assertion changed nothing.", unknown: "Nothing.",

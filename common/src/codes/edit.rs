@@ -40,7 +40,7 @@ super::codes! {
         certain: "Nothing was changed.", unknown: "Which of the two is right.",
         remedy: "Compare the named key in the file with the fleet file or the secret; correct the wrong one and retry the step.";
     EDIT_REFUSED = 3111, "a setting would get a value that is refused",
-        cause: "The value is one that must not be used, such as a key that the product publishes as its default.",
+        cause: "The value is one that must not be used, such as a key that the product publishes as its default, or one of a length that no cipher takes.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Give the setting, or the secret that it comes from, a value of your own and retry the step.";
     EDIT_UNINTENDED = 3109, "the edited text does not mean what was intended",

@@ -58,4 +58,13 @@ super::codes! {
         cause: "A file of a home is there but cannot be read or understood.",
         certain: "Nothing was changed. The fact is missing, not false.", unknown: "The fact.",
         remedy: "The message names the file. Make it readable for the agent, or repair it.";
+    UNDO_CHANGED = 3215, "what a step left was changed since, so it is not undone",
+        cause: "A path is not as the step left it: a person, a server or another run changed it after the step.",
+        certain: "The undo looks at its whole list before it begins; nothing of the path that the message names was changed.",
+        unknown: "Who changed it.",
+        remedy: "Compare the path with its kept copy in the undo folder of the agent's state, settle it by hand, then retry.";
+    UNDO_LOST = 3216, "a kept copy that an undo needs cannot be used",
+        cause: "The content or the record is missing in the undo folder of the agent's state, or cannot be read.",
+        certain: "Nothing of the path that the message names was changed.", unknown: "Where the copy went.",
+        remedy: "Restore the agent's state folder from a backup, or put the path back by hand, then retry the step.";
 }

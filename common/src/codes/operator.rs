@@ -10,4 +10,8 @@ super::codes! {
         certain: "This command changed nothing. A run that was open goes on in the agents where a job is under way.",
         unknown: "Whether the controller is stopped or uses another state folder.",
         remedy: "Start it with `cavalcade serve`, or name its folder with --state or CAVALCADE_STATE.";
+    ANSWERED_NO = 1003, "the person who was asked said no",
+        cause: "The command asks before it does something that has consequences, and the answer was not yes.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Give the command again when it is time; --yes or --confirm answers beforehand.";
 }

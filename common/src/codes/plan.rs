@@ -91,6 +91,11 @@ super::codes! {
         cause: "Each database names in `from` the node that its steps run on: there are its secret, its clients, its route.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Let the stage run `on: databases.NAME.from`, or split it.";
+    SHARED_DATABASE = 1223, "two databases of the fleet share what each needs for itself",
+        cause: "Two names lead to one database, or two databases have the same backup folder on a host, or the same scratch \
+                database, which is no other's database either.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Name each database once, and give each a `scratch` and a `backup_to` of its own.";
     VERIFY_ACTS = 1240, "a step of a stage with `verify` would change something",
         cause: "`cavalcade verify` runs such stages alone at any time, so their steps only look: `http`, `tcp`, `log`, `query`, `exchange`, and `server` with `wait` or `down`.",
         certain: "Nothing was changed.", unknown: "Nothing.",

@@ -114,6 +114,14 @@ super::codes! {
         cause: "A step of the run wrote the first value into a file, or ran a program with it: with another value the rest of the run would not fit to it.",
         certain: "The value was not taken; the run has the first one.", unknown: "Nothing.",
         remedy: "Go on with the first value, or cancel the run and begin a new one with a new plan.";
+    DIFFERS = 5048, "finished steps are other ones in the new plan",
+        cause: "The superseding plan has another action for a step that the old run finished, or no such step any more.",
+        certain: "Nothing was changed; the old run is open as it was.", unknown: "Which of the two is right.",
+        remedy: "Say of each step `--keep STEP` (it stays as it is and counts as done) or `--undo STEP` (its files are put back first; every later file step of that node goes with it and runs again).";
+    NOT_UNDONE = 5049, "a finished step cannot be undone",
+        cause: "Something ran with its files, a server was started from them, a database was changed behind it, or its kept copies are of an earlier run.",
+        certain: "Nothing was changed; the old run is open as it was.", unknown: "Nothing.",
+        remedy: "`--keep` it, or cancel the run. Databases go back with `cavalcade restore`.";
     LOG_STORE = 5010, "the central log cannot be written or read",
         cause: "The file system reported an error, or another process has the log open.",
         certain: "Runs go on. Lines that were acked are stored; agents keep and send again what was not.",

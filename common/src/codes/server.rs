@@ -87,4 +87,13 @@ super::codes! {
         cause: "A command or environment names a secret that could not be resolved here.",
         certain: "Nothing was started.", unknown: "Nothing.",
         remedy: "Provide the secret on this host as the fleet file says, then `cavalcade retry STEP`.";
+    JOB_LIVES = 3322, "a job that nothing interrupts lives in the home",
+        cause: "The step would stop the server of a job whose child lives and whose end was not seen: somebody decided about the job without looking at its process.",
+        certain: "Nothing was signalled.", unknown: "How far the job came.",
+        remedy: "Wait until its log says that its work has ended, then end it with `cavalcade stop-job STEP --confirm` and retry this step.";
+    LOG_GAP = 3323, "a part of the product's log is gone",
+        cause: "The log that the job is judged by was deleted, cut or packed since its launch, so not all of its lines could be read.",
+        certain: "The job ended, and its output file is whole. The evidence shows what the lines that are left say.",
+        unknown: "Whether an error stood in the lines that are gone.",
+        remedy: "Look for the missing log in the home and at the job's databases; then decide with `cavalcade resolve STEP`.";
 }

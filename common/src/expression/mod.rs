@@ -346,10 +346,10 @@ fn with_value(list: minijinja::Value, name: String, any: Rest<minijinja::Value>)
     Ok(minijinja::Value::from(kept))
 }
 
-/// `list | without(others)`: the elements that are none of the others.
-fn without(list: minijinja::Value, others: minijinja::Value) -> Result<minijinja::Value, minijinja::Error> {
-    let others: Vec<minijinja::Value> = others.try_iter()?.collect();
-    Ok(list.try_iter()?.filter(|item| !others.contains(item)).collect())
+/// `list | without(other)`: the elements that the other list does not hold.
+fn without(list: minijinja::Value, other: minijinja::Value) -> Result<minijinja::Value, minijinja::Error> {
+    let other: Vec<minijinja::Value> = other.try_iter()?.collect();
+    Ok(list.try_iter()?.filter(|item| !other.contains(item)).collect())
 }
 
 /// `list | each('tcp://<address>:<ports.jms>')`: for each element the text with its attributes in place of their names.

@@ -1,5 +1,7 @@
 //! Actions on files: toml, yaml, text, artifact, unpack, copy, remove.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::Cx;
@@ -26,6 +28,7 @@ pub(super) fn toml(f: &mut Fields<'_>, r: &mut Reader) -> Option<TomlEdit> {
         append: list(f, "append", r, toml_append),
         expect: f.node("expect").and_then(|n| table(n, r)).unwrap_or_default(),
         refuse: f.node("refuse").and_then(|n| table(n, r)).unwrap_or_default(),
+        lengths: f.or("lengths", BTreeMap::new(), r),
         carry: carry_node.and_then(|n| toml_carry(n, r)),
         file: file?,
     };
@@ -49,15 +52,16 @@ fn toml_carry(node: &Node, r: &mut Reader) -> Option<TomlCarry> {
     Some(TomlCarry { from: from?, keys })
 }
 
-/// A key, or `{ from, to }` where it has another name in the new file.
+/// A key, or `{ from, to }` where it has another name in the new file or leaves elements behind.
 fn toml_carry_key(node: &Node, r: &mut Reader) -> Option<TomlCarryKey> {
     if let Some(key) = node.text() {
-        return Some(TomlCarryKey { from: key.to_owned(), to: key.to_owned() });
+        return Some(TomlCarryKey { from: key.to_owned(), to: key.to_owned(), without: Vec::new() });
     }
     let mut f = Fields::of(node, "an element of `keys`", r)?;
     let (from, to) = (f.req("from", r), f.req("to", r));
+    let without = f.or("without", Vec::new(), r);
     f.finish(r);
-    Some(TomlCarryKey { from: from?, to: to? })
+    Some(TomlCarryKey { from: from?, to: to?, without })
 }
 
 fn toml_append(node: &Node, r: &mut Reader) -> Option<TomlAppend> {

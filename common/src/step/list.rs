@@ -6,7 +6,7 @@ use super::{Names, ReadStep, WrittenStep};
 use crate::codes::written as codes;
 use crate::error::{Fault, Faults};
 use crate::id::{StepKey, StepName};
-use crate::plan::{Omitted, OmittedWhy, PlanStep};
+use crate::plan::{OmittedWhy, PlanStep};
 use crate::written::{Content, Node, Reader, read};
 
 /// Keys that belong to a recipe's stages.
@@ -116,13 +116,5 @@ fn items<'n>(root: &'n Node, r: &mut Reader) -> &'n [Node] {
             r.fault(codes::WRONG_KIND, root.mark, "a list of steps is needed here");
             &[]
         }
-    }
-}
-
-impl LeftOut {
-    /// The form that a plan shows.
-    #[must_use]
-    pub fn in_plan(self, stage: crate::id::StageId, node: crate::id::NodeId) -> Omitted {
-        Omitted { stage, step: self.name, row: self.row, nodes: vec![node], why: self.why, reason: self.reason }
     }
 }

@@ -230,7 +230,12 @@ fn ask() -> impl Strategy<Value = Ask> {
             given,
             hide
         }),
-        (secrets(), vec(text(), 0..3)).prop_map(|(secrets, hide)| Ask::Check { steps: vec![step()], secrets, hide }),
+        (secrets(), given(), vec(text(), 0..3)).prop_map(|(secrets, given, hide)| Ask::Check {
+            steps: vec![step()],
+            secrets,
+            given,
+            hide
+        }),
         attempt().prop_map(move |attempt| Ask::Rejudge { attempt, evidence: judged.clone() }),
     ]
 }

@@ -161,9 +161,10 @@ fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
             given: given_to_wire(&given),
             hide,
         }),
-        Ask::Check { steps, secrets, hide } => Wire::Check(v1::AskCheck {
+        Ask::Check { steps, secrets, given, hide } => Wire::Check(v1::AskCheck {
             steps_json: json_to_wire(&steps, "ask.check.steps_json")?,
             secrets_json: json_to_wire(&secrets, "ask.check.secrets_json")?,
+            given: given_to_wire(&given),
             hide,
         }),
         Ask::Rejudge { attempt, evidence } => Wire::Rejudge(v1::AskRejudge {
@@ -183,9 +184,10 @@ fn ask(wire: v1::ask::Ask) -> Result<Ask, WireError> {
             given: given_from_wire(given),
             hide,
         },
-        Wire::Check(v1::AskCheck { steps_json, secrets_json, hide }) => Ask::Check {
+        Wire::Check(v1::AskCheck { steps_json, secrets_json, given, hide }) => Ask::Check {
             steps: json(&steps_json, "ask.check.steps_json")?,
             secrets: json(&secrets_json, "ask.check.secrets_json")?,
+            given: given_from_wire(given),
             hide,
         },
         Wire::Rejudge(v1::AskRejudge { attempt, evidence_json }) => Ask::Rejudge {

@@ -47,15 +47,6 @@ pub struct StoredArtifact {
     pub size: u64,
 }
 
-/// What a check of the whole store found.
-#[derive(Debug, Default)]
-pub struct Verified {
-    /// Artifacts that are as they were put.
-    pub sound: Vec<StoredArtifact>,
-    /// Artifacts that are not; they were set aside and count as missing now.
-    pub damaged: Vec<ArtifactError>,
-}
-
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
@@ -187,23 +178,6 @@ impl ArtifactStore {
     pub async fn verify(&self, digest: &Digest) -> Result<StoredArtifact, ArtifactError> {
         let (this, digest) = (self.clone(), digest.clone());
         blocking(move || this.verify_now(&digest)).await
-    }
-
-    /// Verifies every artifact, one after the other.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Io`]; damage is part of the result.
-    pub async fn verify_all(&self) -> Result<Verified, ArtifactError> {
-        let mut all = Verified::default();
-        for artifact in self.list().await? {
-            match self.verify(&artifact.sha256).await {
-                Ok(sound) => all.sound.push(sound),
-                Err(error @ ArtifactError::Damaged { .. }) => all.damaged.push(error),
-                Err(ArtifactError::Missing(_)) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(all)
     }
 
     /// Removes an artifact; who reads it at this moment reads it to its end.

@@ -64,6 +64,9 @@ pub struct Issued {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// Who revoked it and why, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_why: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,8 +121,8 @@ impl Certificates {
     pub fn issued(&self, host: &HostId, sha256: Digest, now: Timestamp) -> Result<(), CertificatesError> {
         self.change(|stored| {
             let list = stored.hosts.entry(host.clone()).or_default();
-            revoke_all(list, now);
-            list.push(Issued { sha256, issued_at: now, revoked_at: None });
+            revoke_all(list, None, now);
+            list.push(Issued { sha256, issued_at: now, revoked_at: None, revoked_why: None });
             // What has run out long ago needs no entry: its certificate is refused by its dates.
             list.retain(|one| one.issued_at.checked_add(LEAF_LIFE * 2).is_ok_and(|end| end > now));
         })
@@ -130,8 +133,8 @@ impl Certificates {
     ///
     /// # Errors
     /// [`CertificatesError::Store`]; nothing changed then.
-    pub fn revoke(&self, host: &HostId, now: Timestamp) -> Result<usize, CertificatesError> {
-        self.change(|stored| stored.hosts.get_mut(host).map_or(0, |list| revoke_all(list, now)))
+    pub fn revoke(&self, host: &HostId, why: &str, now: Timestamp) -> Result<usize, CertificatesError> {
+        self.change(|stored| stored.hosts.get_mut(host).map_or(0, |list| revoke_all(list, Some(why), now)))
     }
 
     /// Whether a certificate is revoked.
@@ -160,9 +163,13 @@ impl Certificates {
     }
 }
 
-fn revoke_all(list: &mut [Issued], now: Timestamp) -> usize {
+fn revoke_all(list: &mut [Issued], why: Option<&str>, now: Timestamp) -> usize {
     let good = list.iter_mut().filter(|one| one.revoked_at.is_none());
-    good.map(|one| one.revoked_at = Some(now)).count()
+    let revoke = |one: &mut Issued| {
+        one.revoked_at = Some(now);
+        one.revoked_why = why.map(str::to_owned);
+    };
+    good.map(revoke).count()
 }
 
 fn revoked_of(stored: &Stored) -> BTreeSet<Digest> {
@@ -191,8 +198,11 @@ mod tests {
         assert!(list.is_revoked(&first) && !list.is_revoked(&second));
         let list = Certificates::open(dir.path()).expect("opens");
         assert!(list.is_revoked(&first) && !list.is_revoked(&second));
-        assert_eq!(list.revoke(&host, now).expect("is stored"), 1);
-        assert_eq!(list.revoke(&host, now).expect("is stored"), 0);
-        assert!(Certificates::open(dir.path()).expect("opens").is_revoked(&second));
+        assert_eq!(list.revoke(&host, "alice: sold", now).expect("is stored"), 1);
+        assert_eq!(list.revoke(&host, "bob: again", now).expect("is stored"), 0);
+        let list = Certificates::open(dir.path()).expect("opens");
+        assert!(list.is_revoked(&second));
+        let why: Vec<_> = list.hosts()[&host].iter().map(|one| one.revoked_why.clone()).collect();
+        assert_eq!(why, [None, Some("alice: sold".to_owned())]);
     }
 }

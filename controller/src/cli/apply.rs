@@ -18,12 +18,12 @@ use super::output::{Format, OutputArgs, emit, print, say};
 use super::painter::Stream;
 use super::{ask, find, plan, secret};
 use crate::event::Scope;
-use crate::exit::Exit;
 use crate::operate::request::{ApplyRequest, ReportAnswer, ReportRequest, VerbAnswer, Waiver};
 use crate::rpc::method::Method;
 use crate::view::document::RunStatus;
 use crate::view::ending::Goal;
 use crate::view::overview::outcome;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
@@ -48,6 +48,16 @@ pub(super) struct ApplyArgs {
     /// Take over this open run, whose steps must all have come to rest.
     #[arg(long, value_name = "RUN")]
     supersedes: Option<String>,
+    /// With --supersedes: a finished step that is another one in this plan stays as it is and counts as done. STAGE.STEP@NODE,
+    /// STAGE.STEP for all its nodes, or `all`; may be given again.
+    #[arg(long, value_name = "STEP", requires = "supersedes")]
+    keep: Vec<String>,
+    /// With --supersedes: what such a step did is undone first, with every later file step of its node; then they run anew.
+    #[arg(long, value_name = "STEP", requires = "supersedes")]
+    undo: Vec<String>,
+    /// Why they are kept or undone: journal and report keep it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    says: String,
     /// Begin without being asked.
     #[arg(long)]
     yes: bool,
@@ -112,12 +122,16 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
         return finish(&args, context, Followed { exit: of_closed(run), run: Some(run.clone()) });
     }
     let confirm = if known.is_none() { confirmed(&args, context, &wanted)? } else { None };
-    let secrets = if known.is_none() { asked(context, &wanted)? } else { GivenSecrets::default() };
+    let secrets = if known.is_none() { asked(context, &wanted).await? } else { Some(GivenSecrets::default()) };
+    let Some(secrets) = secrets else { return Ok(Exit::Left) };
     say("The controller looks at plan, artifacts and facts ...");
     let request = ApplyRequest {
         plan: wanted.text,
         scope: wanted.scope,
         supersedes: args.supersedes.clone(),
+        keep: args.keep.clone(),
+        undo: args.undo.clone(),
+        supersede_why: args.says.clone(),
         stale_ok: args.stale_ok,
         waive: wanted.waive,
         confirm,
@@ -145,19 +159,20 @@ pub(super) async fn run(args: ApplyArgs, context: &Context) -> Result<Exit, Fail
     }
 }
 
-/// Asks for the secrets that only a person has. Where nobody can be asked, the steps that need them wait for
-/// `secret give`.
-fn asked(context: &Context, wanted: &Wanted) -> Result<GivenSecrets, Failure> {
+/// Asks for the secrets that only a person has; `None`: the person left. Where nobody can be asked, the steps that need them
+/// wait for `secret give`.
+async fn asked(context: &Context, wanted: &Wanted) -> Result<Option<GivenSecrets>, Failure> {
     let mut given = GivenSecrets::default();
     for (name, place) in &wanted.plan.plan.secrets {
         let SecretRef::Prompt(question) = place else { continue };
         if context.asks {
-            given.insert(name.clone(), secret::asked(&format!("Secret {name} ({question}):"))?);
+            let Some(value) = secret::asked(&format!("Secret {name} ({question}):")).await? else { return Ok(None) };
+            given.insert(name.clone(), value);
         } else {
             say(&format!("The secret {name} is asked of a person: {} secret give {name}", context.program()));
         }
     }
-    Ok(given)
+    Ok(Some(given))
 }
 
 /// The run that this plan has, open or closed.

@@ -9,9 +9,10 @@ use super::failure::Failure;
 use super::find;
 use super::output::{OutputArgs, say};
 use super::verb::{self, RunArgs};
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use crate::view::approval::lines;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ApproveArgs {
@@ -38,6 +39,9 @@ pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Fa
     say(&format!("plan {}", run.plan));
     say(&format!("{}, opened by {}", run.run, run.by));
     say(&format!("stage {} {}: {steps} steps on {}", stage.number, stage.title, find::names(&stage.nodes)));
+    if let Some(approval) = &stage.approval {
+        say(lines(approval, 79).trim_end());
+    }
     if stage.point_of_no_return {
         say("From this stage on a way back loses new data.");
     }

@@ -14,8 +14,8 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit};
 use super::progress::{Bytes, size};
-use crate::exit::Exit;
 use crate::operate::request::{ArtifactPutAnswer, ArtifactPutRequest};
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ArtifactCommand {

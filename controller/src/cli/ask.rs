@@ -2,6 +2,9 @@
 
 use std::io::BufRead;
 
+use cavalcade_common::codes::operator as codes;
+use cavalcade_common::error::Fault;
+
 use super::context::Context;
 use super::failure::Failure;
 use super::output::say;
@@ -17,7 +20,7 @@ pub(super) fn yes(context: &Context, question: &str, given: bool, flag: &str) ->
     let answer = read(&format!("{question} [y/N]"))?;
     match answer.to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::usage("the answer was no")),
+        _ => Err(Fault::new(codes::ANSWERED_NO, format!("\"{question}\" was answered with no")).into()),
     }
 }
 

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::failure::Failure;
 use super::output::raw;
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {

@@ -13,15 +13,16 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::operate::request::StatusRequest;
+use crate::operate::request::{FACTS_LIMIT, StatusRequest};
 use crate::rpc::client::OperatorClient;
 use crate::rpc::method::Method;
 use crate::view::document::{RunStatus, Status};
 
 /// How long an answer from the controller's own memory may take.
 const SOON: Duration = Duration::from_secs(30);
-/// How long an answer may take for which agents are asked.
-const AGENTS: Duration = Duration::from_secs(300);
+/// How long an answer may take for which agents are asked: longer than the controller waits for any of them, so that
+/// one that hangs does not take the answers of the others along.
+const AGENTS: Duration = FACTS_LIMIT.saturating_add(Duration::from_secs(60));
 
 /// A connection.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl Controller {
     pub(super) async fn connect(context: &Context) -> Result<Self, Failure> {
         let help = format!("is `cavalcade serve` running, and is {} its state folder?", context.state.display());
         let connecting = async { OperatorClient::connect(&context.state).await.map_err(|fault| fault.help(help)) };
-        let connected = within(Duration::from_secs(10), connecting).await;
+        let connected = within(Duration::from_secs(30), connecting).await;
         Ok(Self { client: connected? })
     }
 
@@ -45,11 +46,12 @@ impl Controller {
 
     /// Asks something that changes nothing.
     pub(super) async fn ask<A: DeserializeOwned>(&self, method: Method, request: &impl Serialize) -> Result<A, Failure> {
-        let limit = match method {
-            Method::Facts | Method::Report => AGENTS,
-            _ => SOON,
-        };
-        typed(within(limit, self.client.call(method, &value(request)?)).await?)
+        let (request, limit) = (value(request)?, limit(method));
+        let call = self.client.call(method, &request);
+        match limit {
+            Some(limit) => typed(within(limit, call).await?),
+            None => typed(call.await?),
+        }
     }
 
     /// Orders something. Where the controller goes away before it answers, nobody knows whether it was done.
@@ -92,6 +94,16 @@ impl Controller {
     }
 }
 
+/// How long the answer to a question may take. The steps of `verify` wait as long as they were told to, one after the
+/// other, and the controller bounds their sum: Ctrl-C ends that wait.
+fn limit(method: Method) -> Option<Duration> {
+    match method {
+        Method::Verify => None,
+        Method::Facts | Method::Report => Some(AGENTS),
+        _ => Some(SOON),
+    }
+}
+
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Failure> {
     match tokio::time::timeout(limit, work).await {
         Ok(answer) => answer.map_err(Failure::from),
@@ -118,4 +130,16 @@ fn typed<A: DeserializeOwned>(answer: Value) -> Result<A, Failure> {
         let message = format!("the controller's answer is not understood: {error}");
         Fault::new(link_codes::WIRE, message).help("both programs must have the same version").into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_is_given_up_before_the_controller_gives_up_its_agents() {
+        assert!(limit(Method::Facts) > Some(FACTS_LIMIT) && AGENTS > FACTS_LIMIT);
+        assert_eq!(limit(Method::Verify), None);
+        assert_eq!(limit(Method::Status), Some(SOON));
+    }
 }

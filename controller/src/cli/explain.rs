@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, put};
-use crate::exit::Exit;
 use crate::preflight::{self, Explained};
 use crate::view::{checks, manual};
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {

@@ -5,7 +5,7 @@ use cavalcade_common::error::{Code, Fault, Faults};
 use cavalcade_common::render::{self, Sources};
 
 use super::context::Context;
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 
 /// What is true of most failures.
 pub(super) const NOTHING: &str = "Nothing was changed.";

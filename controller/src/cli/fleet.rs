@@ -15,9 +15,10 @@ use super::failure::Failure;
 use super::output::{OutputArgs, emit, put, say};
 use super::plan::Files;
 use super::preflight::Ground;
-use crate::exit::Exit;
+use crate::fleet::schema;
 use crate::view::facts::facts_table;
 use crate::view::findings::findings;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FleetCommand {
@@ -25,6 +26,8 @@ pub(super) enum FleetCommand {
     Check(CheckArgs),
     /// Gather the facts of all nodes, to plan from them later (cavalcade plan --facts FILE).
     Facts(FactsArgs),
+    /// Write the JSON Schema of fleet files, for editors.
+    Schema(SchemaArgs),
 }
 
 #[derive(Debug, Args)]
@@ -46,10 +49,23 @@ pub(super) struct FactsArgs {
     out: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 pub(super) async fn run(command: FleetCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         FleetCommand::Check(args) => check(args, context).await,
         FleetCommand::Facts(args) => gather(args, context).await,
+        FleetCommand::Schema(args) => {
+            let text = serde_json::to_string_pretty(&schema::schema());
+            let text = text.map_err(|error| Failure::usage(format!("the schema cannot be written: {error}")))?;
+            put(args.out.as_deref(), &format!("{text}\n"))?;
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -72,7 +88,8 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         hosts: Some(&status.hosts),
         now,
     };
-    let (results, _) = ground.check(&files);
+    let (results, planned) = ground.check(&files);
+    let planned = matches!(planned, Some(Ok(_)));
     let blocked = results.count(Severity::Error) > 0;
     let ok: serde_json::Map<String, serde_json::Value> = results.ok.iter().map(|(area, n)| (area.clone(), json!(n))).collect();
     let document = json!({
@@ -84,7 +101,7 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         "facts": gathered.facts.iter().map(|(node, facts)| (node.to_string(), &facts.value)).collect::<BTreeMap<_, _>>(),
     });
     let shown = || facts_table(gathered.facts.iter().map(|(node, facts)| (node, &facts.value)));
-    emit(args.output.output, &document, || format!("{}\n\n{}", shown(), findings(&results, context.colour_out)))?;
+    emit(args.output.output, &document, || format!("{}\n\n{}", shown(), findings(&results, planned, context.colour_out)))?;
     Ok(if blocked { Exit::Blocked } else { Exit::Done })
 }
 

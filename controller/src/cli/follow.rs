@@ -16,15 +16,15 @@ use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::keys::{Key, Keys};
-use super::output::{print, say};
+use super::output::{self, print, say};
 use super::painter::{Painter, Stream};
-use crate::exit::Exit;
 use crate::operate::request::StatusRequest;
 use crate::rpc::method::Method;
 use crate::view::document::{RunStatus, Status};
 use crate::view::ending::{Goal, Standing, standing};
 use crate::view::lines::{RunLine, as_opened, between, heartbeat};
 use crate::view::screen::{Look, screen};
+use cavalcade_common::exit::Exit;
 
 /// Between two pictures without news: ages move on.
 const TICK: Duration = Duration::from_secs(1);
@@ -130,10 +130,9 @@ impl Follower<'_> {
     async fn run(&mut self, mut keys: Keys) -> Result<Followed, Failure> {
         let mut documents = Some(self.connect().await?);
         let mut tick = every(if self.painter.is_some() { TICK } else { HEARTBEAT });
-        let interrupts = signal(SignalKind::interrupt());
-        let mut interrupts = interrupts.map_err(|error| Failure::usage(format!("signals cannot be taken: {error}")))?;
+        let mut ends = Ends::open().map_err(|error| Failure::usage(format!("signals cannot be taken: {error}")))?;
         loop {
-            let woke = self.wait(&mut documents, &mut tick, &mut keys, &mut interrupts).await;
+            let woke = self.wait(&mut documents, &mut tick, &mut keys, &mut ends).await;
             match woke {
                 Woke::Left => return Ok(self.leave()),
                 Woke::Key(Key::Leave) => return Ok(self.leave()),
@@ -167,13 +166,7 @@ impl Follower<'_> {
         controller.stream(Method::Watch, &StatusRequest { run: self.following.run.clone() }).await
     }
 
-    async fn wait(
-        &self,
-        documents: &mut Option<Documents>,
-        tick: &mut Interval,
-        keys: &mut Keys,
-        interrupts: &mut Signal,
-    ) -> Woke {
+    async fn wait(&self, documents: &mut Option<Documents>, tick: &mut Interval, keys: &mut Keys, ends: &mut Ends) -> Woke {
         let rest = self.rest;
         let rested = async move {
             match rest {
@@ -195,7 +188,7 @@ impl Follower<'_> {
         };
         tokio::select! {
             biased;
-            _ = interrupts.recv() => Woke::Left,
+            () = ends.next() => Woke::Left,
             key = keys.next() => Woke::Key(key),
             document = next => Woke::Document(document),
             exit = rested => Woke::Rested(exit),
@@ -209,6 +202,8 @@ impl Follower<'_> {
         let since = match self.gone_since {
             Some(since) => since,
             None => {
+                // A word under the picture would stay in it for ever; the next picture begins below the word.
+                self.painter.as_mut().map_or(Ok(()), Painter::clear)?;
                 say("The controller does not answer; trying again. Work under way at the agents goes on.");
                 *self.gone_since.insert(Instant::now())
             }
@@ -311,10 +306,7 @@ impl Follower<'_> {
                 say(&line.text(&TimeZone::system()));
                 Ok(())
             }
-            Course::Jsonl => match serde_json::to_string(line) {
-                Ok(text) => print(&text),
-                Err(error) => Err(Failure::usage(format!("the line cannot be written: {error}"))),
-            },
+            Course::Jsonl => output::line("cavalcade.event/1", line),
         }
     }
 
@@ -337,6 +329,25 @@ impl Follower<'_> {
 
     fn end(&mut self, exit: Exit) -> Followed {
         Followed { exit, run: self.last.take().and_then(|(status, _)| status.runs.into_iter().next()) }
+    }
+}
+
+/// Signals with which a person, or the system, ends this command. Both are taken, so that the terminal is set back.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ends {
+    fn open() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

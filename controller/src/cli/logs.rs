@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
-use super::output::{print, raw, say};
-use crate::exit::Exit;
-use crate::logs::{Level, LogLine};
-use crate::operate::request::LogsRequest;
+use super::output::{line, print, raw, say};
+use crate::logs::Level;
+use crate::operate::request::{LogAnswer, LogsRequest};
 use crate::rpc::method::Method;
 use crate::view::log_lines;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
@@ -49,7 +49,7 @@ pub(super) struct LogsArgs {
     /// From the record with this address on (is-1:8841).
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
-    /// At most this many records, the newest ones. Without it 200, or all where something narrows the search.
+    /// At most this many records (10000), the newest ones. Without it 200, or all where something narrows the search.
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<usize>,
     /// Form of the lines.
@@ -114,24 +114,23 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Failu
     let now = Timestamp::now();
     let request = request(&args, now)?;
     let controller = Controller::connect(context).await?;
-    let mut lines = controller.stream::<LogLine>(Method::Logs, &request).await?;
+    let mut answers = controller.stream::<LogAnswer>(Method::Logs, &request).await?;
     let zone = TimeZone::system();
     let mut shown = 0_u64;
     loop {
-        let line = tokio::select! {
+        let answer = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Left),
-            line = lines.next() => line,
+            answer = answers.next() => answer,
         };
-        let Some(line) = line.transpose()? else { break };
+        let Some(answer) = answer.transpose()? else { break };
         shown += 1;
-        match args.output {
-            Form::Text => print(&log_lines::text(&line, &zone, context.colour_out))?,
-            Form::Raw => raw(&log_lines::raw(&line))?,
-            Form::Jsonl => {
-                let text = serde_json::to_string(&line);
-                print(&text.map_err(|error| Failure::usage(format!("the line cannot be written: {error}")))?)?;
-            }
+        match (args.output, &answer) {
+            (Form::Text, LogAnswer::Line(record)) => print(&log_lines::text(record, &zone, context.colour_out))?,
+            (Form::Text, LogAnswer::Note(note)) => print(&log_lines::note(note, context.colour_out))?,
+            (Form::Raw, LogAnswer::Line(record)) => raw(&log_lines::raw(record))?,
+            (Form::Raw, LogAnswer::Note(note)) => print(&log_lines::note(note, false))?,
+            (Form::Jsonl, answer) => line("cavalcade.log/1", answer)?,
         }
     }
     if shown == 0 && !args.follow {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::{say, write_file};
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {

@@ -21,6 +21,7 @@ mod follow;
 mod keys;
 mod logs;
 mod man;
+mod names;
 mod node;
 mod output;
 mod pack;
@@ -51,7 +52,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 use context::{Context, GlobalArgs};
 use failure::Failure;
 
@@ -92,6 +93,8 @@ enum Command {
     Recipe(recipe::RecipeCommand),
     /// Make a plan out of a fleet file, its recipe and the facts of its nodes.
     Plan(plan::PlanArgs),
+    /// Write the names of one node, for steps by hand on its machine (cavalcade-agent step run --node FILE).
+    Names(names::NamesArgs),
     /// Show what a plan would do, with a real diff for each file and node. Changes nothing.
     Preview(preview::PreviewArgs),
     /// Show whether the upgraded fleet works: the steps of a plan that only look, run now. Changes nothing.
@@ -189,6 +192,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Fleet(command) => fleet::run(command, context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Plan(args) => plan::run(args, context).await,
+        Command::Names(args) => names::run(args, context).await,
         Command::Preview(args) => preview::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,

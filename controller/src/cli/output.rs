@@ -43,6 +43,18 @@ pub(super) fn emit<T: Serialize>(format: Format, value: &T, table: impl FnOnce()
     }
 }
 
+/// One document of several, on a line of its own. Each names its schema: a reader may meet any of them first.
+pub(super) fn line(schema: &'static str, body: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(&Worded { schema, body }).map_err(|e| unwritable(&e))?)
+}
+
+#[derive(Serialize)]
+struct Worded<'a, T> {
+    schema: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
 fn unwritable(error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("the result cannot be written: {error}"))
 }

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::output::{put, say};
-use crate::exit::Exit;
 use crate::pack;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PackCommand {

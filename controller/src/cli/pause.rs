@@ -6,9 +6,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
 use super::verb::{self, RunArgs};
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {

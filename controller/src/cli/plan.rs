@@ -22,7 +22,6 @@ use super::failure::Failure;
 use super::output::{OutputArgs, emit, say};
 use super::preflight::Ground;
 use super::progress::size;
-use crate::exit::Exit;
 use crate::fleet::{self, Fleet};
 use crate::operate::request::{ArtifactHasAnswer, ArtifactHasRequest};
 use crate::pack::{self, Shipped};
@@ -31,6 +30,7 @@ use crate::recipe::{self, Recipe};
 use crate::resolve::{Input, NodeFacts, survey};
 use crate::rpc::method::Method;
 use crate::view::plan_table::plan_table;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
@@ -185,18 +185,33 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
     let mut plan = planned.map_err(|faults| files.explain(faults))?;
     plan.findings = results.findings;
     let plan = HashedPlan::new(plan).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut stored = Vec::new();
     if let Some(controller) = &controller {
-        store(controller, context, &files, &plan.plan).await?;
+        store(controller, context, &files, &plan.plan, &mut stored).await.map_err(|f| beside(f, &stored))?;
     }
-    plan_file::write(&plan, &args.out)?;
+    plan_file::write(&plan, &args.out).map_err(|faults| beside(faults.into(), &stored))?;
     let file = args.out.display().to_string();
     let document = json!({ "schema": "cavalcade.planned/1", "file": file, "sha256": plan.sha256, "plan": plan.plan });
     emit(args.output.output, &document, || plan_table(&plan.plan, plan.sha256.as_str(), &file, now, &TimeZone::system()))?;
     Ok(Exit::Done)
 }
 
-/// Puts what the plan uses and the store lacks into the store.
-async fn store(controller: &Controller, context: &Context, files: &Files, plan: &Plan) -> Result<(), Failure> {
+/// A failure behind artifacts that went into the store.
+fn beside(failure: Failure, stored: &[String]) -> Failure {
+    match stored {
+        [] => failure,
+        _ => failure.changed(format!("No plan was saved; {} are in the controller's store now.", stored.join(", "))),
+    }
+}
+
+/// Puts what the plan uses and the store lacks into the store. `stored` gets their names.
+async fn store(
+    controller: &Controller,
+    context: &Context,
+    files: &Files,
+    plan: &Plan,
+    stored: &mut Vec<String>,
+) -> Result<(), Failure> {
     let sha256 = plan.artifacts.iter().map(|a| a.sha256.clone()).collect();
     let there: ArtifactHasAnswer = controller.ask(Method::ArtifactHas, &ArtifactHasRequest { sha256 }).await?;
     for artifact in plan.artifacts.iter().filter(|a| !there.sizes.contains_key(&a.sha256)) {
@@ -204,6 +219,7 @@ async fn store(controller: &Controller, context: &Context, files: &Files, plan: 
         let path = files.folder.join(&file.file);
         artifact::put(controller, context, &path, Some(artifact.sha256.clone())).await?;
         say(&format!("Stored {} ({})", artifact.file, size(artifact.size)));
+        stored.push(artifact.file.clone());
     }
     Ok(())
 }
@@ -220,4 +236,17 @@ pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_into_the_store_is_said_where_no_plan_was_saved() {
+        let failed = |stored: &[String]| format!("{:?}", beside(Failure::usage("no room"), stored));
+        assert!(failed(&[]).contains("Nothing was changed."));
+        let told = failed(&["is.zip".to_owned(), "am.zip".to_owned()]);
+        assert!(told.contains("No plan was saved; is.zip, am.zip are in the controller's store now."), "{told}");
+    }
 }

@@ -11,12 +11,12 @@ use serde_json::json;
 use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
-use super::output::{Format, OutputArgs, emit, print, say};
+use super::output::{Format, OutputArgs, emit, line, say};
 use super::plan;
-use crate::exit::Exit;
 use crate::operate::request::{PreviewItem, PreviewRequest};
 use crate::rpc::method::Method;
 use crate::view::diff::{self, Tally};
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArgs {
@@ -39,28 +39,16 @@ pub(super) struct PreviewArgs {
 pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Failure> {
     let (plan, text) = plan::read(&args.plan)?;
     let nodes = args.node.iter().map(|node| plan::node(&plan.plan, node)).collect::<Result<Vec<NodeId>, _>>()?;
-    let asked: BTreeSet<&NodeId> = nodes.iter().collect();
-    let expected = plan.plan.steps().filter(|(_, s)| asked.is_empty() || asked.contains(&s.key.node)).count();
+    let only: BTreeSet<&NodeId> = nodes.iter().collect();
+    let expected = plan.plan.steps().filter(|(_, s)| only.is_empty() || only.contains(&s.key.node)).count();
     let controller = Controller::connect(context).await?;
     say(&format!("Asking the agents about {expected} steps; nothing is changed ..."));
     let request = PreviewRequest { plan: text, nodes: (!nodes.is_empty()).then_some(nodes) };
-    let mut answers = controller.stream::<PreviewItem>(Method::Preview, &request).await?;
-    let mut items: Vec<PreviewItem> = Vec::new();
-    loop {
-        let item = tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Left),
-            item = answers.next() => item,
-        };
-        let Some(item) = item.transpose()? else { break };
-        if args.output.output == Format::Jsonl {
-            let line = serde_json::to_string(&item);
-            print(&line.map_err(|error| Failure::usage(format!("the answer cannot be written: {error}")))?)?;
-        }
-        items.push(item);
-    }
+    let lines = args.output.output == Format::Jsonl;
+    let told = |item: &PreviewItem| if lines { line("cavalcade.preview-item/1", item) } else { Ok(()) };
+    let Some(items) = asked(&controller, &request, told).await? else { return Ok(Exit::Left) };
     let tally = Tally::of(&items, expected);
-    if args.output.output != Format::Jsonl {
+    if !lines {
         let document = json!({
             "schema": "cavalcade.preview/1",
             "plan": plan.sha256,
@@ -71,9 +59,31 @@ pub(super) async fn run(args: PreviewArgs, context: &Context) -> Result<Exit, Fa
             diff::preview(&plan.plan, &items, tally, diff::Show { full: args.full, colour: context.colour_out })
         })?;
     }
+    let unreachable = |item: &PreviewItem| item.preview.as_ref().is_err_and(|f| Exit::of(f) == Exit::Unreachable);
     Ok(match () {
+        () if items.iter().any(unreachable) => Exit::Unreachable,
         () if tally.faults > 0 || tally.unanswered > 0 => Exit::Failed,
         () if args.exit_code && tally.change > 0 => Exit::Changes,
         () => Exit::Done,
     })
+}
+
+/// All answers, each told as it comes; `None`: the person left.
+pub(super) async fn asked(
+    controller: &Controller,
+    request: &PreviewRequest,
+    told: impl Fn(&PreviewItem) -> Result<(), Failure>,
+) -> Result<Option<Vec<PreviewItem>>, Failure> {
+    let mut answers = controller.stream::<PreviewItem>(Method::Preview, request).await?;
+    let mut items: Vec<PreviewItem> = Vec::new();
+    loop {
+        let item = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Ok(None),
+            item = answers.next() => item,
+        };
+        let Some(item) = item.transpose()? else { return Ok(Some(items)) };
+        told(&item)?;
+        items.push(item);
+    }
 }

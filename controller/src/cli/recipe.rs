@@ -10,11 +10,11 @@ use serde_json::json;
 use super::context::Context;
 use super::failure::{Failure, NOTHING};
 use super::output::{OutputArgs, emit, print, put, say};
-use crate::exit::Exit;
 use crate::fleet::read_limited;
 use crate::recipe::lint::{Linted, lint};
 use crate::recipe::{BUILT_IN, order, schema};
 use crate::view::recipe_graph;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RecipeCommand {
@@ -46,6 +46,8 @@ pub(super) struct GraphArgs {
     /// In the language of Graphviz (dot -Tsvg).
     #[arg(long)]
     dot: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -120,10 +122,11 @@ fn graph(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::Usage);
         }
     };
-    let drawn = match args.dot {
-        true => recipe_graph::dot(&recipe, &order),
-        false => recipe_graph::text(&recipe, &order, context.colour_out),
-    };
-    print(drawn.trim_end())?;
+    if args.dot {
+        print(recipe_graph::dot(&recipe, &order).trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let document = recipe_graph::document(&recipe, &order);
+    emit(args.output.output, &document, || recipe_graph::text(&recipe, &order, context.colour_out))?;
     Ok(Exit::Done)
 }

@@ -8,9 +8,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::verb::{self, StepArgs};
 use crate::event::Resolution;
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["done", "not_done"])))]
@@ -33,9 +33,10 @@ pub(super) struct ResolveArgs {
 
 pub(super) async fn run(args: ResolveArgs, context: &Context) -> Result<Exit, Failure> {
     let evidence = args.evidence.as_deref().map(verb::evidence_text).transpose()?;
+    let evidenced = evidence.is_some();
     let why: Vec<String> = args.why.into_iter().chain(evidence).collect();
     let resolution = if args.done { Resolution::Done } else { Resolution::NotDone };
     let found = verb::find(&args.step, context).await?;
-    let request = VerbRequest { why: why.join("; "), resolution: Some(resolution), ..VerbRequest::default() };
+    let request = VerbRequest { why: why.join("; "), resolution: Some(resolution), evidenced, ..VerbRequest::default() };
     found.send(Method::Resolve, request).await
 }

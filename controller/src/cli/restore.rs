@@ -8,15 +8,15 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::OutputArgs;
 use super::verb::{self, RunArgs};
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// The database, as the fleet file names it.
-    #[arg(value_name = "DATABASE")]
-    database: String,
+    /// The databases, as the fleet file names them. What needs several of them waits for all.
+    #[arg(value_name = "DATABASE", required = true)]
+    databases: Vec<String>,
     /// Why; it stands in the journal and the report.
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
@@ -34,9 +34,9 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Fa
     let run = verb::shown_run(&controller, &args.on).await?;
     let question = format!(
         "Restore {} from the run's backup? What was written since is lost, and every step that changed it is open again.",
-        args.database
+        args.databases.join(", ")
     );
     ask::yes(context, &question, args.yes, "--yes")?;
-    let request = VerbRequest { database: Some(args.database), why: verb::why(args.why), ..VerbRequest::default() };
+    let request = VerbRequest { databases: args.databases, why: verb::why(args.why), ..VerbRequest::default() };
     verb::send(&controller, Method::Restore, &verb::of_run(&run, &args.on, request), args.output.output).await
 }

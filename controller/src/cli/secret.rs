@@ -13,9 +13,9 @@ use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, say};
-use crate::exit::Exit;
 use crate::operate::request::{SecretGiveRequest, VerbAnswer};
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 /// Longest value, in bytes.
 const LONGEST: u64 = 64 << 10;
@@ -59,7 +59,9 @@ pub(super) async fn run(command: SecretCommand, context: &Context) -> Result<Exi
     let controller = Controller::connect(context).await?;
     let run = controller.open_run(args.run.as_deref()).await?;
     let value = if std::io::stdin().is_terminal() {
-        asked(&format!("Secret {} for {} of fleet {}:", args.name, run.run, run.fleet))?
+        let question = format!("Secret {} for {} of fleet {}:", args.name, run.run, run.fleet);
+        let Some(value) = asked(&question).await? else { return Ok(Exit::Left) };
+        value
     } else {
         piped()?
     };
@@ -82,8 +84,8 @@ impl Drop for Quiet {
     }
 }
 
-/// Reads a value from the terminal without echo.
-pub(super) fn asked(question: &str) -> Result<SecretValue, Failure> {
+/// Reads a value from the terminal without echo. `None`: the person left with Ctrl-C, and the terminal is as before.
+pub(super) async fn asked(question: &str) -> Result<Option<SecretValue>, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format!("the terminal cannot be read: {error}"));
     let before = tcgetattr(std::io::stdin()).map_err(|e| unreadable(&e))?;
     let mut silent = before.clone();
@@ -91,11 +93,19 @@ pub(super) fn asked(question: &str) -> Result<SecretValue, Failure> {
     tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &silent).map_err(|e| unreadable(&e))?;
     let quiet = Quiet(before);
     say(question);
-    let mut line = Zeroizing::new(String::new());
-    let read = std::io::stdin().read_line(&mut line);
+    // A thread reads: nothing wakes a read of a terminal, and this command must hear Ctrl-C meanwhile.
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = Zeroizing::new(String::new());
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let read = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => return Ok(None),
+        read = read => read,
+    };
     drop(quiet);
-    read.map_err(|e| unreadable(&e))?;
-    value(&line)
+    let line = read.map_err(|e| unreadable(&e))?.map_err(|e| unreadable(&e))?;
+    value(&line).map(Some)
 }
 
 fn piped() -> Result<SecretValue, Failure> {

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::context::Context;
 use super::failure::Failure;
 use crate::daemon::{self, ServeConfig};
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {

@@ -5,9 +5,9 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Failure;
 use super::verb::{self, StepArgs};
-use crate::exit::Exit;
 use crate::operate::request::VerbRequest;
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct SkipArgs {

@@ -1,13 +1,15 @@
 //! `status`.
 
+use cavalcade_common::codes::run as codes;
+use cavalcade_common::error::Fault;
 use clap::Args;
 
 use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit};
-use crate::exit::Exit;
 use crate::view::overview::overview;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -24,6 +26,12 @@ pub(super) struct StatusArgs {
 pub(super) async fn run(args: StatusArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = Controller::connect(context).await?;
     let status = controller.status(args.run.as_deref()).await?;
+    if let Some(run) = args.run.as_deref().filter(|_| status.runs.is_empty()) {
+        let fault = Fault::new(codes::NO_RUN, format!("there is no run {run}"));
+        return Err(fault
+            .help("only open runs and the last one of each fleet are shown; `cavalcade report RUN` knows all")
+            .into());
+    }
     emit(args.output.output, &status, || overview(&status, args.steps, &context.program(), context.colour_out))?;
     Ok(Exit::Done)
 }

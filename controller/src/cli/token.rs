@@ -11,9 +11,9 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, say};
 use super::plan;
-use crate::exit::Exit;
 use crate::operate::request::{TokenAnswer, TokenRequest};
 use crate::rpc::method::Method;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
@@ -78,9 +78,13 @@ async fn all(args: &CreateArgs, context: &Context, fleet: &Path, out: &Path, ttl
     let mut made: Vec<Value> = Vec::new();
     let mut lines = Vec::new();
     for host in &hosts {
-        let answer = create(&controller, host.as_str(), ttl).await?;
+        let answer = create(&controller, host.as_str(), ttl).await.map_err(|f| partly(f, made.len(), hosts.len(), out))?;
         let path = out.join(format!("{host}.token"));
-        write_secret(&path, &answer.token)?;
+        let written = write_secret(&path, &answer.token);
+        written.map_err(|f| {
+            let (made, all) = (made.len() + 1, hosts.len());
+            f.changed(format!("{made} of {all} tokens were made; that of {host} is in no file and ends by itself."))
+        })?;
         let (at, file) = (&answer.enrol_at, path.display());
         // The token goes by standard input: never on a command line, where every user of a host could read it.
         lines.push(format!("ssh {host} 'CAVALCADE_TOKEN=$(cat) cavalcade-agent enroll --controller {at}' < {file}"));
@@ -92,6 +96,15 @@ async fn all(args: &CreateArgs, context: &Context, fleet: &Path, out: &Path, ttl
     Ok(Exit::Done)
 }
 
+/// A failure behind tokens that were made.
+fn partly(failure: Failure, made: usize, all: usize, out: &Path) -> Failure {
+    let another = if failure.is_unreachable() { "; whether another was is not known" } else { "" };
+    match made {
+        0 => failure,
+        _ => failure.changed(format!("{made} of {all} tokens were made and are in {}{another}.", out.display())),
+    }
+}
+
 /// A token in a file that nobody else reads; one that is there already is replaced.
 fn write_secret(path: &Path, token: &str) -> Result<(), Failure> {
     use std::io::Write;
@@ -101,4 +114,20 @@ fn write_secret(path: &Path, token: &str) -> Result<(), Failure> {
     };
     let file = replaced.and_then(|()| std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
     file.and_then(|mut file| writeln!(file, "{token}")).map_err(|error| Failure::file(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use cavalcade_common::codes::{link, operator};
+    use cavalcade_common::error::Fault;
+
+    use super::*;
+
+    #[test]
+    fn tokens_that_were_made_are_counted_in_a_failure() {
+        let failed = |code, made| format!("{:?}", partly(Fault::new(code, "no").into(), made, 3, Path::new("tokens")));
+        assert!(failed(link::TOKEN_STORE, 0).contains("Nothing was changed."));
+        assert!(failed(link::TOKEN_STORE, 2).contains("2 of 3 tokens were made and are in tokens."));
+        assert!(failed(operator::NO_CONTROLLER, 2).contains("whether another was is not known."));
+    }
 }

@@ -8,10 +8,10 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::find;
 use super::output::{Format, OutputArgs, emit, say};
-use crate::exit::Exit;
 use crate::operate::request::{VerbAnswer, VerbRequest};
 use crate::rpc::method::Method;
 use crate::view::document::{RunStatus, StepStatus};
+use cavalcade_common::exit::Exit;
 
 /// Which run, where several fleets have one.
 #[derive(Debug, Args)]
@@ -81,7 +81,8 @@ pub(super) async fn send(
         "position": answer.position,
         "says": answer.says,
     });
-    emit(format, &document, || answer.says.clone())?;
+    let shown = emit(format, &document, || answer.says.clone());
+    shown.map_err(|failure| failure.changed(format!("The command was carried out: {}", answer.says)))?;
     Ok(Exit::Done)
 }
 

@@ -1,9 +1,12 @@
 //! `verify`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cavalcade_common::codes::operator as codes;
 use cavalcade_common::error::Fault;
+use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::NodeId;
 use clap::Args;
 use serde_json::json;
@@ -12,11 +15,11 @@ use super::context::Context;
 use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{OutputArgs, emit, say};
-use super::plan;
-use crate::exit::Exit;
+use super::{plan, secret};
 use crate::operate::request::{VerifyAnswer, VerifyRequest};
 use crate::rpc::method::Method;
 use crate::view::verification::{Verdicts, verification};
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -39,18 +42,21 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Fai
         Some((plan, _)) => plan::node(&plan.plan, node),
         None => NodeId::new(node.clone()).map_err(|e| Failure::usage(format!("{node}: {e}"))),
     });
-    let request = VerifyRequest {
+    let mut request = VerifyRequest {
         nodes: nodes.collect::<Result<_, _>>()?,
         plan: named.map(|(_, text)| text),
         within_seconds: Some(args.within.as_secs().max(1)),
+        secrets: GivenSecrets::default(),
     };
     let controller = Controller::connect(context).await?;
     say("Asking the agents; nothing is changed ...");
-    let answer = tokio::select! {
-        biased;
-        _ = tokio::signal::ctrl_c() => return Ok(Exit::Left),
-        answer = controller.ask::<VerifyAnswer>(Method::Verify, &request) => answer?,
-    };
+    let Some(mut answer) = ask(&controller, &request).await? else { return Ok(Exit::Left) };
+    if !answer.asks.is_empty() {
+        let Some(secrets) = asked(context, &answer.asks).await? else { return Ok(Exit::Left) };
+        request.secrets = secrets;
+        let Some(with_secrets) = ask(&controller, &request).await? else { return Ok(Exit::Left) };
+        answer = with_secrets;
+    }
     let verdicts = Verdicts::of(&answer.items);
     let document = json!({
         "schema": "cavalcade.verification/1",
@@ -68,4 +74,30 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Fai
         () if verdicts.unasked > 0 => Exit::Failed,
         () => Exit::Done,
     })
+}
+
+/// One question; `None`: the person left.
+async fn ask(controller: &Controller, request: &VerifyRequest) -> Result<Option<VerifyAnswer>, Failure> {
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Ok(None),
+        answer = controller.ask(Method::Verify, request) => answer.map(Some),
+    }
+}
+
+/// Asks for the secrets that the controller does not have; `None`: the person left.
+async fn asked(context: &Context, asks: &BTreeMap<String, String>) -> Result<Option<GivenSecrets>, Failure> {
+    if !context.asks {
+        let names: Vec<&str> = asks.keys().map(String::as_str).collect();
+        let names = names.join(", ");
+        let help = format!("run it at a terminal, or while a run is open that got them: {} secret give", context.program());
+        let fault = Fault::new(codes::USAGE, format!("nobody can be asked here: the steps want the secrets {names}"));
+        return Err(fault.help(help).into());
+    }
+    let mut given = GivenSecrets::default();
+    for (name, question) in asks {
+        let Some(value) = secret::asked(&format!("Secret {name} ({question}):")).await? else { return Ok(None) };
+        given.insert(name.clone(), value);
+    }
+    Ok(Some(given))
 }

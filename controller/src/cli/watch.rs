@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::follow::{Course, Following, follow};
 use super::output::{Format, OutputArgs};
 use super::painter::Stream;
-use crate::exit::Exit;
+use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {

@@ -8,9 +8,10 @@ mod file;
 mod node;
 mod range;
 mod read;
+pub mod schema;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cavalcade_common::action::{DbTarget, Runtime};
@@ -131,16 +132,6 @@ impl Fleet {
     #[must_use]
     pub fn node(&self, id: &str) -> Option<&FleetNode> {
         self.nodes.iter().find(|n| n.id.as_str() == id)
-    }
-
-    /// Paths on a host whose file systems the plan needs to know: new homes, and the folders of backups.
-    #[must_use]
-    pub fn paths_on(&self, host: &HostId) -> Vec<String> {
-        let here = || self.nodes.iter().filter(|n| n.host == *host);
-        let homes = here().filter_map(|n| n.new.as_ref()).map(|s| s.home.clone());
-        let backups = self.databases.values().filter(|d| here().any(|n| n.id == d.from)).filter_map(|d| d.backup_to.clone());
-        let all: BTreeSet<String> = homes.chain(backups).collect();
-        all.into_iter().collect()
     }
 
     /// The nodes in the form that agents know, without probes: to gather facts before there is a plan.

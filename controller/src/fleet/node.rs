@@ -106,6 +106,8 @@ fn one(id: NodeId, entry: &Entry, defaults: &Defaults, r: &mut Reader) -> Option
         env,
     };
     let answers = f.opt("answers", r).unwrap_or_default();
+    // Read above; a person who mistypes a key is told of it, too.
+    f.node("hooks");
     let has_old = old.is_some();
     f.finish(r);
     new_entry?;

@@ -90,6 +90,40 @@ fn faults_have_places() {
     assert_eq!(broken("options: { apart: 5s }", "optiosn: {}"), (1106, 34, 1));
 }
 
+/// The good file with a second database behind the first.
+fn with_second(second: &str) -> String {
+    GOOD.replacen(
+        "defaults: {",
+        &format!(
+            "  shared_db: {{ engine: mariadb, from: is-1, admin: {{ user: ddl, password: am_db }}, {second} }}\ndefaults: {{"
+        ),
+        1,
+    )
+}
+
+#[test]
+fn two_databases_share_nothing_that_each_needs_for_itself() {
+    let well = with_second("host: db1, name: shared, scratch: shared_proof");
+    read(well.as_bytes(), "fleet.yaml").unwrap_or_else(|f| panic!("{f}"));
+    // The same names on another server are others.
+    read(with_second("host: db2, name: am, scratch: am_proof").as_bytes(), "fleet.yaml").unwrap_or_else(|f| panic!("{f}"));
+    for (second, says) in [
+        (
+            "host: DB1, name: am, scratch: shared_proof",
+            "am on db1:3306 is the database of `am_db` and the database of `shared_db`",
+        ),
+        ("host: db1, name: shared, scratch: am_proof", "is the scratch database of `am_db` and the scratch database of"),
+        ("host: db1, name: shared, scratch: am", "is the database of `am_db` and the scratch database of"),
+        ("host: db1, name: am_proof, scratch: shared_proof", "is the scratch database of `am_db` and the database of"),
+        ("host: db1, name: shared, backup_to: /backup/am_db/", "go to one folder, /backup/am_db on is-1.example.com"),
+    ] {
+        let found = faults(&with_second(second)).remove(0);
+        let place = found.place.as_ref().expect("has a place");
+        assert_eq!((found.code.0, place.line, place.column), (1223, 18, 3), "{second}: {found}");
+        assert!(found.message.contains(says), "{second}: {found}");
+    }
+}
+
 #[test]
 fn nodes_on_one_host_differ_in_home_and_offset() {
     assert_eq!(broken("home: /opt/gw31", "home: /opt/km"), (1203, 26, 3));
@@ -137,14 +171,6 @@ fn a_jdbc_url_may_hold_secrets() {
     assert_eq!(fleet.databases["am_db"].jdbc_url.as_deref(), Some("jdbc:x?p=\u{2039}secret:am_db\u{203a}"));
     let text = GOOD.replacen("name: am\n", "name: am\n    jdbc_url: \"{{ secrets.am }}\"\n", 1);
     assert_eq!(faults(&text)[0].code.0, 1107);
-}
-
-#[test]
-fn paths_to_measure_are_those_of_the_host() {
-    let fleet = read(GOOD.as_bytes(), "fleet.yaml").expect("is valid");
-    let host = |name: &str| HostId::new(name).expect("is a name");
-    assert_eq!(fleet.paths_on(&host("is-1.example.com")), ["/backup/am_db", "/opt/is"]);
-    assert_eq!(fleet.paths_on(&host("is-2.example.com")), ["/opt/is"]);
 }
 
 #[test]

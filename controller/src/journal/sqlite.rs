@@ -24,7 +24,7 @@ use super::{Journal, NewEntry, SuspectHook, sql};
 /// runs (06; fixed upstream in 3.51.3).
 pub const OLDEST_SQLITE: &str = "3.51.3";
 /// How long a statement waits for another process's lock.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(30);
 /// Reading connections.
 const READERS: u32 = 3;
 /// Bytes of new content after which the WAL is copied into the database file.

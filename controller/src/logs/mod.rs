@@ -14,6 +14,7 @@ mod join;
 mod line;
 mod query;
 mod record;
+mod retain;
 mod scan;
 mod writer;
 
@@ -27,7 +28,6 @@ use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use catalog::Catalog;
 use writer::{Append, Job, MAX_LABEL, Shared, Writer};
 
 pub use error::LogError;
@@ -63,8 +63,6 @@ pub struct LogUsage {
     pub used: u64,
     /// Bytes that they may have.
     pub budget: u64,
-    /// Records stored since the log began.
-    pub records: u64,
     /// Whether lines are given up at present.
     pub stopped: bool,
 }
@@ -149,8 +147,7 @@ impl LogStore {
     #[must_use]
     pub fn usage(&self) -> LogUsage {
         let catalog = self.shared.catalog();
-        let Catalog { used, head, stopped, .. } = *catalog;
-        LogUsage { used, budget: self.limits.budget, records: head, stopped }
+        LogUsage { used: catalog.used, budget: self.limits.budget, stopped: catalog.stopped }
     }
 
     /// Answers a query with one page.

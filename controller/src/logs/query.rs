@@ -119,6 +119,8 @@ pub struct Page {
     pub head: u64,
     /// Parts of the store that could not be read: the answer is not complete.
     pub damaged: Vec<LogError>,
+    /// Whether there are more of the `newest` that were asked for than one page may hold.
+    pub cut: bool,
 }
 
 impl Query {

@@ -290,10 +290,12 @@ fn newest(start: impl Fn() -> Scan, catalog: &Catalog, query: &Query, cancelled:
     loop {
         let mut lines = std::collections::VecDeque::new();
         let mut bytes = 0;
+        let mut cut = false;
         let mut sink = |line: LogLine| {
             bytes += line.weight();
             lines.push_back(line);
             while lines.len() > limit || (bytes > MAX_PAGE && lines.len() > 1) {
+                cut |= lines.len() <= limit;
                 bytes -= lines.pop_front().map_or(0, |l: LogLine| l.weight());
             }
             ControlFlow::Continue(())
@@ -306,8 +308,10 @@ fn newest(start: impl Fn() -> Scan, catalog: &Catalog, query: &Query, cancelled:
             let _continues = scan.read(summary, &mut sink)?;
         }
         let _continues = scan.end(&mut sink);
-        if lines.len() >= limit || bytes >= MAX_PAGE / 2 || count >= wanted.len() || cancelled.load(Ordering::Relaxed) {
-            return Ok(Page { lines: lines.into(), next: None, head: catalog.head, damaged: scan.damaged });
+        if lines.len() >= limit || cut || count >= wanted.len() || cancelled.load(Ordering::Relaxed) {
+            // Of records that were given up for their bytes, later ones may have been small enough to make room again.
+            let cut = cut && lines.len() < limit;
+            return Ok(Page { lines: lines.into(), next: None, head: catalog.head, damaged: scan.damaged, cut });
         }
         count *= 2;
     }

@@ -12,7 +12,7 @@ use super::ask;
 use super::handler::Operations;
 use super::request::{ApplyRequest, FactsRequest, VerbAnswer, Waiver};
 use crate::rpc::operator::Operator;
-use crate::run::input::{Order, Verb};
+use crate::run::input::{Order, Superseding, Verb};
 
 /// A plan older than this needs `--stale-ok`.
 const PLAN_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -43,8 +43,10 @@ pub(super) async fn apply(operations: &Operations, who: &Operator, request: Appl
             waived.push(format!("{changes}; let pass by {}", who.name));
         }
     }
-    let supersedes =
-        request.supersedes.map(RunId::new).transpose().map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
+    let supersedes = request.supersedes.map(RunId::new).transpose();
+    let supersedes = supersedes.map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
+    let (keep, undo, why) = (request.keep, request.undo, request.supersede_why);
+    let supersedes = supersedes.map(|run| Superseding { run, keep, undo, why });
     if !known {
         make_secrets(operations, &plan.plan).await?;
     }

@@ -22,8 +22,9 @@ use crate::run::input::Input;
 use crate::state::RunState;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Digests of all libraries and a look at every database take their time.
-const FACTS_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// Digests of all libraries and a look at every database take their time. The commands wait longer, so that one agent that
+/// hangs costs its own answer alone.
+pub const FACTS_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// A preview may have to fetch packs first.
 const PREVIEW_LIMIT: Duration = Duration::from_secs(30 * 60);
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::HostId;
+use cavalcade_common::written::nearest;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
@@ -17,17 +18,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::request::{
     ArtifactHasAnswer, ArtifactHasRequest, ArtifactPutAnswer, ArtifactPutRequest, FactsRequest, LogsRequest, PreviewRequest,
-    ReportRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer, VerbRequest,
+    ReportRequest, RevokeAnswer, RevokeRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer,
+    VerbRequest,
 };
 use super::{apply, ask, logs, report, verify};
 use crate::artifact::ArtifactStore;
 use crate::event::Who;
 use crate::logs::LogStore;
-use crate::rpc::enrolment::EnrolmentDesk;
+use crate::rpc::enrolment::{EnrolmentDesk, Revoked};
 use crate::rpc::method::Method;
 use crate::rpc::operator::{AnswerStream, Operator, OperatorHandler, UploadStream};
 use crate::run::WallClock;
-use crate::run::input::{Done, Input, Order, Verb};
+use crate::run::input::{Done, Input, Order, Verb, WindowWord};
 use crate::run::view::View;
 use crate::vault::Vault;
 use crate::view::document::{self, Status};
@@ -112,16 +114,26 @@ impl Operations {
         let why = r.why.clone();
         let verb = match method {
             Method::Pause => Verb::Pause,
-            Method::Resume => Verb::Resume { past_window: r.past_window.then_some(why) },
+            Method::Resume => {
+                let past = r.past_window.then_some(WindowWord::Past);
+                Verb::Resume { window: r.window_end.map(WindowWord::Ends).or(past), why }
+            }
+            Method::NodeLost => {
+                let host = HostId::new(r.host.clone().ok_or_else(|| missing("host"))?)
+                    .map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
+                Verb::HostLost { host, why }
+            }
             Method::Cancel => Verb::Cancel { why },
             Method::Approve => Verb::Approve { stage: r.stage.ok_or_else(|| missing("stage"))?, says: why },
             Method::Retry => Verb::Retry { step: step()?, why },
             Method::Skip => Verb::Skip { step: step()?, why },
             Method::Resolve => {
-                Verb::Resolve { step: step()?, resolution: r.resolution.ok_or_else(|| missing("resolution"))?, why }
+                let resolution = r.resolution.ok_or_else(|| missing("resolution"))?;
+                Verb::Resolve { step: step()?, resolution, evidence: r.evidenced, why }
             }
             Method::StopJob => Verb::StopJob { step: step()?, why },
-            Method::Restore => Verb::Restore { database: r.database.clone().ok_or_else(|| missing("database"))?, why },
+            Method::Restore if r.databases.is_empty() => return Err(missing("database")),
+            Method::Restore => Verb::Restore { databases: r.databases.clone(), why },
             Method::Rejudge => {
                 let evidence = ask::rejudge(self, r.run.as_deref(), &step()?, r.evidence.clone()).await?;
                 Verb::Rejudge { step: step()?, evidence }
@@ -160,6 +172,27 @@ impl Operations {
         let expires = now + life.unwrap_or(crate::token::DEFAULT_LIFE);
         Ok(TokenAnswer { token: token.text().expose().to_owned(), expires, enrol_at: self.enrol_at.clone() })
     }
+
+    fn revoke(&self, who: &Operator, request: &RevokeRequest) -> Result<RevokeAnswer, Fault> {
+        let usage = |message: String| Fault::new(codes::operator::USAGE, message);
+        let host = HostId::new(request.host.clone()).map_err(|e| usage(format!("{}: {e}", request.host)))?;
+        if request.why.trim().is_empty() {
+            return Err(usage("a revocation says why".to_owned()));
+        }
+        let known = self.desk.certificates.hosts();
+        if !known.contains_key(&host) {
+            let near = nearest(host.as_str(), known.keys().map(HostId::as_str)).map(|near| format!("`{near}` has one"));
+            let fault = usage(format!("no agent of `{host}` ever got a certificate"));
+            return Err(match near {
+                Some(near) => fault.help(near),
+                None => fault,
+            });
+        }
+        let why = format!("{}: {}", who.name, request.why.trim());
+        let Revoked { certificates, connections } = self.desk.revoke(&host, &why, self.clock.now())?;
+        tracing::warn!(%host, by = %who.name, why = %request.why, connections, "a host was revoked");
+        Ok(RevokeAnswer { certificates, connections })
+    }
 }
 
 /// The answers, cut with an error when the controller goes down: a command tries again then, or says that they are not all.
@@ -196,11 +229,7 @@ impl OperatorHandler for Operations {
             Method::Report => write(&report::report(self, &read::<ReportRequest>(request)?).await?),
             Method::TokenCreate => write(&self.token(who, &read(request)?)?),
             Method::ArtifactHas => write(&self.artifact_has(read(request)?).await?),
-            Method::HostRevoke => {
-                let request: TokenRequest = read(request)?;
-                let host = HostId::new(request.host).map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
-                write(&self.desk.revoke(&host, self.clock.now())?)
-            }
+            Method::HostRevoke => write(&self.revoke(who, &read(request)?)?),
             Method::Pause
             | Method::Resume
             | Method::Cancel
@@ -210,6 +239,7 @@ impl OperatorHandler for Operations {
             | Method::Resolve
             | Method::Rejudge
             | Method::StopJob
+            | Method::NodeLost
             | Method::Restore => self.verb_request(who, method, read(request)?).await,
             Method::Watch | Method::Logs | Method::Preview | Method::ArtifactPut => {
                 Err(Fault::new(codes::operator::USAGE, format!("{method:?} is not answered this way")))

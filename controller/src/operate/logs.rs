@@ -1,14 +1,16 @@
-//! `Logs`: the request as a query of the central log.
+//! `Logs`: the request as a query of the central log. What cannot be answered whole says so in the answer.
+
+use std::collections::BTreeSet;
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::RunId;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use regex::Regex;
 use serde_json::Value;
 
-use super::request::LogsRequest;
-use crate::logs::{Address, Glob, Level, LogLine, LogStore, Query};
+use super::request::{LogAnswer, LogNote, LogsRequest};
+use crate::logs::{Address, Glob, Level, LogError, LogLine, LogStore, MAX_LIMIT, Page, Query};
 use crate::rpc::operator::AnswerStream;
 
 /// Lines read from the store at a time.
@@ -38,41 +40,84 @@ fn query(request: &LogsRequest) -> Result<Query, Fault> {
     })
 }
 
-fn answer(line: &LogLine) -> Result<Value, Fault> {
-    serde_json::to_value(line).map_err(usage)
+type Answers = Vec<Result<Value, Fault>>;
+
+fn answer(answer: &LogAnswer) -> Result<Value, Fault> {
+    serde_json::to_value(answer).map_err(usage)
+}
+
+fn note(error: &LogError) -> LogAnswer {
+    LogAnswer::Note(LogNote::Damage(error.fault().message))
+}
+
+/// Records, and what of the store could not be read; the same damage is met by several pages and told once.
+fn told(page: Page, known: &mut BTreeSet<String>) -> Answers {
+    let fresh = page.damaged.iter().filter(|damage| known.insert(damage.to_string())).map(note);
+    let notes: Vec<LogAnswer> = fresh.collect();
+    page.lines.into_iter().map(|line| LogAnswer::Line(Box::new(line))).chain(notes).map(|a| answer(&a)).collect()
+}
+
+/// The newest records, and the query that goes on behind them.
+async fn newest(store: &LogStore, mut query: Query, tail: usize) -> Result<(Answers, Query), Fault> {
+    if tail > MAX_LIMIT {
+        let text = format!("-n {tail}: at most {MAX_LIMIT} of the newest records are given");
+        return Err(usage(text).help("name a time instead, which has no such limit: --since -2h"));
+    }
+    (query.newest, query.limit) = (true, tail);
+    let page = store.search(query.clone()).await.map_err(|e| e.fault())?;
+    // Everything up to here was searched, whether it fits or not.
+    query.after = Some(page.head);
+    (query.newest, query.limit) = (false, PAGE);
+    let cut = page.cut.then_some(LogAnswer::Note(LogNote::Cut { shown: page.lines.len(), wanted: tail }));
+    let mut answers: Answers = cut.iter().map(answer).collect();
+    answers.extend(told(page, &mut BTreeSet::new()));
+    Ok((answers, query))
+}
+
+/// New records as they come. Damage is told, and the stream goes on behind it.
+async fn followed(store: &LogStore, query: Query) -> Result<impl Stream<Item = Result<Value, Fault>> + use<>, Fault> {
+    let rest = store.follow(query).await.map_err(|e| e.fault())?;
+    Ok(rest.map(|line: Result<LogLine, LogError>| match line {
+        Ok(line) => answer(&LogAnswer::Line(Box::new(line))),
+        Err(damage @ LogError::Damaged { .. }) => answer(&note(&damage)),
+        Err(error) => Err(error.fault()),
+    }))
 }
 
 /// The lines, oldest first.
 pub(super) async fn lines(store: &LogStore, request: LogsRequest) -> Result<AnswerStream, Fault> {
     let mut query = query(&request)?;
-    if let Some(tail) = request.tail {
-        query.newest = true;
-        query.limit = tail;
-        let page = store.search(query.clone()).await.map_err(|e| e.fault())?;
-        query.after = page.lines.last().map(|l| l.position);
-        query.newest = false;
-        query.limit = PAGE;
-        let first = stream::iter(page.lines.iter().map(answer).collect::<Vec<_>>());
-        if !request.follow {
-            return Ok(first.boxed());
-        }
-        let rest = store.follow(query).await.map_err(|e| e.fault())?;
-        return Ok(first.chain(rest.map(|line| answer(&line.map_err(|e| e.fault())?))).boxed());
+    let mut first = Answers::new();
+    // `-n 0` is nothing of what was.
+    if let Some(tail) = request.tail.filter(|tail| *tail > 0) {
+        (first, query) = newest(store, query, tail).await?;
     }
     if request.follow {
-        let rest = store.follow(query).await.map_err(|e| e.fault())?;
-        return Ok(rest.map(|line| answer(&line.map_err(|e| e.fault())?)).boxed());
+        return Ok(stream::iter(first).chain(followed(store, query).await?).boxed());
     }
-    let pages = stream::unfold((store.clone(), Some(query)), |(store, query)| async move {
+    if request.tail.is_some() {
+        return Ok(stream::iter(first).boxed());
+    }
+    Ok(pages(store.clone(), query).boxed())
+}
+
+/// All records, page by page, until a page says that nothing is left.
+fn pages(store: LogStore, query: Query) -> impl Stream<Item = Result<Value, Fault>> {
+    let state = (store, Some(query), BTreeSet::new());
+    let pages = stream::unfold(state, |(store, query, mut known)| async move {
         let mut query = query?;
         let page = match store.search(query.clone()).await {
             Ok(page) => page,
-            Err(e) => return Some((vec![Err(e.fault())], (store, None))),
+            Err(e) => return Some((vec![Err(e.fault())], (store, None, known))),
         };
-        let full = page.lines.len() >= query.limit;
-        query.after = page.lines.last().map(|l| l.position);
-        let answers = page.lines.iter().map(answer).collect::<Vec<_>>();
-        Some((answers, (store, full.then_some(query))))
+        let next = page.next;
+        let answers = told(page, &mut known);
+        query.after = next;
+        Some((answers, (store, next.map(|_| query), known)))
     });
-    Ok(pages.flat_map(stream::iter).boxed())
+    pages.flat_map(stream::iter)
 }
+
+#[cfg(test)]
+#[path = "logs_tests.rs"]
+mod tests;

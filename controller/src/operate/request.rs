@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Resolution, Scope};
+use crate::logs::LogLine;
+
+/// How long the controller waits for the facts of one agent; [`FactsAnswer`] names those that gave none.
+pub use super::ask::FACTS_LIMIT;
 
 /// `Facts`: gathers facts of all nodes of a fleet. What is asked is made by the command, from fleet file and recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +92,9 @@ pub struct VerifyRequest {
     pub nodes: Vec<NodeId>,
     /// Longest wait of one step in seconds; without it as planned.
     pub within_seconds: Option<u64>,
+    /// Values of secrets that the person was asked for: they serve this question and are kept nowhere.
+    #[serde(default, with = "cavalcade_common::given::exposed")]
+    pub secrets: GivenSecrets,
 }
 
 /// Answer of `Verify`.
@@ -101,6 +108,9 @@ pub struct VerifyAnswer {
     pub at: jiff::Timestamp,
     /// What each step saw, in the plan's order.
     pub items: Vec<VerifyItem>,
+    /// Secrets that a person has to give first, with what is asked; then nobody looked yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asks: BTreeMap<String, String>,
 }
 
 /// What one step saw.
@@ -125,6 +135,15 @@ pub struct ApplyRequest {
     pub scope: Scope,
     /// The run that it takes over.
     pub supersedes: Option<String>,
+    /// Finished steps of that run that differ in this plan and stay as they are.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// Those that are undone first.
+    #[serde(default)]
+    pub undo: Vec<String>,
+    /// Why they are kept or undone.
+    #[serde(default)]
+    pub supersede_why: String,
     /// Whether a plan older than 24 h, or changed facts, are let pass.
     pub stale_ok: bool,
     /// Findings that a person lets pass.
@@ -147,7 +166,7 @@ pub struct Waiver {
 }
 
 /// Verbs on the open run: `Pause`, `Resume`, `Cancel`, `Approve`, `Retry`, `Skip`, `Resolve`, `Rejudge`, `StopJob`,
-/// `Restore`. Each reads the fields that it needs.
+/// `Restore`, `NodeLost`. Each reads the fields that it needs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VerbRequest {
     /// The run: its id, or at least eight digits of its plan's digest. Without it the only open one.
@@ -165,9 +184,19 @@ pub struct VerbRequest {
     /// For `Rejudge`: the evidence that counts now; without it the plan's own.
     pub evidence: Option<cavalcade_common::action::Evidence>,
     /// For `Restore`.
-    pub database: Option<String>,
+    #[serde(default)]
+    pub databases: Vec<String>,
     /// For `Resume`: past the maintenance window.
     pub past_window: bool,
+    /// For `Resume`: the new end of the maintenance window.
+    #[serde(default)]
+    pub window_end: Option<jiff::Timestamp>,
+    /// For `Resolve`: whether evidence is in `why`.
+    #[serde(default)]
+    pub evidenced: bool,
+    /// For `NodeLost`.
+    #[serde(default)]
+    pub host: Option<String>,
 }
 
 /// `SecretGive`: values of secrets for an open run, as a person gave them.
@@ -226,6 +255,9 @@ pub struct ReportAnswer {
     pub superseded: Vec<String>,
     /// Number of lines in the central log by step, and the first and last address.
     pub log_ranges: BTreeMap<String, LogRange>,
+    /// The last lines of steps that failed or were repeated, each with its address.
+    #[serde(default)]
+    pub excerpts: BTreeMap<String, Vec<String>>,
 }
 
 /// One decision.
@@ -265,6 +297,25 @@ pub struct TokenRequest {
     pub ttl_seconds: Option<u64>,
 }
 
+/// `HostRevoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// The host.
+    pub host: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Answer of `HostRevoke`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeAnswer {
+    /// How many certificates were good before.
+    pub certificates: usize,
+    /// How many connections were cut.
+    pub connections: usize,
+}
+
 /// Answer of `TokenCreate`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {
@@ -276,7 +327,32 @@ pub struct TokenAnswer {
     pub enrol_at: String,
 }
 
-/// `Logs`: lines of the central log; the answers are [`crate::logs::LogLine`]s.
+/// One answer of `Logs`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogAnswer {
+    /// What the answer lacks.
+    Note(LogNote),
+    /// A record.
+    Line(Box<LogLine>),
+}
+
+/// What an answer of `Logs` lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum LogNote {
+    /// A part of the store cannot be read: which, and how many of its lines.
+    Damage(String),
+    /// The newest records were asked for, and so many are more than one answer may hold.
+    Cut {
+        /// How many are given.
+        shown: usize,
+        /// How many were asked for.
+        wanted: usize,
+    },
+}
+
+/// `Logs`: lines of the central log; the answers are [`LogAnswer`]s.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// Nodes, as globs (`is-*`); none: all.

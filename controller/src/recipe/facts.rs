@@ -28,8 +28,19 @@ pub struct FactsWritten {
     pub values: BTreeMap<String, ValueWanted>,
     /// By name: dotted keys of the old deployment.toml whose value is told.
     pub conf: BTreeMap<String, String>,
+    /// By name: tables of other TOML files whose keys are told.
+    pub tables: BTreeMap<String, TableWritten>,
     /// Globs of the JARs that are opened for JDBC drivers.
     pub libraries: Vec<String>,
+}
+
+/// A table of a TOML file.
+#[derive(Debug, Clone)]
+pub struct TableWritten {
+    /// An expression that gives the absolute path of the file, or none.
+    pub at: Node,
+    /// Dotted path of the table.
+    pub table: String,
 }
 
 pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
@@ -45,11 +56,28 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
         keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
         conf: f.or("conf", BTreeMap::new(), r),
+        tables: f.node("tables").map(|n| tables(n, r)).unwrap_or_default(),
         libraries: f.or("libraries", Vec::new(), r),
         nodes: nodes?,
     };
     f.finish(r);
     Some(written)
+}
+
+fn tables(node: &Node, r: &mut Reader) -> BTreeMap<String, TableWritten> {
+    let Some(entries) = node.entries() else {
+        r.fault(codes::WRONG_KIND, node.mark, format!("`tables` is a mapping by name, this is {}", node.kind()));
+        return BTreeMap::new();
+    };
+    entries.iter().filter_map(|e| Some((e.key.clone(), table(&e.key, &e.value, r)?))).collect()
+}
+
+fn table(name: &str, node: &Node, r: &mut Reader) -> Option<TableWritten> {
+    let mut f = Fields::of(node, format!("the table `{name}`"), r)?;
+    let at = f.req_node("at", r).cloned();
+    let table = f.req("table", r);
+    f.finish(r);
+    Some(TableWritten { at: at?, table: table? })
 }
 
 fn values(node: &Node, r: &mut Reader) -> BTreeMap<String, ValueWanted> {

@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 53] = [
+pub const DELIVERED: [&str; 55] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -24,6 +24,7 @@ pub const DELIVERED: [&str; 53] = [
     "old.databases.NAME.name",
     "old.databases.NAME.driver",
     "old.databases.NAME.auto_commit",
+    "old.databases.NAME.password_reference",
     "old.files.NAME",
     "old.trees.NAME.files",
     "old.trees.NAME.bytes",
@@ -32,6 +33,7 @@ pub const DELIVERED: [&str; 53] = [
     "old.weak_key",
     "old.values.NAME",
     "old.conf.NAME",
+    "old.tables.NAME",
     "old.settings",
     "old.driver_classes",
     "old.autostart",
@@ -64,11 +66,12 @@ pub const DELIVERED: [&str; 53] = [
 type Asked = (&'static str, fn(&FactsWritten) -> Vec<&String>);
 
 /// Where a recipe's own names stand in a path: what must be asked for under `facts`.
-const ASKED: [Asked; 6] = [
+const ASKED: [Asked; 7] = [
     ("old.files.", |f| f.files.keys().collect()),
     ("old.trees.", |f| f.trees.keys().collect()),
     ("old.values.", |f| f.values.keys().collect()),
     ("old.conf.", |f| f.conf.keys().collect()),
+    ("old.tables.", |f| f.tables.keys().collect()),
     ("custom.", |f| f.files.keys().collect()),
     ("changed.", |f| f.files.keys().collect()),
 ];

@@ -18,7 +18,7 @@ use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::expression::Condition;
 use cavalcade_common::id::{Digest, StageId};
-use cavalcade_common::plan::{Approval, Role, Undo};
+use cavalcade_common::plan::{Role, Undo};
 use cavalcade_common::step::WrittenStep;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
@@ -203,7 +203,7 @@ pub struct Stage {
     /// Stages before it; `None`: the one above it in the file.
     pub after: Option<Vec<(StageId, Mark)>>,
     /// Approval.
-    pub approval: Option<Approval>,
+    pub approval: Option<ApprovalWritten>,
     /// Batches.
     pub batch: BatchWritten,
     /// How it is undone.
@@ -218,6 +218,17 @@ pub struct Stage {
     pub needs: Vec<(String, Mark)>,
     /// Its steps.
     pub steps: Vec<WrittenStep>,
+}
+
+/// An approval, its option not yet filled in.
+#[derive(Debug, Clone)]
+pub struct ApprovalWritten {
+    /// Whose word is needed.
+    pub by: String,
+    /// What is approved.
+    pub says: String,
+    /// Whether somebody else must give it than who opened the run: a boolean, or a template of one.
+    pub second_person: Option<Node>,
 }
 
 /// How many nodes at a time.

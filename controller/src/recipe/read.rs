@@ -263,7 +263,8 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
         cavalcade_common::template::check(node, &scope, &LATER, r);
     }
     let lists = recipe.across.values().map(|a| &a.value);
-    for node in recipe.values.iter().map(|(_, node)| node).chain(lists) {
+    let tables = recipe.facts.iter().flat_map(|f| f.tables.values()).map(|t| &t.at);
+    for node in recipe.values.iter().map(|(_, node)| node).chain(lists).chain(tables) {
         if let Some(Err(error)) = node.text().map(|source| expression::check(source, &scope, &LATER)) {
             expression::note(node, &error, r);
         }

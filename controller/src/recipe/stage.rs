@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use cavalcade_common::codes::{plan as plan_codes, written as codes};
 use cavalcade_common::expression::Condition;
 use cavalcade_common::id::StageId;
-use cavalcade_common::plan::{Approval, Undo};
+use cavalcade_common::plan::Undo;
 use cavalcade_common::step::WrittenStep;
+use cavalcade_common::template::is_template;
 use cavalcade_common::written::{Content, Fields, FromNode, Mark, Node, Reader, nearest};
 
-use super::{BatchWritten, Size, Stage};
+use super::{ApprovalWritten, BatchWritten, Size, Stage};
 
 /// All stages in the order of the file.
 pub(super) fn stages(node: &Node, r: &mut Reader) -> Vec<Stage> {
@@ -103,11 +104,15 @@ fn marked<T: FromNode>(node: &Node, r: &mut Reader) -> Vec<(T, Mark)> {
     items.iter().filter_map(|n| Some((T::from_node(n, r)?, n.mark))).collect()
 }
 
-fn approval(node: &Node, r: &mut Reader) -> Option<Approval> {
+fn approval(node: &Node, r: &mut Reader) -> Option<ApprovalWritten> {
     let mut f = Fields::of(node, "`approval`", r)?;
-    let (by, says, second_person) = (f.req("by", r), f.req("says", r), f.or("second_person", false, r));
+    let (by, says) = (f.req("by", r), f.req("says", r));
+    let second_person = f.node("second_person").cloned();
     f.finish(r);
-    Some(Approval { by: by?, says: says?, second_person })
+    if let Some(node) = second_person.as_ref().filter(|n| !n.text().is_some_and(is_template)) {
+        bool::from_node(node, r)?;
+    }
+    Some(ApprovalWritten { by: by?, says: says?, second_person })
 }
 
 fn undo(node: &Node, r: &mut Reader) -> Option<Undo> {

@@ -6,7 +6,7 @@ use cavalcade_common::written::{Content, Entry, Mark, Node};
 use cavalcade_common::{expression, template};
 
 /// Keys whose text is an expression without braces.
-const EXPRESSIONS: [&str; 8] = ["nodes", "on", "for", "when", "that", "ready", "down", "same"];
+const EXPRESSIONS: [&str; 9] = ["nodes", "on", "for", "when", "that", "ready", "down", "same", "at"];
 /// Sections that only declare.
 const DECLARE: [&str; 8] = ["schema", "recipe", "title", "options", "artifacts", "ports", "profiles", "hide"];
 

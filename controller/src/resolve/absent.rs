@@ -14,7 +14,8 @@ use crate::fleet::FleetNode;
 /// Adds the facts that the recipe asks of other nodes, empty.
 pub(super) fn facts(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mut Value, r: &mut Reader) {
     if node.old.is_none() {
-        facts["old"] = json!({ "exists": false, "version": null, "product": null, "weak_key": null, "databases": {} });
+        facts["old"] =
+            json!({ "exists": false, "version": null, "product": null, "weak_key": null, "keystores": null, "databases": {} });
     }
     for written in &input.recipe.facts {
         if written.nodes.decide(scope, r).is_some_and(|v| v.holds) {
@@ -32,6 +33,7 @@ pub(super) fn facts(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &
         lay_under(old, "trees", nothing(&mut written.trees.keys(), &json!({ "files": 0, "bytes": 0, "names": [] })));
         lay_under(old, "values", nothing(&mut written.values.keys(), &Value::Null));
         lay_under(old, "conf", nothing(&mut written.conf.keys(), &Value::Null));
+        lay_under(old, "tables", nothing(&mut written.tables.keys(), &Value::Null));
     }
 }
 

@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use cavalcade_common::action::{Action, ArtifactRef, ServerOp, SqlScript};
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::codes::written;
+use cavalcade_common::expression::Scope;
 use cavalcade_common::id::{NodeId, StageId, StepKey, StepName};
 use cavalcade_common::plan::{
-    Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef, Takes,
+    Approval, Batch, Decided, Need, Omitted, OmittedWhy, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, RecipeRef, Takes,
 };
 use cavalcade_common::secret;
 use cavalcade_common::step::{ReadStep, StepBody, WrittenStep};
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::{Mark, nearest};
+use cavalcade_common::written::{FromNode, Mark, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
 use super::{Input, Readers, across, rule, space};
-use crate::recipe::{Size, Stage};
+use crate::recipe::{ApprovalWritten, Size, Stage};
 
 /// What grows while stages are resolved.
 #[derive(Default)]
@@ -108,6 +109,8 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         }
     }
     let steps = one.nodes.iter().filter_map(|i| by_node.remove(i)).flatten().collect();
+    // Options are the same for all nodes.
+    let any = nodes.get(one.nodes.first().copied().unwrap_or(0));
     PlanStage {
         number: one.number,
         id: one.stage.id.clone(),
@@ -115,12 +118,21 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
         after: one.after.clone(),
         nodes: one.nodes.iter().map(|i| nodes[*i].node.id.clone()).collect(),
         steps,
-        approval: one.stage.approval.clone(),
+        approval: one.stage.approval.as_ref().map(|written| approval(written, any.map(|node| &node.scope), r)),
         batch: batch(one),
         undo: one.stage.undo,
         point_of_no_return: one.stage.point_of_no_return,
         verify: one.stage.verify,
     }
+}
+
+/// The approval, with what an option says of it.
+fn approval(written: &ApprovalWritten, scope: Option<&Scope>, r: &mut Readers) -> Approval {
+    let second_person = written.second_person.as_ref().zip(scope).and_then(|(node, scope)| {
+        let filled = template::fill(node, scope, &mut Reads::new(), &mut r.recipe);
+        bool::from_node(&filled, &mut r.recipe)
+    });
+    Approval { by: written.by.clone(), says: written.says.clone(), second_person: second_person.unwrap_or(false) }
 }
 
 /// The number of a step: the same on every node, in the order in which the steps first appear.

@@ -60,6 +60,15 @@ pub(super) fn made_from(facts: &Value) -> BTreeMap<String, Reads> {
     both.map(|(kind, name, found)| (format!("facts.{kind}.{name}"), from(name, found))).collect()
 }
 
+/// What the old pack of a node shipped, where that is known.
+pub(super) fn pack<'a>(input: &Input<'a>, scope: &Scope, r: &mut Reader) -> Option<&'a Shipped> {
+    input.recipe.facts.iter().find_map(|written| {
+        let (name, _) = written.pack.as_ref()?;
+        let meant = written.nodes.decide(scope, r).is_some_and(|v| v.holds);
+        input.shipped.get(name).filter(|_| meant)
+    })
+}
+
 enum Kind {
     Custom,
     Changed,

@@ -16,14 +16,14 @@ fn facts() -> Value {
         "old": {
             "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
             "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
-            "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [] },
+            "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [] },
             "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] } }, "keystores": [], "settings": [],
             "values": {
                 "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
                 "versioning_tags": "false", "versioning_ratings": "false",
             },
             "conf": {
-                "vault": null, "realm": null, "encryption_provider": null, "encryption_key": null, "keystore_name": null,
+                "vault": null, "realm": null, "encryption_provider": null, "encryption_type": null, "encryption_key": null, "keystore_name": null,
                 "keystore_file": null, "keystore_alias": null, "keystore_key_password": null,
             },
         },
@@ -122,6 +122,16 @@ fn conditions_follow_the_facts() {
         has(&sound(symmetric), "set-up", "encryption-key-is-the-old-one")
             && has(&sound(symmetric), "migrate", "client-symmetric")
     );
+    let by_type = |facts: &mut Value| facts["old"]["conf"]["encryption_type"] = json!("symmetric");
+    assert!(has(&sound(by_type), "set-up", "encryption-key-is-the-old-one"));
+    let digest = "user_store.properties.PasswordDigest";
+    let jdbc = sound(|facts| {
+        facts["user_store"]["type"] = json!("database");
+        facts["old"]["settings"] = json!([{ "key": digest, "change": "added", "hidden": false, "value": "SHA-512" }]);
+    });
+    let steps: Vec<&str> = stage(&jdbc, "set-up").steps.iter().map(|s| s.name.as_str()).collect();
+    let at = |name: &str| steps.iter().position(|step| *step == name).expect("is a step");
+    assert!(at("user-store-jdbc") < at("old-settings"), "{steps:?}");
     let versioned = |facts: &mut Value| facts["old"]["values"]["versioning_tags"] = json!("true");
     assert!(plan_of(FLEET, text(), versioned).is_err(), "the script is missing");
 }

@@ -154,3 +154,7 @@ mod latest_user_store;
 #[cfg(test)]
 #[path = "across_tests.rs"]
 mod across_lists;
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod conditions;

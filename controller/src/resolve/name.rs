@@ -8,6 +8,7 @@ use cavalcade_common::codes::plan as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::expression::{self, Scope};
 use cavalcade_common::plan::{Decided, Probe, Role, Setting, Side};
+use cavalcade_common::secret::SecretRef;
 use cavalcade_common::step::{HomeNames, Names, secret_values};
 use cavalcade_common::template::{self, Reads};
 use cavalcade_common::written::{FromNode, Reader};
@@ -77,12 +78,29 @@ pub(super) fn fleet_scope(input: &Input<'_>) -> Scope {
     profiles.dedup();
     Scope::default()
         .with("options", Value::Object(wanted::option_values(input)))
-        .with("fleet", json!({ "name": input.fleet.name, "nodes": input.fleet.nodes.len(), "profiles": profiles }))
+        .with(
+            "fleet",
+            json!({
+                "name": input.fleet.name,
+                "nodes": input.fleet.nodes.len(),
+                "profiles": profiles,
+                "generated": generated(input),
+            }),
+        )
         .with("databases", Value::Object(databases))
         .with("artifacts", Value::Object(artifacts))
         .with("secrets", secret_values(input.fleet.secrets.keys().map(String::as_str)))
         .with("identity_servers", Value::Array(of_role(Role::IdentityServer)))
         .with("api_managers", Value::Array(of_role(Role::ApiManager)))
+}
+
+/// The secrets that are generated, with the length of their text: of others nobody knows it here.
+fn generated(input: &Input<'_>) -> Vec<Value> {
+    let made = input.fleet.secrets.iter().filter_map(|(name, found)| match found {
+        SecretRef::Generate { bytes } => Some(json!({ "name": name, "length": bytes.saturating_mul(2) })),
+        SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Exec(_) | SecretRef::Prompt(_) => None,
+    });
+    made.collect()
 }
 
 /// The names of a node that are known before its facts.
@@ -129,8 +147,10 @@ fn one<'a>(
         .with("node", node_value(input, node))
         .with("facts", facts.clone())
         .with("databases", databases);
-    let settings = settings::of_node(input, node, &scope, &facts, r);
-    let scope = scope.with("settings", settings::names(&settings));
+    // Rules may ask for the recipe's values, but for those that are made from what becomes of settings.
+    let settings = settings::of_node(input, node, &with_values(input, &scope), &facts, r);
+    let pack = custom::pack(input, &scope, r);
+    let scope = scope.with("settings", settings::names(&settings, pack));
     settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
     let runtime = runtime(node, &facts);
@@ -254,9 +274,12 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
     for (name, database) in &input.fleet.databases {
         let mut value = database_value(database);
         let fact = input.recipe.databases.get(name).and_then(|d| d.fact.as_ref());
-        for key in ["url", "type", "driver"] {
+        for key in ["url", "type", "driver", "password_reference"] {
             let path = fact.map(|f| format!("facts.old.databases.{f}.{key}"));
             let found = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get(key));
+            if key == "password_reference" && !same_account(database, fact, facts) {
+                continue;
+            }
             if let (Some(path), Some(found), true) = (path, found, value[key].is_null()) {
                 if key == "url" && found.as_str().is_some_and(|url| url.contains(HIDDEN)) {
                     let message = format!("the JDBC URL of `{name}` in the old configuration holds a password, which is no fact");
@@ -282,8 +305,15 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
     Value::Object(all)
 }
 
+/// Whether the servers keep the account of the old configuration: another account has another password than the vault's.
+fn same_account(database: &Database, fact: Option<&String>, facts: &Value) -> bool {
+    let old = fact.and_then(|f| facts.get("old")?.get("databases")?.get(f)?.get("username")?.as_str());
+    database.server.as_ref().is_none_or(|server| Some(server.user.as_str()) == old)
+}
+
 /// What steps may read of a database.
-const DATABASE_KEYS: [&str; 10] = ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver"];
+const DATABASE_KEYS: [&str; 11] =
+    ["name", "engine", "host", "port", "from", "scratch", "backup_to", "url", "type", "driver", "password_reference"];
 
 /// Its engine, as recipes name it.
 pub(super) fn engine(database: &Database) -> &'static str {
@@ -308,6 +338,7 @@ fn database_value(database: &Database) -> Value {
         "url": database.jdbc_url,
         "type": null,
         "driver": null,
+        "password_reference": null,
     })
 }
 

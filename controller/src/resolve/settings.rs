@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Input;
 use crate::fleet::FleetNode;
+use crate::pack::Shipped;
 
 /// Every difference between the old configuration and what its pack shipped, with its fate.
 pub(super) fn of_node(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &Value, r: &mut Reader) -> Vec<Setting> {
@@ -40,6 +41,13 @@ fn one(node: &FleetNode, found: &Value, rules: &[&crate::recipe::SettingRule]) -
         Some(rule) if change == "removed" && matches!(rule.fate, Fate::Carried | Fate::Renamed) => {
             (Fate::Person, None, "the old file left out what its pack shipped".to_owned())
         }
+        Some(rule) if matches!(rule.fate, Fate::Carried | Fate::Renamed) && found.get("kept").is_some_and(|k| *k != true) => {
+            let why = match found["kept"].is_null() {
+                true => "nobody knows which of its elements the old pack shipped",
+                false => "the old file changed or left out elements that its pack shipped",
+            };
+            (Fate::Person, None, why.to_owned())
+        }
         Some(rule) => (rule.fate, rule.to.clone(), rule.why.clone()),
         None => (Fate::Person, None, "the recipe does not know this setting".to_owned()),
     };
@@ -55,12 +63,20 @@ pub(super) fn made_from(facts: &Value, all: &mut BTreeMap<String, Reads>) {
 }
 
 /// The name `settings` of a node: lists for steps.
-pub(super) fn names(settings: &[Setting]) -> Value {
+pub(super) fn names(settings: &[Setting], pack: Option<&Shipped>) -> Value {
     let of = |fate: Fate| settings.iter().filter(move |s| s.fate == fate);
     let carried: Vec<Value> = settings
         .iter()
         .filter(|s| matches!(s.fate, Fate::Carried | Fate::Renamed))
-        .map(|s| json!({ "from": s.key, "to": s.to.as_ref().unwrap_or(&s.key) }))
+        .map(|s| {
+            // Of an array of tables only what the pack did not ship: the new pack has its own.
+            let shipped = pack.and_then(|p| p.settings.get(&s.key)?.as_array()).filter(|list| list.iter().all(Value::is_object));
+            let mut key = json!({ "from": s.key, "to": s.to.as_ref().unwrap_or(&s.key) });
+            if let Some(shipped) = shipped.filter(|list| !list.is_empty()) {
+                key["without"] = json!(shipped);
+            }
+            key
+        })
         .collect();
     let keys = |fate: Fate| of(fate).map(|s| Value::from(s.key.as_str())).collect::<Vec<_>>();
     Value::Object(Map::from_iter([

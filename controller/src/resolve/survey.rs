@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::error::Faults;
-use cavalcade_common::facts::{DatabaseWanted, FactsWanted, Look, NodeWanted};
+use cavalcade_common::expression;
+use cavalcade_common::facts::{DatabaseWanted, FactsWanted, Look, NodeWanted, TableWanted};
 use cavalcade_common::id::HostId;
 use cavalcade_common::secret::markers;
 use cavalcade_common::written::Reader;
@@ -57,6 +58,12 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
         look.values.extend(written.values.clone());
         look.conf.extend(written.conf.clone());
         look.libraries.extend(written.libraries.clone());
+        look.tables.extend(written.tables.iter().filter_map(|(name, table)| {
+            let done = expression::evaluate(table.at.text().unwrap_or_default(), &scope);
+            let at = done.map_err(|error| expression::note(&table.at, &error, r)).ok()?.value;
+            let (file, table) = (at.as_str()?.to_owned(), table.table.clone());
+            Some((name.clone(), TableWanted { file, table }))
+        }));
         if let Some(pack) = written.pack.as_ref().and_then(|(name, _)| input.shipped.get(name)) {
             look.shipped = Some(pack.settings.clone());
         }

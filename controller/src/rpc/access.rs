@@ -43,6 +43,7 @@ const TABLE: &[(&str, Role)] = &[
     ("/cavalcade.v1.Operator/Resolve", Role::Operator),
     ("/cavalcade.v1.Operator/Rejudge", Role::Operator),
     ("/cavalcade.v1.Operator/StopJob", Role::Operator),
+    ("/cavalcade.v1.Operator/NodeLost", Role::Operator),
     ("/cavalcade.v1.Operator/Restore", Role::Operator),
     ("/cavalcade.v1.Operator/SecretGive", Role::Operator),
     ("/cavalcade.v1.Operator/Report", Role::Operator),

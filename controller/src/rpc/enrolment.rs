@@ -122,15 +122,24 @@ impl EnrolmentDesk {
         Ok((host, certificate))
     }
 
-    /// Revokes a host: its certificates are refused from now on, its connections are cut at once; gives how many were
-    /// cut. Its child processes are not touched. Blocks on the disk.
+    /// Revokes a host: its certificates are refused from now on, its connections are cut at once. Its child processes are
+    /// not touched. Blocks on the disk.
     ///
     /// # Errors
     /// Those of the list of certificates; the connections are not cut then.
-    pub fn revoke(&self, host: &HostId, now: Timestamp) -> Result<usize, Fault> {
-        self.certificates.revoke(host, now).map_err(|error| error.fault())?;
-        Ok(self.connections.cut(host))
+    pub fn revoke(&self, host: &HostId, why: &str, now: Timestamp) -> Result<Revoked, Fault> {
+        let certificates = self.certificates.revoke(host, why, now).map_err(|error| error.fault())?;
+        Ok(Revoked { certificates, connections: self.connections.cut(host) })
     }
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    /// How many certificates were good before.
+    pub certificates: usize,
+    /// How many connections were cut.
+    pub connections: usize,
 }
 
 /// Refused tokens by address. 128 random bits cannot be guessed; this keeps the log and the disk quiet.

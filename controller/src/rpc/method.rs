@@ -75,6 +75,8 @@ methods! {
     Rejudge: Call,
     /// Ends a never-interrupted job.
     StopJob: Call,
+    /// Takes a host for lost.
+    NodeLost: Call,
     /// The way back.
     Restore: Call,
     /// Gives the value of a secret to the controller.

@@ -355,6 +355,7 @@ operator_api! {
         token_create TokenCreate,
         node_list NodeList,
         host_revoke HostRevoke,
+        node_lost NodeLost,
         artifact_has ArtifactHas,
     ]
     streams: [

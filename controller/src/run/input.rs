@@ -9,6 +9,7 @@ use cavalcade_common::message::{Answer, Ask, FromAgent, Hello, ToAgent};
 use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::report::Evidence;
 use cavalcade_common::secret::SecretValue;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::{Resolution, Scope, Who};
@@ -78,6 +79,28 @@ pub struct Order {
     pub verb: Verb,
 }
 
+/// Taking over an open run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseding {
+    /// The run.
+    pub run: RunId,
+    /// Finished steps that differ and stay as they are: `STAGE.STEP@NODE`, `STAGE.STEP`, or `all`.
+    pub keep: Vec<String>,
+    /// Those that are undone first.
+    pub undo: Vec<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// What a person says of a run's maintenance window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowWord {
+    /// The run may go on past it.
+    Past,
+    /// It ends then.
+    Ends(Timestamp),
+}
+
 /// An operator's verb.
 #[derive(Debug, Clone)]
 pub enum Verb {
@@ -90,7 +113,7 @@ pub enum Verb {
         /// What is let pass.
         waived: Vec<String>,
         /// The run that it takes over.
-        supersedes: Option<RunId>,
+        supersedes: Option<Superseding>,
         /// Values of secrets that a person was asked for.
         given: GivenSecrets,
     },
@@ -107,8 +130,10 @@ pub enum Verb {
     Pause,
     /// Resume.
     Resume {
-        /// Why it may go on past its maintenance window; without it the window holds.
-        past_window: Option<String>,
+        /// What becomes of its maintenance window; without it the window holds.
+        window: Option<WindowWord>,
+        /// Why.
+        why: String,
     },
     /// Cancel.
     Cancel {
@@ -142,6 +167,8 @@ pub enum Verb {
         step: StepKey,
         /// What.
         resolution: Resolution,
+        /// Whether evidence is in `why`.
+        evidence: bool,
         /// Why, or which evidence.
         why: String,
     },
@@ -159,10 +186,17 @@ pub enum Verb {
         /// Why.
         why: String,
     },
-    /// Restore a database from its backup.
+    /// A host is gone for good.
+    HostLost {
+        /// Which.
+        host: HostId,
+        /// Why.
+        why: String,
+    },
+    /// Restore databases from their backups.
     Restore {
-        /// Its name.
-        database: String,
+        /// Their names.
+        databases: Vec<String>,
         /// Why.
         why: String,
     },

@@ -6,8 +6,10 @@
 pub mod input;
 mod opening;
 mod permit;
+mod restores;
 mod secrets;
 mod sessions;
+mod supersede;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::message::{Answer, ApprovedRepeat, Offer, ToAgent};
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Progress;
@@ -92,7 +94,7 @@ pub struct RunLoop {
     connected: BTreeMap<HostId, Connected>,
     progress: BTreeMap<AttemptId, (Duration, Progress)>,
     permits: BTreeMap<String, PermitQuery>,
-    probes: BTreeMap<u64, (NodeId, Option<String>)>,
+    probes: BTreeMap<u64, (HostId, NodeId, Option<String>)>,
     asks: BTreeMap<u64, (HostId, AnswerTo)>,
     next_id: u64,
     schedules: BTreeMap<RunId, Schedule>,
@@ -343,22 +345,18 @@ impl RunLoop {
         let home = plan.node(&attempt.step.node).and_then(|n| n.new.as_ref().or(n.old.as_ref())).map(|s| s.home.clone());
         // Without its secrets an offer would fail the step, or confirm it to an agent that could not go on.
         let Some((secrets, given)) = self.secrets_of(run, step) else { return };
-        // The key of an effect is the plan's and the incarnations of what it changes (10, rule 1): a restored database is
-        // another one.
-        let of = |concerns: &dyn Fn(&str) -> bool| -> BTreeMap<String, String> {
-            run.incarnations.iter().filter(|(name, _)| concerns(name)).map(|(n, i)| (n.clone(), i.clone())).collect()
-        };
-        let changed = of(&|name| step.action.changes(name));
-        let key = |effect: &EffectKey| changed.iter().fold(effect.clone(), |k, (n, i)| EffectKey(format!("{k} {n}@{i}")));
         // A restore may replace what an earlier one of this run made.
         let replaced = |name: &str| matches!(&step.action, Action::Restore(restore) if restore.database.name == name);
-        let incarnations = of(&|name| step.action.changes(name) || replaced(name));
-        let step = PlanStep { effect: step.effect.as_ref().map(key), ..step.clone() };
-        let approved = state.approved.as_ref().map(|a| ApprovedRepeat { effect: key(&a.effect), ..a.clone() });
+        let concerns = |name: &str| step.action.changes(name) || replaced(name);
+        let incarnations = run.incarnations.iter().filter(|(name, _)| concerns(name));
+        let incarnations: BTreeMap<String, String> = incarnations.map(|(n, i)| (n.clone(), i.clone())).collect();
+        let effect = run.effect_key(step);
+        let approved = state.approved.clone().zip(effect.clone()).map(|(a, effect)| ApprovedRepeat { effect, ..a });
+        let step = PlanStep { effect, ..step.clone() };
         let offer = Offer {
             attempt: attempt.clone(),
             epoch: self.state.epoch,
-            generation: run.generation,
+            generation: self.state.highest_generation(),
             step,
             home,
             incarnations: incarnations.clone(),
@@ -377,7 +375,7 @@ impl RunLoop {
         let old_home = node.old.as_ref().map(|o| o.home.clone());
         let node = node.id.clone();
         let id = self.id();
-        self.probes.insert(id, (node.clone(), permit));
+        self.probes.insert(id, (host.clone(), node.clone(), permit));
         self.outbox.push((host, ToAgent::Probe { id, node, probe, old_home }));
     }
 

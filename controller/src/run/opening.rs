@@ -1,15 +1,17 @@
 //! `apply`: a plan becomes a run, or its run goes on.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::given::GivenSecrets;
-use cavalcade_common::id::{Generation, NodeId, RunId, StepKey};
-use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::id::{Generation, RunId, StepKey, StepName};
+use cavalcade_common::plan::{HashedPlan, PlanStep, Retry};
 
 use super::RunLoop;
-use super::input::Done;
+use super::input::{Done, Superseding};
+use super::supersede::{Settled, settle};
 use super::verbs::illegal;
 use crate::event::{Event, RunResult, Scope, Who};
 use crate::state::RunState;
@@ -21,7 +23,7 @@ impl RunLoop {
         plan: HashedPlan,
         scope: Scope,
         waived: Vec<String>,
-        supersedes: Option<RunId>,
+        supersedes: Option<Superseding>,
         given: GivenSecrets,
     ) -> Result<Done, Fault> {
         if let Some(run) = self.state.runs.values().find(|r| r.plan.sha256 == plan.sha256) {
@@ -29,17 +31,8 @@ impl RunLoop {
             return self.go_on(id, who, scope, given);
         }
         let open = self.state.open_run(&plan.plan.fleet).or_else(|| self.busy_with(&plan));
-        let (generation, carried) = match (open, &supersedes) {
-            (Some(open), Some(old)) if &open.id == old => {
-                if open.any_under_way() {
-                    return Err(Fault::new(
-                        codes::run::STILL_DRAINING,
-                        format!("run {old} still has steps under way; pause it and wait for their end"),
-                    )
-                    .help("cavalcade pause, then this command again when `cavalcade status` shows none running"));
-                }
-                (Generation(self.highest_generation().0 + 1), carried_over(open, &plan))
-            }
+        let settled = match (open, &supersedes) {
+            (Some(open), Some(words)) if open.id == words.run => self.settled(open, &plan, words)?,
             (Some(open), _) => {
                 return Err(Fault::new(
                     codes::run::RUN_OPEN,
@@ -49,16 +42,22 @@ impl RunLoop {
                     ),
                 ));
             }
-            (None, Some(old)) => return Err(Fault::new(codes::run::NO_RUN, format!("there is no open run {old} to supersede"))),
-            // Agents remember the highest generation that they met: a lower one would look like a run of the past.
-            (None, None) => (self.highest_generation(), Vec::new()),
+            (None, Some(words)) => {
+                return Err(Fault::new(codes::run::NO_RUN, format!("there is no open run {} to supersede", words.run)));
+            }
+            (None, None) => Settled::default(),
         };
+        // Agents remember the highest generation that they met: a lower one would look like a run of the past.
+        let highest = self.state.highest_generation();
+        let generation = if supersedes.is_some() { Generation(highest.0 + 1) } else { highest };
         let run =
             RunId::new(format!("run-{}", plan.sha256.short())).map_err(|e| Fault::new(codes::run::REFUSED, e.to_string()))?;
-        let pins = supersedes.as_ref().and_then(|old| self.state.runs.get(old)).map(|old| old.pins.clone()).unwrap_or_default();
+        let pins =
+            supersedes.as_ref().and_then(|words| self.state.runs.get(&words.run)).map(|old| old.pins.clone()).unwrap_or_default();
         let fleet = plan.plan.fleet.clone();
-        if let Some(old) = supersedes.clone() {
-            self.happen(Event::RunClosed { run: old, result: RunResult::Superseded }).map_err(|why| illegal(&why))?;
+        if let Some(words) = &supersedes {
+            self.happen(Event::RunClosed { run: words.run.clone(), result: RunResult::Superseded })
+                .map_err(|why| illegal(&why))?;
         }
         let event = Event::RunOpened {
             run: run.clone(),
@@ -68,11 +67,11 @@ impl RunLoop {
             by: who.clone(),
             scope,
             waived,
-            carried,
+            carried: settled.carried.clone(),
         };
         self.happen(event).map_err(|why| illegal(&why))?;
-        if let Some(from) = supersedes {
-            self.happen_or_log(Event::TookOver { run: run.clone(), from });
+        if let Some(words) = supersedes {
+            self.take_over(&run, words, settled, who);
         }
         // What a superseded run did was done with its values: they bind this one too.
         for (name, digest) in pins {
@@ -85,8 +84,43 @@ impl RunLoop {
         Ok(self.done(&run, "The run is open."))
     }
 
-    fn highest_generation(&self) -> Generation {
-        self.state.runs.values().map(|run| run.generation).max().unwrap_or(Generation(0))
+    /// What becomes of the finished steps of a run that is taken over.
+    fn settled(&self, open: &RunState, plan: &HashedPlan, words: &Superseding) -> Result<Settled, Fault> {
+        if open.any_under_way() {
+            let what = format!("run {} still has steps under way; pause it and wait for their end", open.id);
+            return Err(Fault::new(codes::run::STILL_DRAINING, what).help(
+                "cavalcade pause, then this command again when `cavalcade status` shows none running; a host that is gone for \
+                 good: cavalcade node lost HOST --why TEXT",
+            ));
+        }
+        let lost = self.state.hosts.iter().filter(|(_, known)| known.lost.is_some()).map(|(host, _)| host.clone()).collect();
+        settle(open, plan, words, &lost)
+    }
+
+    /// The new run knows what the old one did; what a person keeps counts as done, what is undone is undone first.
+    fn take_over(&mut self, run: &RunId, words: Superseding, settled: Settled, who: &Who) {
+        let (from, why) = (words.run, words.why);
+        self.happen_or_log(Event::TookOver { run: run.clone(), from: from.clone() });
+        if !settled.kept.is_empty() {
+            let event = Event::Kept { run: run.clone(), steps: settled.kept, by: who.clone(), why: why.clone() };
+            self.happen_or_log(event);
+        }
+        for (number, (node, (host, undo))) in (1..).zip(settled.undone) {
+            let Ok(name) = StepName::new("undo") else { return };
+            let step = PlanStep {
+                key: StepKey { stage: 0, step: number, node },
+                host,
+                name,
+                row: None,
+                note: Some(format!("what run {from} did there is undone, said by {who}: {why}")),
+                action: Action::Undo(undo),
+                needs: Vec::new(),
+                effect: None,
+                retry: Retry::default(),
+                timeout: Duration::from_secs(3600),
+            };
+            self.happen_or_log(Event::StepAdded { run: run.clone(), step: Box::new(step), by: who.clone(), why: why.clone() });
+        }
     }
 
     /// `apply` of a plan that has a run: shows it, or lets it go on with another scope.
@@ -105,7 +139,8 @@ impl RunLoop {
         self.say(&id, event, "The run of this plan goes on.")
     }
 
-    /// Another fleet's open run that uses one of the plan's homes or databases (10, rule 19).
+    /// Another fleet's open run that uses one of the plan's homes or databases (10, rule 19), or has a node of the same
+    /// name: what was seen of a server is known by its node's name.
     fn busy_with(&self, plan: &HashedPlan) -> Option<&RunState> {
         let homes = |p: &HashedPlan| -> Vec<(String, String)> {
             let sides =
@@ -114,22 +149,7 @@ impl RunLoop {
             sides.chain(databases).collect()
         };
         let wanted = homes(plan);
-        self.state.open_runs().find(|r| homes(&r.plan).iter().any(|h| wanted.contains(h)))
+        let same_name = |r: &RunState| r.plan.plan.nodes.iter().any(|n| plan.plan.node(&n.id).is_some());
+        self.state.open_runs().find(|r| same_name(r) || homes(&r.plan).iter().any(|h| wanted.contains(h)))
     }
-}
-
-/// Finished steps of the old run whose id, node and digest are equal in the new plan (10, rule 5).
-fn carried_over(old: &RunState, plan: &HashedPlan) -> Vec<StepKey> {
-    let finished: BTreeMap<(String, NodeId), cavalcade_common::id::Digest> = old
-        .plan
-        .plan
-        .steps()
-        .filter(|(_, s)| old.finished(s))
-        .map(|(stage, s)| ((format!("{}/{}", stage.id, s.name), s.key.node.clone()), s.digest()))
-        .collect();
-    plan.plan
-        .steps()
-        .filter(|(stage, s)| finished.get(&(format!("{}/{}", stage.id, s.name), s.key.node.clone())) == Some(&s.digest()))
-        .map(|(_, s)| s.key.clone())
-        .collect()
 }

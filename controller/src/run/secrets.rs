@@ -200,7 +200,7 @@ fn stays(action: &Action) -> bool {
 }
 
 /// The secrets that a step names.
-fn names(step: &PlanStep) -> Vec<String> {
+pub(super) fn names(step: &PlanStep) -> Vec<String> {
     let text = serde_json::to_string(&step.action).unwrap_or_default();
     markers(&text).into_iter().map(str::to_owned).collect()
 }

@@ -13,11 +13,16 @@ use super::input::{Connected, SessionId};
 use super::permit::PermitQuery;
 use super::{GIVEN_BACK_PAUSE, Link, RunLoop};
 use crate::event::Event;
+use crate::state::Mode;
 use crate::state::step::Phase;
 
 impl RunLoop {
     pub(super) fn session_up(&mut self, host: HostId, session: SessionId, hello: &Hello, to: mpsc::Sender<ToAgent>) {
-        let refusal = if hello.version != LINK_VERSION {
+        let lost = self.state.hosts.get(&host).filter(|known| known.incarnation == hello.incarnation);
+        let lost = lost.and_then(|known| known.lost.as_ref());
+        let refusal = if let Some((by, why)) = lost {
+            Some(format!("{by} declared this host lost ({why}): enrol it anew"))
+        } else if hello.version != LINK_VERSION {
             Some(format!("the agent speaks version {} of the link, this controller {LINK_VERSION}", hello.version))
         } else if hello.host != host {
             Some(format!("the agent calls itself {}, its certificate says {host}", hello.host))
@@ -69,18 +74,27 @@ impl RunLoop {
 
     /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
     fn offer_again(&mut self, host: &HostId) {
-        let attempts: Vec<AttemptId> = self
-            .state
-            .open_runs()
-            .flat_map(|run| {
-                run.all_steps().filter(|s| &s.host == host).filter_map(|s| {
-                    let state = run.step(&s.key).filter(|state| state.phase.is_under_way())?;
-                    Some(AttemptId { run: run.id.clone(), step: s.key.clone(), number: state.attempt })
-                })
-            })
-            .collect();
-        for attempt in attempts {
-            self.send_offer(host, &attempt);
+        self.confirm(host, |phase| phase.is_under_way());
+    }
+
+    /// Offers the attempts of a host whose steps stand so once more. Those of a run that is cancelled are taken back
+    /// instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
+    fn confirm(&mut self, host: &HostId, stands: impl Fn(Phase) -> bool) {
+        let mut attempts: Vec<(AttemptId, bool)> = Vec::new();
+        for run in self.state.open_runs() {
+            let cancelled = matches!(run.mode, Mode::Cancelling { .. });
+            for step in run.all_steps().filter(|s| &s.host == host) {
+                let Some(state) = run.step(&step.key).filter(|state| stands(state.phase)) else { continue };
+                let attempt = AttemptId { run: run.id.clone(), step: step.key.clone(), number: state.attempt };
+                attempts.push((attempt, cancelled && state.phase != Phase::Running));
+            }
+        }
+        for (attempt, taken_back) in attempts {
+            if taken_back {
+                self.outbox.push((host.clone(), ToAgent::Withdraw { attempt, epoch: self.state.epoch }));
+            } else {
+                self.send_offer(host, &attempt);
+            }
         }
     }
 
@@ -120,25 +134,32 @@ impl RunLoop {
                 self.offer_lost(host);
             }
             FromAgent::AskPermit { nonce, attempt } => self.ask_permit(host, nonce, attempt),
-            FromAgent::Probed { id, node, seen } => self.probed(id, &node, seen),
+            FromAgent::Probed { id, node, seen } => self.probed(host, id, &node, seen),
             FromAgent::Answer { id, answer } => self.answered(host, id, answer),
         }
     }
 
-    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat.
+    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. In a
+    /// run that is cancelled what was accepted and has not begun is asked back as often.
     fn offer_lost(&mut self, host: &HostId) {
-        let lost: Vec<AttemptId> = self
+        self.confirm(host, |phase| phase == Phase::Offered);
+        self.take_back(host);
+    }
+
+    fn take_back(&mut self, host: &HostId) {
+        let accepted: Vec<AttemptId> = self
             .state
             .open_runs()
+            .filter(|run| matches!(run.mode, Mode::Cancelling { .. }))
             .flat_map(|run| {
                 run.all_steps().filter(|s| &s.host == host).filter_map(|s| {
-                    let state = run.step(&s.key).filter(|state| state.phase == Phase::Offered)?;
+                    let state = run.step(&s.key).filter(|state| state.phase == Phase::Accepted)?;
                     Some(AttemptId { run: run.id.clone(), step: s.key.clone(), number: state.attempt })
                 })
             })
             .collect();
-        for attempt in lost {
-            self.send_offer(host, &attempt);
+        for attempt in accepted {
+            self.outbox.push((host.clone(), ToAgent::Withdraw { attempt, epoch: self.state.epoch }));
         }
     }
 
@@ -205,12 +226,13 @@ impl RunLoop {
         }
     }
 
-    fn probed(&mut self, id: u64, node: &NodeId, seen: Seen) {
-        let Some((asked, permit)) = self.probes.remove(&id) else { return };
-        if &asked != node {
-            tracing::warn!(%node, %asked, "a probe was answered for another node");
+    fn probed(&mut self, host: &HostId, id: u64, node: &NodeId, seen: Seen) {
+        // An agent speaks for its own nodes only; a foreign answer does not use up the question.
+        if !self.probes.get(&id).is_some_and(|(asked, of, _)| asked == host && of == node) {
+            tracing::warn!(%host, %node, "an answer to a look that was not asked of this host");
             return;
         }
+        let Some((_, _, permit)) = self.probes.remove(&id) else { return };
         let at = self.world.now.saturating_sub(Duration::from_millis(seen.age_millis));
         let journaled = self.state.servers.get(node).cloned();
         if let Some(nonce) = permit {

@@ -10,7 +10,7 @@ use cavalcade_common::secret::{SecretRef, SecretValue, marker};
 use cavalcade_common::{codes, duration};
 use serde_json::{Value, json};
 
-use super::input::{Order, Verb};
+use super::input::{Order, Verb, WindowWord};
 use super::*;
 use crate::event::Scope;
 use crate::journal::MemoryJournal;
@@ -339,8 +339,14 @@ async fn a_generated_secret_is_the_same_for_every_run_of_the_fleet_and_its_loss_
 async fn of_two_open_runs_a_verb_names_one() {
     let kit = Kit::new().await;
     let of = |fleet: &str| hashed(plan(fleet, vec![stage(1, &["is-1"], &edit("x"), json!({}))], json!({})));
-    let (emea, apac) = (of("emea"), of("apac"));
+    let emea = of("emea");
+    // What is seen of a server is known by its node's name: two open runs have none in common.
+    let order =
+        Verb::Apply { plan: Box::new(of("apac")), scope: Scope::default(), waived: Vec::new(), supersedes: None, given: none() };
+    let others = serde_json::to_string(&of("apac").plan).expect("JSON").replace("is-", "ap-");
+    let apac = hashed(serde_json::from_str(&others).expect("a plan"));
     kit.apply(&emea, Scope::default(), none()).await;
+    assert_eq!(kit.order("anna", None, None, order).await.expect_err("is-1 is taken").code, codes::run::RUN_OPEN);
     let second = kit.apply(&apac, Scope::default(), none()).await.run;
     let fault = kit.order("ben", None, None, Verb::Pause).await.expect_err("which one");
     assert_eq!(fault.code, codes::run::NO_RUN);
@@ -348,7 +354,7 @@ async fn of_two_open_runs_a_verb_names_one() {
     let done = kit.order("ben", Some(&apac.sha256.as_str()[..10]), None, Verb::Pause).await.expect("is named");
     assert_eq!(done.run, second);
     assert!(kit.order("ben", Some("run-nobody"), None, Verb::Pause).await.is_err());
-    kit.order("ben", Some(second.as_str()), None, Verb::Resume { past_window: None }).await.expect("is named");
+    kit.order("ben", Some(second.as_str()), None, Verb::Resume { window: None, why: String::new() }).await.expect("is named");
 }
 
 #[tokio::test(start_paused = true)]
@@ -435,10 +441,10 @@ async fn what_is_never_interrupted_starts_only_where_it_and_its_way_back_end_in_
         }
         let wait = kit.wait_of("2.1@is-1");
         assert_eq!((wait.kind, wait.person), (WaitKind::Window, true));
-        assert!(wait.why.contains("it takes 2h and its way back 30min") && wait.why.contains("--past-window"), "{}", wait.why);
+        assert!(wait.why.contains("work takes 2h and its way back 30min") && wait.why.contains("--past-window"), "{}", wait.why);
         let mut other = kit.connect("is-2.host").await;
         assert_eq!(other.offers().len(), 1, "an edit starts at any time");
-        let past = Verb::Resume { past_window: Some("the board agreed".to_owned()) };
+        let past = Verb::Resume { window: Some(WindowWord::Past), why: "the board agreed".to_owned() };
         kit.order("ben", None, None, past).await.expect("is taken");
         kit.settle().await;
         assert_eq!(agent.offers().len(), 1);

@@ -1,18 +1,15 @@
 //! The operator's verbs: each checks, then says its event. What it refuses, it refuses with who acted or what is missing.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use cavalcade_common::action::{Action, Class, Restore};
+use cavalcade_common::action::{Action, Class, ServerOp};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, NodeId, RunId, StepKey, StepName};
+use cavalcade_common::id::{AttemptId, HostId, RunId, StepKey};
 use cavalcade_common::message::ToAgent;
-use cavalcade_common::plan::{Need, PlanStep, Retry};
-use cavalcade_common::report::{Ending, Evidence, Report};
+use cavalcade_common::plan::PlanStep;
+use cavalcade_common::report::Evidence;
 
 use super::RunLoop;
-use super::input::{Done, Order, Verb};
+use super::input::{Done, Order, Verb, WindowWord};
 use crate::event::{Event, Resolution, Who};
 use crate::schedule::unrestored;
 use crate::state::step::{Phase, StepState};
@@ -26,27 +23,28 @@ impl RunLoop {
             Verb::Apply { plan, scope, waived, supersedes, given } => {
                 return self.apply(who, *plan, scope, waived, supersedes, given);
             }
+            Verb::HostLost { host, why } => return self.host_lost(host, who.clone(), why),
             other => other,
         };
         let run = self.named_run(run.as_deref())?.id.clone();
         self.seen(&run, &verb, at)?;
         let by = who.clone();
         match verb {
-            Verb::Apply { .. } => Err(Fault::new(codes::run::REFUSED, "apply is handled before")),
+            Verb::Apply { .. } | Verb::HostLost { .. } => Err(Fault::new(codes::run::REFUSED, "it is handled before")),
             Verb::Give { name, value, repin: None } => self.give(run, &name, value, by),
             Verb::Give { name, value, repin: Some(why) } => self.repin(run, &name, value, by, why),
             Verb::Pause => {
                 self.say(&run, Event::Paused { run: run.clone(), by }, "Paused: nothing new is offered; what is under way ends.")
             }
-            Verb::Resume { past_window } => self.resume(run, by, past_window),
+            Verb::Resume { window, why } => self.resume(run, by, window, why),
             Verb::Cancel { why } => self.cancel(run, by, why),
             Verb::Approve { stage, says } => self.approve(run, stage, by, says),
             Verb::Retry { step, why } => self.retry(run, step, by, why),
             Verb::Skip { step, why } => self.skip(run, step, by, why),
-            Verb::Resolve { step, resolution, why } => self.resolve(run, step, by, resolution, why),
+            Verb::Resolve { step, resolution, evidence, why } => self.resolve(run, step, by, (resolution, evidence), why),
             Verb::Rejudge { step, evidence } => self.rejudge(run, step, by, evidence),
             Verb::StopJob { step, why } => self.stop_job(run, step, by, why),
-            Verb::Restore { database, why } => self.restore(run, &database, by, why),
+            Verb::Restore { databases, why } => self.restore(run, &databases, by, why),
         }
     }
 
@@ -75,7 +73,7 @@ impl RunLoop {
             | Verb::Rejudge { step, .. }
             | Verb::StopJob { step, .. } => self.seen_step(run, step, at).map(drop),
             // A value that was given twice is the same value or is refused by its pin.
-            Verb::Apply { .. } | Verb::Give { .. } => Ok(()),
+            Verb::Apply { .. } | Verb::HostLost { .. } | Verb::Give { .. } => Ok(()),
             Verb::Pause | Verb::Resume { .. } | Verb::Cancel { .. } | Verb::Approve { .. } | Verb::Restore { .. } => {
                 let state = self.state.runs.get(run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
                 let Some((last, at)) = state.last_decision().zip(at).filter(|(last, at)| last.position > *at) else {
@@ -89,15 +87,44 @@ impl RunLoop {
         }
     }
 
-    fn resume(&mut self, run: RunId, by: Who, past_window: Option<String>) -> Result<Done, Fault> {
-        let Some(why) = past_window else {
+    fn resume(&mut self, run: RunId, by: Who, window: Option<WindowWord>, why: String) -> Result<Done, Fault> {
+        let Some(window) = window else {
             return self.say(&run, Event::Resumed { run: run.clone(), by }, "The run goes on.");
         };
-        let paused = self.state.runs.get(&run).is_some_and(|r| matches!(r.mode, Mode::Paused { .. }));
+        let state = self.state.runs.get(&run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
+        if state.plan.plan.window.is_none() && state.window_end.is_none() {
+            return Err(Fault::new(codes::run::REFUSED, format!("run {run} has no maintenance window")));
+        }
+        let paused = matches!(state.mode, Mode::Paused { .. });
         if paused {
             self.happen(Event::Resumed { run: run.clone(), by: by.clone() }).map_err(|why| illegal(&why))?;
         }
-        self.say(&run, Event::PastWindow { run: run.clone(), by, why }, "The run goes on past its window.")
+        match window {
+            WindowWord::Past => {
+                self.say(&run, Event::PastWindow { run: run.clone(), by, why }, "The run goes on past its window.")
+            }
+            WindowWord::Ends(end) => {
+                let says = format!("The window of the run ends at {end}.");
+                self.say(&run, Event::WindowMoved { run: run.clone(), end, by, why }, &says)
+            }
+        }
+    }
+
+    /// Takes a host that is gone for good out of everybody's way.
+    fn host_lost(&mut self, host: HostId, by: Who, why: String) -> Result<Done, Fault> {
+        let theirs = |r: &&RunState| r.plan.plan.nodes.iter().any(|n| n.host == host);
+        let Some(run) = self.state.open_runs().find(theirs).map(|r| r.id.clone()) else {
+            return Err(Fault::new(codes::run::NO_RUN, format!("no open run has a node on {host}")).on(&host));
+        };
+        if self.links.contains_key(&host) {
+            let what = format!("the agent of {host} is connected: what is there is not lost");
+            return Err(Fault::new(codes::run::REFUSED, what).on(&host));
+        }
+        let says = format!(
+            "{host} counts as lost. Correct the fleet file, make the plan anew and apply it with --supersedes {run}; an agent \
+             on {host} is enrolled anew."
+        );
+        self.say(&run, Event::HostLost { host, by, why }, &says)
     }
 
     fn approve(&mut self, run: RunId, stage: u32, by: Who, says: String) -> Result<Done, Fault> {
@@ -125,7 +152,7 @@ impl RunLoop {
             Event::Cancelled { run: run.clone(), by, why },
             "Cancelled: nothing new is offered; what is under way ends.",
         )?;
-        let waiting: Vec<(AttemptId, cavalcade_common::id::HostId)> = self
+        let waiting: Vec<(AttemptId, HostId)> = self
             .state
             .runs
             .get(&run)
@@ -177,7 +204,7 @@ impl RunLoop {
     fn skip(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
         let (planned, _) = self.seen_step(&run, &step, None)?;
         if let Some(what) = never_skipped(planned) {
-            return Err(Fault::new(codes::run::NOT_SKIPPED, format!("{step} is {what}: it cannot be skipped"))
+            return Err(Fault::new(codes::run::NOT_SKIPPED, format!("{step} is {}: it cannot be skipped", what.what()))
                 .in_step(&step)
                 .help(format!("cavalcade resolve {step} --done --evidence FILE replaces it by evidence of the same fact")));
         }
@@ -185,24 +212,53 @@ impl RunLoop {
         self.say(&run, Event::Skipped { run: run.clone(), step, by, why }, &says)
     }
 
-    fn resolve(&mut self, run: RunId, step: StepKey, by: Who, resolution: Resolution, why: String) -> Result<Done, Fault> {
+    fn resolve(
+        &mut self,
+        run: RunId,
+        step: StepKey,
+        by: Who,
+        (resolution, evidence): (Resolution, bool),
+        why: String,
+    ) -> Result<Done, Fault> {
         let (planned, state) = self.seen_step(&run, &step, None)?;
-        if resolution == Resolution::Done
-            && never_skipped(planned).is_some()
-            && self.state.runs.get(&run).is_some_and(|r| r.by == by)
-            && state.phase == Phase::Failed
-        {
-            return Err(Fault::new(
-                codes::run::SECOND_PERSON,
-                format!("evidence in place of {step} needs a second person, and {by} opened this run"),
-            )
-            .in_step(&step));
-        }
-        let says = match resolution {
-            Resolution::Done => format!("{step} counts as done."),
-            Resolution::NotDone => format!("{step} runs again in a new attempt."),
+        let done = resolution != Resolution::NotDone;
+        // Nobody can tell whether it took place: a person who can says so. Where it certainly did not, or is a proof, only
+        // evidence of the same fact stands in for it (10, rule 17).
+        let replaced = match never_skipped(planned) {
+            Some(Kept::Proof(what)) => Some(what),
+            Some(Kept::Launch(what)) => Some(what).filter(|_| state.phase == Phase::Failed),
+            None => None,
         };
-        self.say(&run, Event::Resolved { run: run.clone(), step, by, resolution, why }, &says)
+        let a_statement = matches!(planned.action, Action::Sql(_)) && !evidence;
+        if let Some(what) = replaced.filter(|_| done && !a_statement) {
+            if !evidence {
+                let text = format!("{step} is {what}: only evidence of the same fact stands in for it");
+                let help = format!("cavalcade resolve {step} --done --evidence FILE, by a second person");
+                return Err(Fault::new(codes::run::NOT_SKIPPED, text).in_step(&step).help(help));
+            }
+            if self.state.runs.get(&run).is_some_and(|r| r.by == by) {
+                let text = format!("evidence in place of {step} needs a second person, and {by} opened this run");
+                return Err(Fault::new(codes::run::SECOND_PERSON, text).in_step(&step));
+            }
+        }
+        let (resolution, says) = match resolution {
+            Resolution::NotDone => (resolution, format!("{step} runs again in a new attempt.")),
+            Resolution::Done if a_statement && state.phase != Phase::Pending => {
+                (resolution, format!("{step} goes on behind the statement that was decided about."))
+            }
+            Resolution::Done if evidence => (Resolution::Replaced, format!("{step} counts as done.")),
+            Resolution::Done | Resolution::Replaced => (resolution, format!("{step} counts as done.")),
+        };
+        let restored = match &planned.action {
+            Action::Restore(restore) if done => Some(restore.database.name.clone()),
+            _ => None,
+        };
+        let event = Event::Resolved { run: run.clone(), step, by: by.clone(), resolution, why };
+        self.happen(event).map_err(|why| illegal(&why))?;
+        if let Some(event) = restored.and_then(|database| self.restored(&run, database, by)) {
+            self.happen(event).map_err(|why| illegal(&why))?;
+        }
+        Ok(self.done(&run, &says))
     }
 
     fn rejudge(&mut self, run: RunId, step: StepKey, by: Who, evidence: Vec<Evidence>) -> Result<Done, Fault> {
@@ -224,118 +280,44 @@ impl RunLoop {
             return Err(Fault::new(codes::run::NO_JOB, format!("{step} is no job whose server may run")).in_step(&step));
         }
         let host = planned.host.clone();
+        if !self.links.contains_key(&host) {
+            let text = format!("the agent of {host} is not connected: nothing can be ended there now");
+            return Err(Fault::new(codes::run::HOST_UNREACHABLE, text).on(&host).in_step(&step));
+        }
         let attempt = AttemptId { run: run.clone(), step: step.clone(), number: state.attempt };
         let (text, epoch) = (format!("{by}: {why}"), self.state.epoch);
         let done = self.say(&run, Event::JobStopped { run: run.clone(), step, by, why }, "TERM goes to the job's server.")?;
         self.outbox.push((host, ToAgent::StopJob { attempt, epoch, why: text }));
         Ok(done)
     }
-
-    /// Orders a restore as a step of its own in front of the plan's stages.
-    fn restore(&mut self, run: RunId, database: &str, by: Who, why: String) -> Result<Done, Fault> {
-        let state = self.state.runs.get(&run).ok_or_else(|| Fault::new(codes::run::NO_RUN, "the run is gone"))?;
-        if state.any_under_way() {
-            return Err(Fault::new(codes::run::STILL_DRAINING, "steps are under way; a restore waits for none of them")
-                .help("cavalcade pause, and again when `cavalcade status` shows none running"));
-        }
-        let backup = state
-            .plan
-            .plan
-            .steps()
-            .map(|(_, s)| s)
-            .find(|s| matches!(&s.action, Action::Backup(b) if b.database.name == database));
-        let Some((backup, Action::Backup(of))) = backup.map(|s| (s, &s.action)) else {
-            return Err(Fault::new(codes::run::NO_BACKUP, format!("the plan makes no backup of {database}")));
-        };
-        let made_before = state.backups.get(database);
-        if made_before.is_none() && state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
-            return Err(Fault::new(
-                codes::run::NO_BACKUP,
-                format!("the backup of {database} ({}) has not succeeded", backup.key),
-            ));
-        }
-        let own_backup = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
-        let number = 1 + u32::try_from(state.extra.len()).unwrap_or(u32::MAX - 1);
-        let down: Vec<NodeId> = state.plan.plan.nodes.iter().filter(|n| n.old.is_some()).map(|n| n.id.clone()).collect();
-        let key = StepKey { stage: 0, step: number, node: backup.key.node.clone() };
-        let step = PlanStep {
-            key: key.clone(),
-            host: backup.host.clone(),
-            name: StepName::new(format!("restore-{database}")).unwrap_or_else(|_| backup.name.clone()),
-            row: None,
-            note: Some(format!("ordered by {by}: {why}")),
-            action: Action::Restore(Restore {
-                effect: format!("restore-{number}"),
-                database: of.database.clone(),
-                from: format!("{}/{}", of.to.trim_end_matches('/'), made_before.filter(|_| !own_backup).unwrap_or(&run)),
-            }),
-            needs: vec![Need::Down { nodes: down }],
-            effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {run} {database}"))),
-            retry: Retry::default(),
-            timeout: Duration::from_secs(24 * 3600),
-        };
-        let says = format!("{key} restores {database}; then every step that changed it is open again.");
-        self.say(&run, Event::StepAdded { run: run.clone(), step: Box::new(step), by, why }, &says)
-    }
-
-    /// The event that follows on a restore that succeeded.
-    pub(super) fn restored_by(&self, report: &Report) -> Option<Event> {
-        let Report::Ended { attempt, outcome } = report else { return None };
-        let run = self.state.runs.get(&attempt.run)?;
-        let Action::Restore(restore) = &run.plan_step(&attempt.step)?.action else { return None };
-        if outcome.ending != Ending::Succeeded {
-            return None;
-        }
-        let database = restore.database.name.clone();
-        let reopened = reopened_by(run, &database);
-        Some(Event::DatabaseRestored { run: run.id.clone(), database, by: Who::policy(), reopened })
-    }
 }
 
-/// Steps that are open again when a database is as it was: those that changed it or looked at it, and what was done around
-/// and behind them and can be done again. A migration wants its client's files back, which a step behind it removed; a
-/// server wants to be started once more.
-fn reopened_by(run: &RunState, database: &str) -> Vec<StepKey> {
-    let stages = &run.plan.plan.stages;
-    let mut affected: BTreeSet<u32> = BTreeSet::new();
-    // A stage names only stages above it.
-    for stage in stages {
-        let changes = stage.steps.iter().any(|s| s.action.changes(database));
-        if changes || stage.after.iter().any(|n| affected.contains(n)) {
-            affected.insert(stage.number);
-        }
-    }
-    let steps = stages.iter().flat_map(|stage| stage.steps.iter().map(move |s| (stage.number, s)));
-    steps
-        .filter(|(stage, s)| {
-            let left_out = run.step(&s.key).is_some_and(|st| st.phase == Phase::Skipped && !st.carried);
-            let again = affected.contains(stage) && can_be_done_again(&s.action) && !left_out;
-            s.action.changes(database) || s.action.asserts(database) || again
-        })
-        .map(|(_, s)| s.key.clone())
-        .collect()
+/// What nobody may leave out, in words.
+enum Kept {
+    /// A look at a fact.
+    Proof(&'static str),
+    /// Something that changes.
+    Launch(&'static str),
 }
 
-/// Whether a step is only repeated, or finds what it did. What works on a database is not: each has its own restore.
-fn can_be_done_again(action: &Action) -> bool {
-    match action {
-        Action::Sql(_) | Action::Query(_) | Action::Job(_) | Action::Backup(_) | Action::Restore(_) => false,
-        Action::Exchange(exchange) => !exchange.changes,
-        other => other.class() != Class::Operator,
+impl Kept {
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Proof(what) | Self::Launch(what) => what,
+        }
     }
 }
 
 /// What a step is that nobody may leave out (10, rule 17).
-fn never_skipped(step: &PlanStep) -> Option<&'static str> {
-    use cavalcade_common::action::ServerOp;
+fn never_skipped(step: &PlanStep) -> Option<Kept> {
     match &step.action {
-        Action::Server(s) if s.op == ServerOp::Down => Some("a proof that an old server is down"),
-        Action::Server(s) if s.op == ServerOp::Wait => Some("a proof that a server is up"),
-        Action::Backup(_) => Some("a backup"),
+        Action::Server(s) if s.op == ServerOp::Down => Some(Kept::Proof("a proof that an old server is down")),
+        Action::Server(s) if s.op == ServerOp::Wait => Some(Kept::Proof("a proof that a server is up")),
+        Action::Backup(_) => Some(Kept::Proof("a backup")),
         Action::Query(query) if query.asserts.iter().any(|a| a.no_sessions.is_some()) => {
-            Some("a proof that nobody else is in a database")
+            Some(Kept::Proof("a proof that nobody else is in a database"))
         }
-        _ if !step.needs.is_empty() && step.action.class() != Class::Redo => Some("a launch behind a permit"),
+        _ if !step.needs.is_empty() && step.action.class() != Class::Redo => Some(Kept::Launch("a launch behind a permit")),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report
 
 use super::*;
 use crate::event::Resolution;
+use crate::run::input::Superseding;
 
 /// A backup of both databases, then a job that changes both.
 fn night(alarm: &str) -> HashedPlan {
@@ -12,7 +13,7 @@ fn night(alarm: &str) -> HashedPlan {
         json!({ "name": name, "engine": "mysql", "host": "db", "port": 3306, "database": name, "user": "u", "password": "",
             "scratch": "proof" })
     };
-    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": format!("/backup/{name}") } });
+    let backup = |name: &str| json!({ "backup": { "database": database(name), "to": "/backup" } });
     let mut migrate = job();
     migrate["job"]["databases"] = json!(["am_db", "shared_db"]);
     migrate["job"]["alarm_after"] = json!(alarm);
@@ -71,7 +72,7 @@ async fn begun() -> (Kit, Worker) {
 }
 
 fn restore(database: &str) -> Verb {
-    Verb::Restore { database: database.to_owned(), why: "again".to_owned() }
+    Verb::Restore { databases: vec![database.to_owned()], why: "again".to_owned() }
 }
 
 fn job_key() -> StepKey {
@@ -85,7 +86,8 @@ async fn a_job_runs_again_only_when_each_of_its_databases_was_restored() {
     let retry = Verb::Retry { step: job_key(), why: "again".to_owned() };
     assert_eq!(kit.order("ben", None, None, retry).await.expect_err("is refused").code, codes::run::RESTORE_FIRST);
     // A person's word opens the step; it still waits for both databases.
-    let not_done = Verb::Resolve { step: job_key(), resolution: Resolution::NotDone, why: "it did not".to_owned() };
+    let not_done =
+        Verb::Resolve { step: job_key(), resolution: Resolution::NotDone, evidence: false, why: "it did not".to_owned() };
     kit.order("ben", None, None, not_done).await.expect("is taken");
     kit.settle().await;
     for database in ["am_db", "shared_db"] {
@@ -118,26 +120,26 @@ async fn a_restore_that_failed_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_superseding_plan_knows_what_the_first_one_did_and_later_runs_are_not_of_the_past() {
     let (kit, mut agent) = begun().await;
-    let first = agent.fail_the_job(&kit).await;
+    agent.fail_the_job(&kit).await;
     let old = kit.run().id;
-    let verb = |plan: HashedPlan, supersedes| Verb::Apply {
+    let verb = |plan: HashedPlan, supersedes: Option<RunId>| Verb::Apply {
         plan: Box::new(plan),
         scope: Scope::default(),
         waived: Vec::new(),
-        supersedes,
+        supersedes: supersedes.map(|run| Superseding { run, keep: Vec::new(), undo: Vec::new(), why: String::new() }),
         given: none(),
     };
     let new = kit.order("ben", None, None, verb(night("8h"), Some(old.clone()))).await.expect("is open").run;
     kit.settle().await;
-    let offer = agent.work(&kit, "3.1@is-1", Ending::Failed, Vec::new()).await;
-    assert_eq!(offer.step.effect, first.step.effect, "the same effect on the same databases: its agent refuses it");
-    assert_eq!((offer.incarnations, offer.generation), (first.incarnations, Generation(1)));
-    // The backup of the first run is the way back of the second.
+    assert_eq!(agent.peer.offers(), [], "the job of the first run left its databases half done");
+    assert!(kit.wait_of("3.1@is-1").why.contains("cavalcade restore am_db"), "{:?}", kit.waits());
+    // The backup of the first run is the way back of the second, and its incarnations are known.
     kit.order("ben", Some(new.as_str()), None, restore("am_db")).await.expect("is taken");
     kit.settle().await;
     let restored = agent.work(&kit, "0.1@is-1", Ending::Succeeded, Vec::new()).await;
+    assert_eq!((restored.incarnations["am_db"].as_str(), restored.generation), ("born-am_db", Generation(1)));
     let text = serde_json::to_string(&restored.step.action).expect("JSON");
-    assert!(text.contains(&format!("/backup/am_db/{old}")), "{text}");
+    assert!(text.contains(&format!("\"/backup/{old}/am_db\"")), "{text}");
     let cancel = Verb::Cancel { why: "another night".to_owned() };
     kit.order("ben", Some(new.as_str()), None, cancel).await.expect("is taken");
     kit.settle().await;
@@ -168,3 +170,8 @@ async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
         }
     }
 }
+
+#[path = "begun_once_tests.rs"]
+mod begun_once;
+#[path = "supersede_tests.rs"]
+mod supersede;

@@ -15,7 +15,7 @@ use cavalcade_common::secret::markers;
 use jiff::Timestamp;
 
 use crate::event::RunResult;
-use crate::state::step::Phase;
+use crate::state::step::{Phase, StepState};
 use crate::state::transition::may_close;
 use crate::state::{Mode, RunState, State};
 use wait::{Wait, WaitKind};
@@ -101,12 +101,14 @@ pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
     s.under_way();
     match &run.mode {
         Mode::Closed(_) => return s.out,
-        Mode::Paused { by } => s.wait_stage(0, WaitKind::Paused, format!("paused by {by}: cavalcade resume")),
+        Mode::Paused { by } => {
+            s.wait_stage(0, WaitKind::Paused, format!("paused by {by}: cavalcade resume"));
+            // What a person orders meanwhile is meant to be done now.
+            s.extra();
+        }
         Mode::Cancelling { .. } => s.wait_stage(0, WaitKind::Child, "cancelled: what is under way ends first".to_owned()),
         Mode::Going => {
-            for step in run.extra.values() {
-                s.ordered(step);
-            }
+            s.extra();
             for stage in &run.plan.plan.stages {
                 s.stage(stage);
             }
@@ -156,11 +158,19 @@ impl Scheduler<'_> {
         markers(&text).into_iter().find_map(|name| missing.get(name).cloned())
     }
 
+    /// Steps that persons ordered beside the plan.
+    fn extra(&mut self) {
+        for step in self.run.extra.values() {
+            self.ordered(step);
+        }
+    }
+
     /// A step that a person ordered beside the plan.
     fn ordered(&mut self, step: &PlanStep) {
         let Some(state) = self.run.step(&step.key) else { return };
         match state.phase {
-            Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
+            // No window holds it back: a restore is the way back.
+            Phase::Pending => self.pending(step, state),
             Phase::Failed | Phase::Indeterminate => {
                 self.wait(step, WaitKind::Person, "a person: the step that was ordered did not succeed".to_owned());
             }
@@ -262,7 +272,10 @@ impl Scheduler<'_> {
         let Some(step) = next else { return };
         let Some(state) = self.run.step(&step.key) else { return };
         match state.phase {
-            Phase::Pending => self.pending(step, state.attempt, state.given_back.as_deref()),
+            Phase::Pending => match window::too_short(self.run, stage, step, self.world.wall) {
+                Some(why) => self.wait(step, WaitKind::Window, why),
+                None => self.pending(step, state),
+            },
             Phase::Failed => self.failed(step, state.failures),
             Phase::Indeterminate => {
                 self.wait(step, WaitKind::Person, format!("a person: cavalcade resolve {}", step.key));
@@ -292,7 +305,7 @@ impl Scheduler<'_> {
         self.world.not_before.get(key).is_some_and(|t| *t > self.world.now)
     }
 
-    fn pending(&mut self, step: &PlanStep, attempt: u32, given_back: Option<&str>) {
+    fn pending(&mut self, step: &PlanStep, state: &StepState) {
         if !self.world.connected.contains(&step.host) {
             let refused = self.world.refused.get(&step.host).map(|why| format!(" (refused: {why})"));
             let why = format!("the agent of {} is not connected{}", step.host, refused.unwrap_or_default());
@@ -305,8 +318,11 @@ impl Scheduler<'_> {
             let why = format!("{database} as it was before its last attempt: cavalcade restore {database} --why TEXT");
             return self.wait(step, WaitKind::Person, why);
         }
-        if let Some(why) = window::too_short(self.run, step, self.world.wall) {
-            return self.wait(step, WaitKind::Window, why);
+        if let Some(holder) = self.state.holder(self.run, step)
+            && state.approved.as_ref().is_none_or(|a| &a.replaces != holder)
+        {
+            let why = format!("a person: {holder} began this effect before; cavalcade resolve {} --done or --not-done", step.key);
+            return self.wait(step, WaitKind::Person, why);
         }
         for need in &step.needs {
             if let Some(missing) = self.missing(need) {
@@ -314,10 +330,13 @@ impl Scheduler<'_> {
             }
         }
         if self.too_early(&step.key) {
-            let why = given_back.map_or_else(|| "its next attempt".to_owned(), |why| format!("its next attempt ({why})"));
+            let why = state
+                .given_back
+                .as_deref()
+                .map_or_else(|| "its next attempt".to_owned(), |why| format!("its next attempt ({why})"));
             return self.wait(step, WaitKind::Retry, why);
         }
-        let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: attempt + 1 };
+        let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt + 1 };
         self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });
     }
 
@@ -376,11 +395,6 @@ pub(crate) fn unrestored<'p>(run: &RunState, step: &'p PlanStep) -> Option<&'p s
     let begun = run.step(&step.key)?.begun?;
     let backed_up =
         |name: &str| run.plan.plan.steps().any(|(_, s)| matches!(&s.action, Action::Backup(b) if b.database.name == name));
-    let restored = |name: &str| {
-        run.extra.values().any(|s| {
-            let of_it = matches!(&s.action, Action::Restore(r) if r.database.name == name);
-            of_it && run.step(&s.key).is_some_and(|st| st.phase == Phase::Succeeded && st.position > begun)
-        })
-    };
+    let restored = |name: &str| run.restored.get(name).is_some_and(|at| *at > begun);
     job.databases.iter().map(String::as_str).find(|name| backed_up(name) && !restored(name))
 }

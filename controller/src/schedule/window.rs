@@ -11,35 +11,49 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::state::RunState;
 
-/// Why a step does not start in this window; `None` where it may.
-pub(super) fn too_short(run: &RunState, step: &PlanStep, wall: Timestamp) -> Option<String> {
+/// Why a step does not start in this window; `None` where it may. A stage that holds such work waits at its border: what
+/// prepares the work does not begin either, so that nothing stands half done until another night.
+pub(super) fn too_short(run: &RunState, stage: &PlanStage, step: &PlanStep, wall: Timestamp) -> Option<String> {
     let plan = &run.plan.plan;
-    let end = plan.window.as_ref()?.end;
     if run.past_window {
         return None;
     }
+    let left = run.window_end.or(plan.window.as_ref().map(|w| w.end))?.duration_since(wall);
     if begins_the_downtime(run, step) {
-        return downtime_too_short(plan, end.duration_since(wall));
+        return downtime_too_short(plan, left);
     }
-    if !never_interrupted(&step.action) {
-        return None;
-    }
+    let begun = stage.steps.iter().any(|s| run.step(&s.key).is_some_and(|st| st.attempt > 0));
+    let ahead: Vec<&PlanStep> = match begun {
+        false => stage.steps.iter().filter(|s| never_interrupted(&s.action)).collect(),
+        true => Some(step).filter(|s| never_interrupted(&s.action)).into_iter().collect(),
+    };
+    ahead.into_iter().filter(|s| !run.finished(s)).find_map(|s| work_too_short(plan, s, left))
+}
+
+/// Why the time that is left is too short for one step and its way back.
+fn work_too_short(plan: &Plan, step: &PlanStep, left: SignedDuration) -> Option<String> {
     let takes = expected(plan, step);
     let back = way_back(plan, step);
     let wanted = SignedDuration::try_from(takes.unwrap_or_default() + back.unwrap_or_default()).unwrap_or(SignedDuration::MAX);
-    let left = end.duration_since(wall);
     if left >= wanted && left.is_positive() {
         return None;
     }
+    let mut wants = format!("{} takes {}", step.name, takes.map_or_else(|| "an unknown time".to_owned(), short));
+    if let Some(back) = back {
+        wants.push_str(&format!(" and its way back {}", short(back)));
+    }
+    Some(another_night(left, &format!(", {wants}")))
+}
+
+/// What is left of the window, what was wanted, and the ways on.
+fn another_night(left: SignedDuration, wants: &str) -> String {
     let left = match Duration::try_from(left) {
         Ok(left) if !left.is_zero() => format!("ends in {}", short(left)),
         _ => "is over".to_owned(),
     };
-    let mut wants = format!("it takes {}", takes.map_or_else(|| "an unknown time".to_owned(), short));
-    if let Some(back) = back {
-        wants.push_str(&format!(" and its way back {}", short(back)));
-    }
-    Some(format!("another night: the window {left}, {wants}; cavalcade resume --past-window --why TEXT"))
+    format!(
+        "another night: the window {left}{wants}; cavalcade resume --window-end INSTANT --why TEXT, or --past-window --why TEXT"
+    )
 }
 
 /// Whether a step is of a stage that takes away what serves, and no such stage was begun yet.
@@ -63,12 +77,8 @@ fn downtime_too_short(plan: &Plan, left: SignedDuration) -> Option<String> {
     if left.is_positive() && Duration::try_from(left).is_ok_and(|left| left >= wanted) {
         return None;
     }
-    let left = match Duration::try_from(left) {
-        Ok(left) if !left.is_zero() => format!("ends in {}", short(left)),
-        _ => "is over".to_owned(),
-    };
     let known = if wanted.is_zero() { String::new() } else { format!(", the work of the downtime takes {}", short(wanted)) };
-    Some(format!("another night: the window {left}{known}; cavalcade resume --past-window --why TEXT"))
+    Some(another_night(left, &known))
 }
 
 /// To the second: what is shown changes no oftener.

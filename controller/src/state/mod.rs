@@ -1,17 +1,20 @@
 //! The controller's state: the fold of its events, and nothing else. What is not in the journal (sessions, probes,
 //! progress) is not here.
 
+pub mod effects;
 pub mod step;
+mod steps;
 pub mod transition;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cavalcade_common::id::{Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use jiff::Timestamp;
 
 use crate::event::{RunResult, Scope, Who};
+use effects::Effects;
 use step::{Phase, StepState};
 
 /// The whole.
@@ -27,6 +30,8 @@ pub struct State {
     pub servers: BTreeMap<NodeId, String>,
     /// All runs, by id.
     pub runs: BTreeMap<RunId, RunState>,
+    /// Effects that were begun, over all runs.
+    pub effects: Effects,
 }
 
 /// One agent's ledger as the journal knows it.
@@ -36,6 +41,8 @@ pub struct HostState {
     pub incarnation: Incarnation,
     /// Highest sequence in the journal.
     pub last_seq: u64,
+    /// Who declared the host lost, and why. Its ledger counts no more; one that is enrolled anew does.
+    pub lost: Option<(Who, String)>,
 }
 
 /// Whether a run goes on.
@@ -126,6 +133,10 @@ pub struct RunState {
     pub pins: BTreeMap<String, Digest>,
     /// Whether a person lets it go on past its maintenance window.
     pub past_window: bool,
+    /// The end of the window, where a person moved it.
+    pub window_end: Option<Timestamp>,
+    /// Databases that were restored, with the journal position of the last time.
+    pub restored: BTreeMap<String, u64>,
 }
 
 impl RunState {
@@ -170,6 +181,15 @@ impl RunState {
             }
         }
         done
+    }
+
+    /// The whole key of a step's effect: the plan's, and the incarnations of the databases that it changes (10, rule 1). A
+    /// restored database is another one.
+    #[must_use]
+    pub fn effect_key(&self, step: &PlanStep) -> Option<EffectKey> {
+        let changed = self.incarnations.iter().filter(|(name, _)| step.action.changes(name));
+        let effect = step.effect.as_ref()?;
+        Some(changed.fold(effect.clone(), |key, (name, incarnation)| EffectKey(format!("{key} {name}@{incarnation}"))))
     }
 
     /// Whether a step is finished.
@@ -240,6 +260,18 @@ impl State {
     #[must_use]
     pub fn open_run(&self, fleet: &str) -> Option<&RunState> {
         self.runs.values().find(|r| !r.is_closed() && r.plan.plan.fleet == fleet)
+    }
+
+    /// The attempt that holds the effect of a step: it is not begun again without a person's word that replaces it.
+    #[must_use]
+    pub fn holder(&self, run: &RunState, step: &PlanStep) -> Option<&AttemptId> {
+        self.effects.holder(&run.effect_key(step)?)
+    }
+
+    /// The highest generation of all runs: agents refuse a lower one, and one agent may serve several fleets.
+    #[must_use]
+    pub fn highest_generation(&self) -> Generation {
+        self.runs.values().map(|run| run.generation).max().unwrap_or(Generation(0))
     }
 
     /// All open runs, oldest first.

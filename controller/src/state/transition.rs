@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, Digest, HostId, Incarnation, RunId, StepKey};
-use cavalcade_common::message::ApprovedRepeat;
+use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
-use cavalcade_common::report::{Ending, INCARNATION_OF, Outcome, Report};
+use cavalcade_common::report::{EFFECT_HELD_BY, Report};
 use jiff::Timestamp;
 
+use super::effects::Effects;
 use super::step::{Phase, StepState};
-use super::{ApprovalGiven, DecisionTaken, HostState, Mode, RunState, State};
-use crate::event::{Event, Resolution, RunResult, Who};
+use super::{HostState, Mode, RunState, State};
+use crate::event::{Event, RunResult, Who};
 
 /// An event that cannot follow on this state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,9 +108,13 @@ impl State {
                 self.run_mut(run)?.mode(moment, by, "cancel", why, Mode::Cancelling { by: by.clone(), why: why.clone() })?;
             }
             Event::Skipped { run, step, by, why } => self.run_mut(run)?.skipped(moment, step, by, why)?,
-            Event::Retried { run, step, by, why } => self.run_mut(run)?.retried(moment, step, by, why)?,
+            Event::Retried { run, step, by, why } => {
+                let holder = self.held(run, step);
+                self.run_mut(run)?.retried(moment, step, (by, why), holder)?;
+            }
             Event::Resolved { run, step, by, resolution, why } => {
-                self.run_mut(run)?.resolved(moment, step, by, *resolution, why)?;
+                let holder = self.held(run, step);
+                self.run_mut(run)?.resolved(moment, step, (by, why), *resolution, holder)?;
             }
             Event::Rejudged { run, step, by, holds, evidence } => {
                 self.run_mut(run)?.rejudged(moment, step, by, *holds, evidence)?;
@@ -121,7 +125,17 @@ impl State {
                 state.note(moment, by, "stop-job", step, why);
             }
             Event::DatabaseRestored { run, database, by, reopened } => {
-                self.run_mut(run)?.database_restored(moment, database, by, reopened)?;
+                let steps = reopened.iter().map(|key| (key.clone(), self.held(run, key))).collect();
+                self.run_mut(run)?.database_restored(moment, database, by, steps)?;
+            }
+            Event::HostLost { host, by, why } => self.host_lost(moment, host, by, why),
+            Event::Kept { run, steps, by, why } => self.run_mut(run)?.kept(moment, steps, by, why)?,
+            Event::WindowMoved { run, end, by, why } => {
+                let state = self.run_mut(run)?;
+                state.open()?;
+                state.window_end = Some(*end);
+                state.past_window = false;
+                state.note(moment, by, "resume --window-end", end, why);
             }
             Event::StepAdded { run, step, by, why } => self.run_mut(run)?.step_added(moment, step, by, why)?,
             Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
@@ -146,6 +160,12 @@ impl State {
         }
         self.position = moment.position;
         Ok(())
+    }
+
+    /// The attempt that holds the effect of a run's step.
+    fn held(&self, run: &RunId, step: &StepKey) -> Option<AttemptId> {
+        let run = self.runs.get(run)?;
+        self.holder(run, run.plan_step(step)?).cloned()
     }
 
     fn run_mut(&mut self, run: &RunId) -> Result<&mut RunState, Illegal> {
@@ -184,6 +204,8 @@ impl State {
             superseded: Vec::new(),
             pins: BTreeMap::new(),
             past_window: false,
+            window_end: None,
+            restored: BTreeMap::new(),
         };
         self.runs.insert(run.clone(), state);
         Ok(())
@@ -200,8 +222,18 @@ impl State {
         });
         let backups: BTreeMap<_, _> = old.backups.clone().into_iter().chain(made).collect();
         let incarnations = old.incarnations.clone();
+        let restored = old.restored.clone();
+        // What began in the old run and changed databases is restored before it begins in this one.
+        let begun: BTreeMap<EffectKey, u64> =
+            old.plan.plan.steps().filter_map(|(_, step)| Some((step.effect.clone()?, old.step(&step.key)?.begun?))).collect();
         let state = self.run_mut(run)?;
-        (state.backups, state.incarnations) = (backups, incarnations);
+        (state.backups, state.incarnations, state.restored) = (backups, incarnations, restored);
+        let plan = state.plan.clone();
+        for (_, step) in plan.plan.steps() {
+            if let (Some(at), Some(own)) = (step.effect.as_ref().and_then(|e| begun.get(e)), state.steps.get_mut(&step.key)) {
+                own.begun = Some(*at);
+            }
+        }
         Ok(())
     }
 
@@ -215,23 +247,42 @@ impl State {
         if continues {
             return;
         }
-        self.hosts
-            .insert(host.clone(), HostState { incarnation: incarnation.clone(), last_seq: if set_back { last_seq } else { 0 } });
+        self.hosts.insert(
+            host.clone(),
+            HostState { incarnation: incarnation.clone(), last_seq: if set_back { last_seq } else { 0 }, lost: None },
+        );
         if !was_known {
             return;
         }
-        for run in self.runs.values_mut().filter(|r| !r.is_closed()) {
-            let there: Vec<StepKey> = run.all_steps().filter(|s| &s.host == host).map(|s| s.key.clone()).collect();
-            for key in there {
-                if let Some(state) = run.steps.get_mut(&key)
-                    && state.phase.is_under_way()
-                {
-                    state.phase = Phase::Indeterminate;
-                    state.begun = Some(moment.position);
-                    state.position = moment.position;
-                    state.at = moment.at;
-                    state.given_back =
-                        Some(format!("the ledger of {host} is a new one or was set back: nobody knows what was under way there"));
+        let why = format!("the ledger of {host} is a new one or was set back: nobody knows what was under way there");
+        self.nobody_knows(moment, host, &why);
+    }
+
+    /// A person says that a host is gone for good.
+    fn host_lost(&mut self, moment: Moment, host: &HostId, by: &Who, why: &str) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.lost = Some((by.clone(), why.to_owned()));
+        }
+        self.nobody_knows(moment, host, &format!("{by} declared {host} lost: nobody knows what was under way there"));
+        let theirs = |run: &&mut RunState| !run.is_closed() && run.plan.plan.nodes.iter().any(|n| &n.host == host);
+        for run in self.runs.values_mut().filter(theirs) {
+            run.note(moment, by, "node lost", host, why);
+        }
+    }
+
+    /// What was under way on a host is Indeterminate; it has to be feared that its effects were begun.
+    fn nobody_knows(&mut self, moment: Moment, host: &HostId, why: &str) {
+        let Self { runs, effects, .. } = self;
+        for run in runs.values_mut().filter(|r| !r.is_closed()) {
+            let there: Vec<PlanStep> = run.all_steps().filter(|s| &s.host == host).cloned().collect();
+            for step in there {
+                let key = run.effect_key(&step);
+                let Some(state) = run.steps.get_mut(&step.key).filter(|s| s.phase.is_under_way()) else { continue };
+                state.enter(Phase::Indeterminate, moment);
+                state.begun = Some(moment.position);
+                state.given_back = Some(why.to_owned());
+                if let Some(key) = key {
+                    effects.began(key, &AttemptId { run: run.id.clone(), step: step.key, number: state.attempt });
                 }
             }
         }
@@ -253,263 +304,38 @@ impl State {
         if let Some(known) = known.filter(|h| &h.incarnation == incarnation) {
             known.last_seq = seq;
         } else {
-            self.hosts.insert(host.clone(), HostState { incarnation: incarnation.clone(), last_seq: seq });
+            self.hosts.insert(host.clone(), HostState { incarnation: incarnation.clone(), last_seq: seq, lost: None });
         }
         // A report of a run that this journal does not know (`step run` on the node) is kept in the journal alone.
-        if let Some(run) = self.runs.get_mut(&report.attempt().run) {
+        let Self { runs, effects, .. } = self;
+        if let Some(run) = runs.get_mut(&report.attempt().run) {
+            note_effect(run, effects, report);
             run.step_reported(moment, report);
         }
         Ok(())
     }
 }
 
-impl RunState {
-    fn step_mut(&mut self, key: &StepKey) -> Result<&mut StepState, Illegal> {
-        self.steps.get_mut(key).ok_or_else(|| Illegal::NoStep(key.clone()))
-    }
-
-    fn open(&self) -> Result<(), Illegal> {
-        if self.is_closed() { Err(Illegal::Mode("over")) } else { Ok(()) }
-    }
-
-    fn note(&mut self, moment: Moment, by: &Who, verb: &'static str, on: impl ToString, why: &str) {
-        let (at, position) = (moment.at, moment.position);
-        self.decisions.push(DecisionTaken { at, position, by: by.clone(), verb, on: on.to_string(), why: why.to_owned() });
-    }
-
-    fn mode(&mut self, moment: Moment, by: &Who, verb: &'static str, why: &str, to: Mode) -> Result<(), Illegal> {
-        match (&self.mode, &to) {
-            (Mode::Closed(_), _) => return Err(Illegal::Mode("over")),
-            (Mode::Cancelling { .. }, _) => return Err(Illegal::Mode("being cancelled")),
-            (Mode::Going | Mode::Paused { .. }, _) => {}
-        }
-        self.note(moment, by, verb, "run", why);
-        self.mode = to;
-        Ok(())
-    }
-
-    fn approved(&mut self, moment: Moment, stage: u32, by: &Who, says: &str) -> Result<(), Illegal> {
-        let needed = self.plan.plan.stages.iter().any(|s| s.number == stage && s.approval.is_some());
-        if !needed {
-            return Err(Illegal::NoApproval(stage));
-        }
-        self.approvals.insert(stage, ApprovalGiven { by: by.clone(), says: says.to_owned(), at: moment.at });
-        self.note(moment, by, "approve", format!("stage {stage}"), says);
-        Ok(())
-    }
-
-    fn step_added(&mut self, moment: Moment, step: &PlanStep, by: &Who, why: &str) -> Result<(), Illegal> {
-        if self.steps.contains_key(&step.key) {
-            return Err(Illegal::StepExists(step.key.clone()));
-        }
-        self.steps.insert(step.key.clone(), StepState::new(moment.position, moment.at));
-        self.extra.insert(step.key.clone(), step.clone());
-        self.note(moment, by, "order", &step.name, why);
-        Ok(())
-    }
-
-    fn secret_pinned(&mut self, moment: Moment, name: &str, digest: &Digest, by: &Who) -> Result<(), Illegal> {
-        self.open()?;
-        if self.pins.get(name).is_some_and(|pinned| pinned != digest) {
-            return Err(Illegal::OtherSecret(name.to_owned()));
-        }
-        if self.pins.insert(name.to_owned(), digest.clone()).is_none() && *by != Who::policy() {
-            self.note(moment, by, "give", format!("secret {name}"), "");
-        }
-        Ok(())
-    }
-
-    fn offered(&mut self, moment: Moment, attempt: &AttemptId) -> Result<(), Illegal> {
-        let step = self.step_mut(&attempt.step)?;
-        if step.phase != Phase::Pending || attempt.number != step.attempt + 1 {
-            return Err(refused(&attempt.step, step, "only a pending step is offered, each attempt once"));
-        }
-        step.enter(Phase::Offered, moment);
-        step.attempt = attempt.number;
-        step.work_ended = false;
-        Ok(())
-    }
-
-    /// A report about a known run. One about an attempt that is not the current one, or for a step that was decided in
-    /// the meantime, came too late: it is shown and not applied (10, rule 6).
-    fn step_reported(&mut self, moment: Moment, report: &Report) {
-        let attempt = report.attempt();
-        let current = self.steps.get_mut(&attempt.step).filter(|s| s.attempt == attempt.number && s.phase.is_under_way());
-        let Some(step) = current else {
-            if let Report::Ended { outcome, .. } = report {
-                self.superseded.push(format!("{attempt} ended {:?} after it was decided otherwise", outcome.ending));
-            }
-            return;
-        };
-        match report {
-            Report::Accepted { .. } => {
-                if step.phase == Phase::Offered {
-                    step.enter(Phase::Accepted, moment);
-                }
-            }
-            Report::Began { .. } => {
-                step.enter(Phase::Running, moment);
-                step.begun_before = step.begun;
-                step.begun = Some(moment.position);
-            }
-            Report::WorkEnded { .. } => step.work_ended = true,
-            Report::Ended { outcome, .. } => {
-                step.ended(moment, outcome);
-                let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
-                self.incarnations.extend(shown.map(|(name, found)| (name.to_owned(), found.clone())));
-            }
-            Report::Abandoned { why, .. } => {
-                step.enter(Phase::Pending, moment);
-                step.given_back = Some(why.clone());
+/// Who holds the effect of a reported step now.
+fn note_effect(run: &RunState, effects: &mut Effects, report: &Report) {
+    let attempt = report.attempt();
+    let key = run.plan_step(&attempt.step).and_then(|step| run.effect_key(step));
+    match report {
+        Report::Began { .. } => {
+            if let Some(key) = key {
+                effects.began(key, attempt);
             }
         }
-    }
-
-    fn skipped(&mut self, moment: Moment, key: &StepKey, by: &Who, why: &str) -> Result<(), Illegal> {
-        let step = self.step_mut(key)?;
-        match step.phase {
-            Phase::Pending | Phase::Failed | Phase::Cancelled => {}
-            Phase::Offered | Phase::Accepted | Phase::Running => return Err(refused(key, step, "it is under way")),
-            Phase::Indeterminate => return Err(refused(key, step, "resolve it: nobody knows whether it took place")),
-            Phase::Succeeded | Phase::Skipped => return Err(refused(key, step, "it is finished")),
-        }
-        step.enter(Phase::Skipped, moment);
-        step.decided = Some((by.clone(), why.to_owned()));
-        self.note(moment, by, "skip", key, why);
-        Ok(())
-    }
-
-    fn retried(&mut self, moment: Moment, key: &StepKey, by: &Who, why: &str) -> Result<(), Illegal> {
-        let run = self.id.clone();
-        let effect = self.plan_step(key).and_then(|s| s.effect.clone());
-        let policy = *by == Who::policy();
-        let step = self.step_mut(key)?;
-        if step.phase != Phase::Failed {
-            return Err(refused(key, step, "only a failed step is retried"));
-        }
-        step.reopen(moment, &run, key, effect, by, why);
-        step.failures = if policy { step.failures } else { 0 };
-        step.decided = Some((by.clone(), why.to_owned()));
-        self.note(moment, by, "retry", key, why);
-        Ok(())
-    }
-
-    fn resolved(&mut self, moment: Moment, key: &StepKey, by: &Who, resolution: Resolution, why: &str) -> Result<(), Illegal> {
-        let run = self.id.clone();
-        let planned = self.plan_step(key);
-        let effect = planned.and_then(|s| s.effect.clone());
-        // A script goes on behind or at the statement that was decided about: the word is for the next attempt.
-        let script = planned.is_some_and(|s| matches!(s.action, Action::Sql(_)));
-        let step = self.step_mut(key)?;
-        if !matches!(step.phase, Phase::Indeterminate | Phase::Failed) {
-            return Err(refused(key, step, "only an indeterminate or failed step is resolved"));
-        }
-        let word = match resolution {
-            Resolution::Done => "done",
-            Resolution::NotDone => "not-done",
-        };
-        if resolution == Resolution::Done && !(script && step.phase == Phase::Indeterminate) {
-            step.enter(Phase::Succeeded, moment);
-        } else {
-            step.reopen(moment, &run, key, effect, by, why);
-            step.decision = Some(word.to_owned());
-        }
-        step.decided = Some((by.clone(), why.to_owned()));
-        let verb = match resolution {
-            Resolution::Done => "resolve --done",
-            Resolution::NotDone => "resolve --not-done",
-        };
-        self.note(moment, by, verb, key, why);
-        Ok(())
-    }
-
-    fn rejudged(
-        &mut self,
-        moment: Moment,
-        key: &StepKey,
-        by: &Who,
-        holds: bool,
-        evidence: &[cavalcade_common::report::Evidence],
-    ) -> Result<(), Illegal> {
-        let step = self.step_mut(key)?;
-        if !matches!(step.phase, Phase::Failed | Phase::Indeterminate | Phase::Succeeded) {
-            return Err(refused(key, step, "only a step that ended is judged again"));
-        }
-        if let Some(outcome) = &step.outcome {
-            let mut outcome = (**outcome).clone();
-            outcome.evidence = evidence.to_vec();
-            outcome.ending = if holds { Ending::Succeeded } else { Ending::Failed };
-            step.outcome = Some(Arc::new(outcome));
-        }
-        step.enter(if holds { Phase::Succeeded } else { Phase::Failed }, moment);
-        step.decided = Some((by.clone(), "new patterns judged the stored output".to_owned()));
-        self.note(moment, by, "rejudge", key, if holds { "all evidence holds" } else { "evidence is missing" });
-        Ok(())
-    }
-
-    fn database_restored(&mut self, moment: Moment, database: &str, by: &Who, reopened: &[StepKey]) -> Result<(), Illegal> {
-        let run = self.id.clone();
-        let effects: BTreeMap<_, _> = self.plan.plan.steps().map(|(_, s)| (s.key.clone(), s.effect.clone())).collect();
-        for key in reopened {
-            let effect = effects.get(key).cloned().flatten();
-            let step = self.step_mut(key)?;
-            if step.phase.is_under_way() {
-                return Err(refused(key, step, "it is under way"));
-            }
-            if step.phase != Phase::Pending {
-                step.reopen(moment, &run, key, effect, by, &format!("database {database} was restored"));
+        Report::Abandoned { .. } => effects.abandoned(attempt),
+        // An agent refused it: another attempt began it there, maybe without a controller.
+        Report::Ended { outcome, .. } => {
+            let holder = outcome.evidence.iter().find(|e| e.what == EFFECT_HELD_BY).and_then(|e| e.found.parse().ok());
+            if let Some((key, holder)) = key.zip(holder) {
+                effects.began(key, &holder);
             }
         }
-        self.note(moment, by, "restore", database, &format!("{} steps are open again", reopened.len()));
-        Ok(())
+        Report::Accepted { .. } | Report::WorkEnded { .. } => {}
     }
-}
-
-impl StepState {
-    fn enter(&mut self, phase: Phase, moment: Moment) {
-        self.phase = phase;
-        self.position = moment.position;
-        self.at = moment.at;
-    }
-
-    fn ended(&mut self, moment: Moment, outcome: &Outcome) {
-        let phase = match outcome.ending {
-            Ending::Succeeded => Phase::Succeeded,
-            Ending::Failed => Phase::Failed,
-            Ending::Indeterminate => Phase::Indeterminate,
-        };
-        self.failures += u32::from(phase == Phase::Failed);
-        if phase == Phase::Failed && !outcome.changed {
-            self.begun = self.begun_before;
-        }
-        self.given_back = None;
-        self.outcome = Some(Arc::new(outcome.clone()));
-        self.enter(phase, moment);
-    }
-
-    /// Opens the step for another attempt, with a licence for the effect that the last attempt may have started: one
-    /// decision, one start (10, rule 1).
-    fn reopen(
-        &mut self,
-        moment: Moment,
-        run: &RunId,
-        key: &StepKey,
-        effect: Option<cavalcade_common::id::EffectKey>,
-        by: &Who,
-        why: &str,
-    ) {
-        self.approved = effect.filter(|_| self.attempt > 0).map(|effect| ApprovedRepeat {
-            effect,
-            replaces: AttemptId { run: run.clone(), step: key.clone(), number: self.attempt },
-            says: format!("{by}: {why}"),
-        });
-        self.given_back = None;
-        self.enter(Phase::Pending, moment);
-    }
-}
-
-fn refused(key: &StepKey, step: &StepState, wanted: &'static str) -> Illegal {
-    Illegal::Phase { step: key.clone(), phase: step.phase.word(), wanted }
 }
 
 /// Whether the run can be closed as it stands: finished, or cancelled with nothing under way.

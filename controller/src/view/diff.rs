@@ -6,6 +6,7 @@ use cavalcade_common::plan::{Plan, PlanStage};
 use cavalcade_common::report::{FileDiff, Preview, Verdict};
 use serde::Serialize;
 
+use super::homes;
 use super::settings;
 use super::text::{Line, Style, clean, ranges, wrap};
 use crate::operate::request::PreviewItem;
@@ -62,10 +63,19 @@ impl Tally {
 }
 
 /// What equal answers have in common.
-struct Group<'a> {
-    number: u32,
+pub(super) struct Group<'a> {
+    pub(super) number: u32,
+    /// The first of them as it came.
     answer: &'a Result<Preview, Fault>,
-    nodes: Vec<&'a str>,
+    /// The same with the homes of its node named by their role, where the nodes' own paths differ.
+    shown: Option<Result<Preview, Fault>>,
+    pub(super) nodes: Vec<&'a str>,
+}
+
+impl Group<'_> {
+    pub(super) fn answer(&self) -> &Result<Preview, Fault> {
+        self.shown.as_ref().unwrap_or(self.answer)
+    }
 }
 
 /// The whole preview.
@@ -73,7 +83,7 @@ struct Group<'a> {
 pub fn preview(plan: &Plan, items: &[PreviewItem], tally: Tally, show: Show) -> String {
     let mut out = String::new();
     for stage in &plan.stages {
-        let groups = groups(stage, items);
+        let groups = groups(plan, stage, items);
         if groups.is_empty() {
             continue;
         }
@@ -81,7 +91,7 @@ pub fn preview(plan: &Plan, items: &[PreviewItem], tally: Tally, show: Show) -> 
         out.push('\n');
         let mut same: Vec<&Group> = Vec::new();
         for group in &groups {
-            match group.answer {
+            match group.answer() {
                 Ok(p) if p.verdict == Verdict::Same && !show.full => same.push(group),
                 answer => out.push_str(&step(stage, group, answer, show)),
             }
@@ -103,20 +113,29 @@ fn summary(t: Tally) -> String {
     wrap(&format!("{text}. Nothing was changed."), WIDTH, "", "  ")
 }
 
-/// Steps of a stage by number; equal answers of one step together, in the order of the stage's nodes.
-fn groups<'a>(stage: &'a PlanStage, items: &'a [PreviewItem]) -> Vec<Group<'a>> {
+/// Steps of a stage by number; equal answers of one step together, in the order of the stage's nodes. Answers are equal too
+/// where nothing but the places of the nodes' homes tells them apart.
+pub(super) fn groups<'a>(plan: &Plan, stage: &'a PlanStage, items: &'a [PreviewItem]) -> Vec<Group<'a>> {
     let place = |item: &PreviewItem| stage.nodes.iter().position(|n| *n == item.step.node);
     let mut of_stage: Vec<&PreviewItem> = items.iter().filter(|i| i.step.stage == stage.number).collect();
     of_stage.sort_by_key(|item| (item.step.step, place(item)));
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<(Result<Preview, Fault>, Group)> = Vec::new();
     for item in of_stage {
         let node = item.step.node.as_str();
-        match groups.iter_mut().find(|g| g.number == item.step.step && g.answer == &item.preview) {
-            Some(group) => group.nodes.push(node),
-            None => groups.push(Group { number: item.step.step, answer: &item.preview, nodes: vec![node] }),
+        let relative = homes::relative(plan.node(&item.step.node), &item.preview);
+        match groups.iter_mut().find(|(other, g)| g.number == item.step.step && *other == relative) {
+            Some((_, group)) => {
+                group.nodes.push(node);
+                if group.answer != &item.preview {
+                    group.shown = Some(relative);
+                }
+            }
+            None => {
+                groups.push((relative, Group { number: item.step.step, answer: &item.preview, shown: None, nodes: vec![node] }))
+            }
         }
     }
-    groups
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// Steps without a change, in as few lines as possible.
@@ -139,19 +158,20 @@ fn folded(same: &[&Group]) -> String {
 
 fn step(stage: &PlanStage, group: &Group, answer: &Result<Preview, Fault>, show: Show) -> String {
     let planned = stage.steps.iter().find(|s| s.key.step == group.number && group.nodes.contains(&s.key.node.as_str()));
-    let (mark, style) = match answer {
+    let (sign, ..) = mark(answer);
+    let style = match answer {
         Ok(p) => match p.verdict {
-            Verdict::Change => ("~", Style::Yellow),
-            Verdict::Same => ("=", Style::Dim),
-            Verdict::Maybe => ("?", Style::Blue),
-            Verdict::Opaque => ("!", Style::Red),
+            Verdict::Change => Style::Yellow,
+            Verdict::Same => Style::Dim,
+            Verdict::Maybe => Style::Blue,
+            Verdict::Opaque => Style::Red,
         },
-        Err(_) => ("x", Style::Red),
+        Err(_) => Style::Red,
     };
     let name = planned.map_or("", |s| s.name.as_str());
     let row = planned.and_then(|s| s.row.as_ref()).map(|row| format!("   row {row}")).unwrap_or_default();
     let nodes = ranges(group.nodes.iter().copied());
-    let line = Line::of("  ").add(style, mark).text(format!(" {}.{} ", stage.number, group.number)).add(Style::Bold, name);
+    let line = Line::of("  ").add(style, sign).text(format!(" {}.{} ", stage.number, group.number)).add(Style::Bold, name);
     let mut out = line.text(format!("   {nodes}{row}")).render(WIDTH, show.colour) + "\n";
     match answer {
         Ok(preview) => {
@@ -165,6 +185,19 @@ fn step(stage: &PlanStage, group: &Group, answer: &Result<Preview, Fault>, show:
         Err(fault) => out.push_str(&wrap(&format!("{}: {}", fault.code, fault.message), WIDTH, "      ", "      ")),
     }
     out
+}
+
+/// The sign of an answer, its word, and how a page shows it.
+pub(super) fn mark(answer: &Result<Preview, Fault>) -> (&'static str, &'static str, &'static str) {
+    match answer {
+        Ok(p) => match p.verdict {
+            Verdict::Change => ("~", "change", "warn"),
+            Verdict::Same => ("=", "no change", "good"),
+            Verdict::Maybe => ("?", "maybe", "warn"),
+            Verdict::Opaque => ("!", "opaque", "bad"),
+        },
+        Err(_) => ("x", "could not be asked", "bad"),
+    }
 }
 
 /// One file's diff, indented; its lines are not cut: a diff must be whole.
@@ -227,6 +260,34 @@ mod tests {
         let fault = Fault::new(cavalcade_common::codes::run::HOST_UNREACHABLE, "is-2.example.com is not connected");
         items.push(PreviewItem { step: "2.2@is-2".parse().unwrap(), preview: Err(fault) });
         items
+    }
+
+    #[test]
+    fn homes_in_different_places_tell_no_diffs_apart() {
+        let mut plan = plan();
+        for node in &mut plan.nodes {
+            let home = format!("/opt/{}/wso2is-5.11.0", node.id);
+            node.new.iter_mut().for_each(|side| side.home = home.clone());
+        }
+        let of = |node: &str, home: &str, value: &str| {
+            let file = FileDiff {
+                path: format!("{home}/repository/conf/deployment.toml"),
+                diff: format!("@@ -1 +1 @@\n-a = 0\n+a = {value}\n"),
+                note: String::new(),
+            };
+            let preview = Preview { verdict: Verdict::Change, says: String::new(), diffs: vec![file] };
+            PreviewItem { step: format!("2.1@{node}").parse().unwrap(), preview: Ok(preview) }
+        };
+        let shown = |items: &[PreviewItem]| preview(&plan, items, Tally::of(items, 2), Show::default());
+        let equal = [of("is-1", "/opt/is-1/wso2is-5.11.0", "1"), of("is-2", "/opt/is-2/wso2is-5.11.0", "1")];
+        let text = shown(&equal);
+        assert_eq!(text.matches("+a = 1").count(), 1, "{text}");
+        assert!(text.contains("is-1 is-2") && text.contains("{{ node.new.home }}/repository/conf/deployment.toml"), "{text}");
+        assert!(!text.contains("/opt/is-1"), "{text}");
+        let other = shown(&[of("is-1", "/opt/is-1/wso2is-5.11.0", "1"), of("is-2", "/opt/is-2/wso2is-5.11.0", "2")]);
+        assert!(other.contains("/opt/is-1/wso2is-5.11.0/rep") && other.contains("/opt/is-2/wso2is-5.11.0/rep"), "{other}");
+        let elsewhere = shown(&[of("is-1", "/opt/is-1/wso2is-5.11.0", "1"), of("is-2", "/srv/other", "1")]);
+        assert_eq!(elsewhere.matches("+a = 1").count(), 2, "{elsewhere}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use cavalcade_common::report::Progress;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::approval::{ApprovalStatus, approval};
+use super::budget::budget;
 use crate::run::view::View;
 use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
@@ -112,6 +114,12 @@ pub struct StageStatus {
     pub ended: Option<Timestamp>,
     /// Whether its approval must come from somebody else than who opened the run.
     pub second_person: bool,
+    /// The approval that it wants, with what a person should know before it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
+    /// The arithmetic of its failure budget, as soon as a node failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// Whether a way back from here on loses new data.
     pub point_of_no_return: bool,
 }
@@ -268,6 +276,8 @@ fn stage_status(view: &View, run: &RunState, stage: &PlanStage, finished: bool, 
         began,
         ended,
         second_person: stage.approval.as_ref().is_some_and(|a| a.second_person),
+        approval: approval(run, stage),
+        budget: budget(run, stage),
         point_of_no_return: stage.point_of_no_return,
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::document::RunStatus;
-use crate::exit::Exit;
 use crate::schedule::wait::needs_person;
+use cavalcade_common::exit::Exit;
 
 /// How far the operator wants to see the run come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

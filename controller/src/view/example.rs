@@ -2,9 +2,12 @@
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
+use cavalcade_common::plan::Undo;
 use cavalcade_common::report::Progress;
 use jiff::{SignedDuration, Timestamp};
 
+use super::approval::ApprovalStatus;
+use super::backup::BackupStatus;
 use super::document::{HostStatus, RunStatus, STATUS_SCHEMA, StageStatus, Status, StepStatus};
 use crate::schedule::wait::{Wait, WaitKind};
 use crate::state::Counts;
@@ -52,6 +55,8 @@ fn stage(number: u32, id: &str, title: &str, state: &str, steps: Vec<StepStatus>
         began: None,
         ended: None,
         second_person: false,
+        approval: None,
+        budget: None,
         point_of_no_return: id == "start-gateways",
     }
 }
@@ -103,6 +108,22 @@ pub(crate) fn night(at: Timestamp) -> Status {
         stage(6, "gateways", "set up gateways", "failed", vec![failed, unpack, step("6.1@gw-4", "unpack", "offered")]),
         stage(7, "start-gateways", "start gateways", "waits", vec![step("7.1@gw-1", "start", "pending")]),
     ];
+    let mut stages = stages;
+    stages[3].budget = Some("gateways 4: 1 ok, 1 failed, 2 at work; budget 1, used 1, the next failure stops".to_owned());
+    stages[4].approval = Some(ApprovalStatus {
+        by: "dba".to_owned(),
+        says: "The backups are proved; from here on new traffic is lost by a restore.".to_owned(),
+        given: None,
+        backups: vec![BackupStatus {
+            database: "am_db".to_owned(),
+            step: "2.1@is-1".to_owned(),
+            proved_at: Some(opened()),
+            counted: Some("214 tables, 1048576 rows".to_owned()),
+            restore_seconds: Some(95),
+        }],
+        undo: Undo::Backup,
+        undo_seconds: Some(95),
+    });
     let counts = Counts {
         all: 148,
         succeeded: 51,
@@ -164,6 +185,7 @@ pub(crate) fn done(at: Timestamp) -> Status {
         }
         for stage in &mut run.stages {
             stage.state = "done".to_owned();
+            stage.budget = None;
         }
     }
     status

@@ -52,6 +52,7 @@ mod tests {
             waived: Vec::new(),
             superseded: Vec::new(),
             log_ranges: BTreeMap::new(),
+            excerpts: BTreeMap::new(),
         })
     }
 

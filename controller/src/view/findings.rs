@@ -1,6 +1,8 @@
 //! The findings of the checks as a person reads them: how it stands area by area, then errors, warnings, and what nobody
 //! could look at. Pure.
 
+use std::collections::BTreeSet;
+
 use cavalcade_common::finding::{Finding, Severity};
 
 use super::text::{Line, Style, ranges, wrap};
@@ -9,9 +11,10 @@ use crate::preflight::Results;
 /// Columns of the text.
 const WIDTH: usize = 79;
 
-/// All findings, with the verdict at the end.
+/// All findings, with the verdict at the end. `planned` says whether a plan can be made all the same: then errors can be
+/// let pass when it is applied.
 #[must_use]
-pub fn findings(results: &Results, colour: bool) -> String {
+pub fn findings(results: &Results, planned: bool, colour: bool) -> String {
     let mut out = areas(results, colour);
     for severity in [Severity::Error, Severity::Warning] {
         let of_kind: Vec<&Finding> = results.findings.iter().filter(|f| f.severity == severity).collect();
@@ -21,7 +24,7 @@ pub fn findings(results: &Results, colour: bool) -> String {
         }
     }
     out.push_str(&unseen(&results.findings));
-    out + "\n" + &verdict(results)
+    out + "\n" + &verdict(results) + &waiver(results, planned)
 }
 
 /// One line for each area.
@@ -104,6 +107,23 @@ fn verdict(results: &Results) -> String {
     out
 }
 
+/// How errors are let pass: one command, each check with a reason of its own.
+fn waiver(results: &Results, planned: bool) -> String {
+    let errors = results.findings.iter().filter(|f| f.severity == Severity::Error);
+    let checks: BTreeSet<&str> = errors.map(|f| f.check.as_str()).collect();
+    if checks.is_empty() {
+        return String::new();
+    }
+    if !planned {
+        return "No plan can be made of this yet: there is nothing that could be let pass.\n".to_owned();
+    }
+    let each = checks.iter().map(|check| format!(" \\\n    --waive {check} --why \"...\""));
+    format!(
+        "An error is let pass when the plan is applied, with a reason on the record:\n  cavalcade apply PLAN{}\n",
+        each.collect::<String>()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,18 +151,22 @@ mod tests {
                 finding("open-files", Severity::Unseen, &["is-1"], "facts.limits.open_files"),
             ],
         };
-        let text = findings(&results, false);
+        let text = findings(&results, true, false);
         insta::assert_snapshot!(text);
         assert!(text.lines().all(|line| line.len() < 80), "{text}");
-        assert_eq!(console::strip_ansi_codes(&findings(&results, true)), text);
+        assert_eq!(console::strip_ansi_codes(&findings(&results, true, true)), text);
+        assert!(text.contains("cavalcade apply PLAN \\\n    --waive agent-connected --why \"...\"\n"), "{text}");
+        let early = findings(&results, false, false);
+        assert!(early.contains("No plan can be made") && !early.contains("--waive"), "{early}");
     }
 
     #[test]
     fn nothing_found_is_said_so() {
-        let text = findings(&Results { ok: vec![("agents".to_owned(), 9)], findings: Vec::new() }, false);
+        let text = findings(&Results { ok: vec![("agents".to_owned(), 9)], findings: Vec::new() }, true, false);
         assert!(text.ends_with("Result: nothing stands against it. Nothing was changed.\n"), "{text}");
         let warned = vec![finding("agent-clock", Severity::Warning, &["a"], "it differs")];
-        let text = findings(&Results { ok: Vec::new(), findings: warned }, false);
+        let text = findings(&Results { ok: Vec::new(), findings: warned }, true, false);
+        assert!(!text.contains("--waive"), "{text}");
         assert!(text.contains("Result: nothing blocks it; 1 warning. Nothing was changed."), "{text}");
     }
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::text::{Style, clean};
 use crate::logs::{Gap, Level, LogLine, LostBy, shown};
+use crate::operate::request::LogNote;
 
 /// A record for people; the lines of its stack trace are indented. No line end at the end.
 #[must_use]
@@ -37,6 +38,18 @@ pub fn raw(line: &LogLine) -> String {
         Some(gap) => format!("{}\n", gap_text(gap)),
         None => line.lines().map(|text| format!("{text}\n")).collect(),
     }
+}
+
+/// What an answer lacks, as a line among the others.
+#[must_use]
+pub fn note(note: &LogNote, colour: bool) -> String {
+    let text = match note {
+        LogNote::Damage(what) => format!("--- DAMAGE: {} ---", shown(what)),
+        LogNote::Cut { shown, wanted } => {
+            format!("--- CUT: only the newest {shown} of {wanted} records: more are too large for one answer (--since TIME) ---")
+        }
+    };
+    Style::Yellow.paint(&text, colour)
 }
 
 fn gap_text(gap: Gap) -> String {

@@ -1,5 +1,11 @@
 //! What operators see: documents made from the run loop's snapshot, and their forms on screens and in files.
 
+pub mod approval;
+pub mod backup;
+pub mod before;
+pub mod before_html;
+pub mod before_text;
+mod budget;
 pub mod checks;
 pub mod diff;
 pub mod document;
@@ -13,6 +19,7 @@ pub(crate) mod example_report;
 pub mod expected;
 pub mod facts;
 pub mod findings;
+mod homes;
 pub mod lines;
 pub mod log_lines;
 pub mod manual;
@@ -21,6 +28,7 @@ pub mod person;
 pub mod plan_table;
 pub mod recipe_graph;
 pub mod report;
+pub mod report_databases;
 pub mod report_html;
 pub mod report_junit;
 pub mod report_text;
@@ -29,3 +37,4 @@ pub mod settings;
 pub mod table;
 pub mod text;
 pub mod verification;
+pub mod way_back;

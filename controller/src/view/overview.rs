@@ -7,8 +7,8 @@ use super::person::needed;
 use super::screen::{counts, finished, standing, wait_groups, waiting};
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
-use crate::exit::Exit;
 use crate::schedule::wait::Wait;
+use cavalcade_common::exit::Exit;
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]
@@ -61,6 +61,9 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
     out.push('\n');
     out.push_str(&stages(run));
     out.push('\n');
+    for budget in run.stages.iter().filter_map(|stage| stage.budget.as_deref()) {
+        out.push_str(&wrap(budget, width, "", "  "));
+    }
     if steps {
         out.push('\n');
         out.push_str(&all_steps(run));

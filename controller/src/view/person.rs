@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::approval::lines;
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
 use crate::schedule::wait::{Wait, WaitKind};
@@ -21,11 +22,29 @@ pub fn needed(run: &RunStatus, program: &str) -> String {
     blocks.join("\n")
 }
 
-/// Steps that a secret or the window holds back, each reason once; it names its command.
+/// Steps that a secret, the window or what was done before holds back, each reason once; it names its command.
 fn held(run: &RunStatus) -> Option<String> {
+    let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
+    let pending =
+        |w: &Wait| steps().any(|s| s.state == "pending" && w.step.as_ref().is_some_and(|key| key.to_string() == s.step));
+    let holds = |w: &&Wait| match w.kind {
+        WaitKind::Secret | WaitKind::Window => true,
+        // One that failed is told with its fault.
+        WaitKind::Person => pending(w),
+        WaitKind::Stage
+        | WaitKind::Batch
+        | WaitKind::Ordered
+        | WaitKind::Child
+        | WaitKind::Permit
+        | WaitKind::Retry
+        | WaitKind::Link
+        | WaitKind::Approval
+        | WaitKind::Scope
+        | WaitKind::Paused => false,
+    };
     let mut out = String::new();
     let mut said = BTreeSet::new();
-    for wait in run.waits.iter().filter(|w| matches!(w.kind, WaitKind::Secret | WaitKind::Window)) {
+    for wait in run.waits.iter().filter(holds) {
         let Some(step) = wait.step.as_ref().filter(|_| said.insert(&wait.why)) else { continue };
         out.push_str(&wrap(&format!("{step} waits for {}", wait.why), WIDTH, "", "  "));
     }
@@ -37,7 +56,8 @@ fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     out.push_str(&list("known", &step.known));
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
-    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), "it happened: go on")];
+    let happened = if step.kind == "sql" { "it took place, or is left out" } else { "it happened: go on" };
+    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), happened)];
     if step.kind != "job" {
         ways.push((format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"));
     } else {
@@ -54,8 +74,9 @@ fn of_job(step: &StepStatus, seen: u64, program: &str) -> Vec<(String, &'static 
         (format!("{program} rejudge {key} --evidence FILE --at {at}"), "by other patterns"),
         (format!("{program} stop-job {key} --confirm --at {at}"), "end its server, if it runs"),
     ];
-    for database in &step.databases {
-        ways.push((format!("{program} restore {database} --why TEXT --at {seen}"), "from the backup, then again"));
+    if !step.databases.is_empty() {
+        let databases = step.databases.join(" ");
+        ways.push((format!("{program} restore {databases} --why TEXT --at {seen}"), "from the backups, then again"));
     }
     ways
 }
@@ -67,7 +88,12 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     let (key, at) = (&step.step, step.position);
     let mut ways = Vec::new();
     match step.kind.as_str() {
-        "job" => ways.extend(of_job(step, seen, program)),
+        "job" => {
+            ways.extend(of_job(step, seen, program));
+            if step.databases.is_empty() {
+                ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone"));
+            }
+        }
         _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
     // Proofs and backups are not left out; evidence of the same fact stands in for them.
@@ -76,6 +102,7 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
             let command = format!("{program} resolve {key} --done --evidence FILE --at {at}");
             ways.push((command, "by a second person"));
         }
+        "sql" => ways.push((format!("{program} resolve {key} --done --at {at}"), "leave that statement out, go on behind it")),
         _ => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
     }
     ways.push((format!("{program} logs --node {} --step {}", step.node, number(step)), "what it wrote"));
@@ -95,6 +122,8 @@ fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
         out.push_str(&wrap(&run.plan, WIDTH, "  plan     ", "           "));
         out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
         let command = format!("{program} approve {} --why TEXT --at {seen}", wait.stage);
+        let wanted = run.stages.iter().find(|g| g.number == wait.stage).and_then(|g| g.approval.as_ref());
+        out.extend(wanted.map(|approval| lines(approval, WIDTH)));
         let second = run.stages.iter().any(|g| g.number == wait.stage && g.second_person);
         out.push_str(&commands(&[(command, if second { "by a second person" } else { "on the record" })]));
     }

@@ -10,11 +10,13 @@ use cavalcade_common::plan::{Need, Omitted, OmittedWhy, Plan, PlanStage, PlanSte
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::before::undone;
 use super::document::age;
 use super::findings;
 use super::settings;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
+use super::way_back::from_backup;
 use crate::schedule::{expected, never_interrupted};
 
 /// The plan. `sha256` is its digest, `file` where it was saved.
@@ -27,6 +29,10 @@ pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp, zone: &
     out.push('\n');
     out.push_str(&stages(plan));
     out.push('\n');
+    let back = from_backup(plan);
+    if !back.is_empty() {
+        out.push_str(&format!("\n{}", wrap(&back, width, "", "  ")));
+    }
     let window = window(plan, now, zone);
     if !window.is_empty() {
         out.push_str(&format!("\n{window}"));
@@ -66,19 +72,13 @@ fn stages(plan: &Plan) -> String {
                 true => format!("all {}", all.len()),
                 false => ranges(stage.nodes.iter().map(|n| n.as_str())),
             };
-            let undo = match stage.undo {
-                Undo::Nothing => "-",
-                Undo::StartAgain => "start again",
-                Undo::Files => "files",
-                Undo::Backup => "from backup",
-            };
             vec![
                 stage.number.to_string(),
                 stage.title.clone(),
                 nodes,
                 stage.steps.len().to_string(),
                 waits(stage),
-                undo.to_owned(),
+                undone(stage.undo).to_owned(),
             ]
         })
         .collect();
@@ -121,7 +121,7 @@ fn window(plan: &Plan, now: Timestamp, zone: &TimeZone) -> String {
     wrap(&text, usize::from(WIDTH), "", "  ")
 }
 
-fn waits(stage: &PlanStage) -> String {
+pub(super) fn waits(stage: &PlanStage) -> String {
     let mut waits: Vec<String> = Vec::new();
     if let Some(approval) = &stage.approval {
         waits.push(format!("approval: {}", approval.by));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cavalcade_common::id::StageId;
 use cavalcade_common::plan::Undo;
+use serde_json::{Value, json};
 
 use super::text::{Line, Style, clean, wrap};
 use crate::recipe::{Recipe, Size, Stage};
@@ -73,9 +74,14 @@ fn names<'n>(all: impl Iterator<Item = &'n str>) -> String {
     if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
-fn nodes(stage: &Stage) -> String {
+/// The expression that selects its nodes, as it was written.
+fn selector(stage: &Stage) -> String {
     let source = stage.on.as_ref().and_then(|on| on.text().map(ToOwned::to_owned));
-    let mut says = source.or_else(|| stage.nodes.as_ref().map(|n| n.written())).unwrap_or_default();
+    source.or_else(|| stage.nodes.as_ref().map(|n| n.written())).unwrap_or_default()
+}
+
+fn nodes(stage: &Stage) -> String {
+    let mut says = selector(stage);
     if stage.once {
         says.push_str("  (the first such node)");
     }
@@ -107,6 +113,42 @@ fn batch(stage: &Stage) -> Option<String> {
         says.push_str(&format!(", {} may fail", batch.failure_budget));
     }
     Some(says)
+}
+
+/// The stages as a document.
+#[must_use]
+pub fn document(recipe: &Recipe, order: &Ordered<'_>) -> Value {
+    let stages = order.iter().map(|(stage, before)| {
+        let left_out = stage.steps.iter().filter(|s| s.is_left_out()).count();
+        let rows: BTreeSet<&str> = stage.steps.iter().filter_map(|s| s.row.as_deref()).collect();
+        json!({
+            "stage": stage.id,
+            "title": stage.title,
+            "nodes": selector(stage),
+            "once": stage.once,
+            "may_be_empty": stage.may_be_empty,
+            "after": before,
+            "needs": needs(stage),
+            "approval": stage.approval.as_ref().map(|a| json!({ "by": a.by, "says": a.says })),
+            "steps": stage.steps.len() - left_out,
+            "left_out": left_out,
+            "rows": rows,
+            "batch": {
+                "size": match stage.batch.size {
+                    Size::All => json!("all"),
+                    Size::Count(n) => json!(n),
+                    Size::Percent(p) => json!(format!("{p}%")),
+                },
+                "canary": stage.batch.canary,
+                "failure_budget": stage.batch.failure_budget,
+            },
+            "undo": stage.undo,
+            "point_of_no_return": stage.point_of_no_return,
+            "verify": stage.verify,
+        })
+    });
+    let stages: Vec<Value> = stages.collect();
+    json!({ "schema": "cavalcade.graph/1", "recipe": recipe.name, "title": recipe.title, "stages": stages })
 }
 
 /// The stages for Graphviz: an arrow leads from a stage to those that wait for it.

@@ -1,9 +1,11 @@
 //! The report as one self-contained page: prints whole, dark and light, without a script and without anything loaded.
 
-use cavalcade_common::report::Outcome;
+use cavalcade_common::report::{FileDiff, Outcome};
 
+use super::backup::BackupStatus;
 use super::document::StepStatus;
 use super::report::{Report, instant, span};
+use super::report_databases::{StepOn, databases, way_back};
 use super::settings;
 use super::text::{clean, ranges};
 
@@ -23,20 +25,60 @@ pre{background:var(--faint);padding:.6rem;white-space:pre-wrap;overflow-wrap:any
 #[must_use]
 pub fn html(report: &Report) -> String {
     let run = report.run();
-    let title = format!("{} {}", run.fleet, run.run);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        escape(&title)
-    );
-    page.push_str(&head(report));
+    let mut page = head(report);
     page.push_str(&stages(report));
     page.push_str(&downtimes(report));
+    page.push_str(&of_databases(report));
     page.push_str(&decisions(report));
     page.push_str(&lists(report));
     page.push_str(&steps(report));
     page.push_str(&hashes(report));
-    page + "</body>\n</html>\n"
+    whole(&format!("{} {}", run.fleet, run.run), &page)
+}
+
+/// A page of this body.
+pub(super) fn whole(title: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n{body}</body>\n</html>\n"
+    )
+}
+
+fn of_databases(report: &Report) -> String {
+    let on = |steps: &[StepOn]| -> Vec<Vec<String>> {
+        let row = |s: &StepOn| {
+            let ended = s.ended.map(instant).unwrap_or_default();
+            vec![s.step.clone(), s.name.clone(), s.kind.clone(), s.state.clone(), ended, s.found.join("; ")]
+        };
+        steps.iter().map(row).collect()
+    };
+    let head = ["Step", "Name", "Kind", "State", "Ended", "Found"];
+    let mut out = String::new();
+    for database in databases(report) {
+        out.push_str(&format!("<h3>{}</h3>\n", escape(&database.database)));
+        let backup = database.backup.as_ref().map_or_else(|| "no backup in this plan".to_owned(), BackupStatus::text);
+        out.push_str(&format!("<p>Backup: {}.</p>\n", escape(&backup)));
+        if let (Some(before), Some(after)) = (&database.before, &database.after) {
+            let same = if before == after { "the same before and after" } else { "another one after a restore" };
+            out.push_str(&format!(
+                "<p>Incarnation: {same} (<code>{}</code>, <code>{}</code>).</p>\n",
+                escape(before),
+                escape(after)
+            ));
+        }
+        out.push_str(&titled("Changed by", &table(&head, &on(&database.changed_by))));
+        out.push_str(&titled("Asserted", &table(&head, &on(&database.queries))));
+    }
+    let back = way_back(report);
+    let sentences: String = back.sentences().iter().map(|s| format!("<p>{}</p>\n", escape(s))).collect();
+    section("Databases", &out) + &section("Way back", &(sentences + &table(&head, &on(&back.restores))))
+}
+
+/// A body below a word; an empty one is left out.
+fn titled(word: &str, body: &str) -> String {
+    if body.is_empty() { String::new() } else { format!("<p>{word}:</p>\n{body}") }
 }
 
 fn head(report: &Report) -> String {
@@ -149,6 +191,10 @@ fn steps(report: &Report) -> String {
         if let Some(outcome) = report.outcome(&status.step) {
             out.push_str(&outcome_html(outcome));
         }
+        if let Some(lines) = report.answer.excerpts.get(&status.step) {
+            let lines: String = lines.iter().map(|l| format!("{}\n", escape(l))).collect();
+            out.push_str(&format!("<p>Its last lines:</p>\n<pre>{lines}</pre>\n"));
+        }
     }
     section("Steps", &out)
 }
@@ -173,12 +219,15 @@ fn outcome_html(outcome: &Outcome) -> String {
     for (word, texts) in [("known", &outcome.known), ("unknown", &outcome.unknown)] {
         out.extend(texts.iter().map(|text| format!("<p>{word}: {}</p>\n", escape(text))));
     }
-    for file in &outcome.diffs {
-        let note = if file.note.is_empty() { String::new() } else { format!(" ({})", escape(&file.note)) };
-        out.push_str(&format!("<p><code>{}</code>{note}</p>\n", escape(&file.path)));
-        if !file.diff.is_empty() {
-            out.push_str(&format!("<pre>{}</pre>\n", file.diff.lines().map(diff_line).collect::<String>()));
-        }
+    out.extend(outcome.diffs.iter().map(file_diff));
+    out
+}
+
+pub(super) fn file_diff(file: &FileDiff) -> String {
+    let note = if file.note.is_empty() { String::new() } else { format!(" ({})", escape(&file.note)) };
+    let mut out = format!("<p><code>{}</code>{note}</p>\n", escape(&file.path));
+    if !file.diff.is_empty() {
+        out.push_str(&format!("<pre>{}</pre>\n", file.diff.lines().map(diff_line).collect::<String>()));
     }
     out
 }
@@ -209,11 +258,11 @@ fn hashes(report: &Report) -> String {
 }
 
 /// A section; an empty one is left out.
-fn section(title: &str, body: &str) -> String {
+pub(super) fn section(title: &str, body: &str) -> String {
     if body.is_empty() { String::new() } else { format!("<h2>{title}</h2>\n{body}") }
 }
 
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -227,7 +276,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out + "</table>\n"
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     clean(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

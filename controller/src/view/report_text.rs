@@ -1,6 +1,10 @@
 //! The report as Markdown, for tickets.
 
+use cavalcade_common::report::FileDiff;
+
+use super::backup::BackupStatus;
 use super::report::{Report, instant, span};
+use super::report_databases::{StepOn, databases, way_back};
 use super::settings;
 use super::text::{clean, ranges};
 
@@ -23,6 +27,7 @@ pub fn markdown(report: &Report) -> String {
     }
     out.extend(facts.iter().map(|(name, value)| format!("- {name}: {}\n", line(value))));
     out.push_str(&stages(report));
+    out.push_str(&of_databases(report));
     out.push_str(&rest(report));
     out + &steps(report)
 }
@@ -41,6 +46,32 @@ fn stages(report: &Report) -> String {
     };
     let rows: Vec<Vec<String>> = report.run().stages.iter().map(row).collect();
     table("Planned and actual", &["", "Stage", "Nodes", "Steps", "State", "Took"], &rows)
+}
+
+fn of_databases(report: &Report) -> String {
+    let rows = |steps: &[StepOn]| -> Vec<Vec<String>> {
+        steps.iter().map(|s| vec![s.step.clone(), s.name.clone(), s.kind.clone(), s.state.clone(), s.found.join("; ")]).collect()
+    };
+    let mut out = String::new();
+    for database in databases(report) {
+        let mut all = rows(&database.changed_by);
+        all.extend(rows(&database.queries));
+        let name = line(&database.database);
+        out.push_str(&table(&format!("Database {name}"), &["Step", "Name", "Kind", "State", "Found"], &all));
+        if all.is_empty() {
+            out.push_str(&format!("\n## Database {name}\n"));
+        }
+        let backup = database.backup.as_ref().map_or_else(|| "none in this plan".to_owned(), BackupStatus::text);
+        out.push_str(&format!("\n- Backup: {}\n", line(&backup)));
+        if let (Some(before), Some(after)) = (&database.before, &database.after) {
+            out.push_str(&format!("- Incarnation before: {}, after: {}\n", line(before), line(after)));
+        }
+    }
+    let back = way_back(report);
+    let sentences: String = back.sentences().iter().map(|s| format!("- {}\n", line(s))).collect();
+    out.push_str(&format!("\n## Way back\n\n{sentences}"));
+    out.extend(back.restores.iter().map(|s| format!("- {} {}: {}\n", line(&s.step), line(&s.name), line(&s.state))));
+    out
 }
 
 fn rest(report: &Report) -> String {
@@ -91,26 +122,29 @@ fn steps(report: &Report) -> String {
         if !facts.is_empty() {
             out.push_str(&format!("\n{facts}"));
         }
-        for file in outcome.into_iter().flat_map(|o| &o.diffs) {
-            let note = if file.note.is_empty() { String::new() } else { format!(" ({})", line(&file.note)) };
-            out.push_str(&format!("\n`{}`{note}\n", line(&file.path)));
-            if !file.diff.is_empty() {
-                out.push_str(&fenced(&file.diff));
-            }
+        out.extend(outcome.into_iter().flat_map(|o| &o.diffs).map(file_diff));
+        if let Some(lines) = report.answer.excerpts.get(&status.step) {
+            out.push_str(&format!("\nIts last lines:\n{}", fenced("text", &lines.join("\n"))));
         }
     }
     out
 }
 
+pub(super) fn file_diff(file: &FileDiff) -> String {
+    let note = if file.note.is_empty() { String::new() } else { format!(" ({})", line(&file.note)) };
+    let diff = if file.diff.is_empty() { String::new() } else { fenced("diff", &file.diff) };
+    format!("\n`{}`{note}\n{diff}", line(&file.path))
+}
+
 /// A code block whose fence is longer than any in the text.
-fn fenced(text: &str) -> String {
+fn fenced(kind: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let body: String = text.lines().map(|l| clean(l) + "\n").collect();
-    format!("\n{fence}diff\n{body}{fence}\n")
+    format!("\n{fence}{kind}\n{body}{fence}\n")
 }
 
-fn table(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -123,7 +157,7 @@ fn table(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Text of others in one line that marks up nothing.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     clean(text).replace('<', "&lt;").replace('[', "\\[")
 }
 
@@ -140,6 +174,6 @@ mod tests {
 
     #[test]
     fn a_diff_does_not_end_its_block() {
-        assert!(fenced("+```\n").starts_with("\n````diff\n+```\n````"));
+        assert!(fenced("diff", "+```\n").starts_with("\n````diff\n+```\n````"));
     }
 }

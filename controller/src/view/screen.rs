@@ -134,6 +134,8 @@ impl Drawing {
         }
         let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
         lines.extend(steps().filter(|s| matches!(s.state.as_str(), "failed" | "indeterminate")).map(|s| self.problem(s)));
+        let budgets = run.stages.iter().filter_map(|stage| stage.budget.as_deref());
+        lines.extend(budgets.flat_map(|text| self.parts(&text.split("; ").map(str::to_owned).collect::<Vec<_>>())));
         lines.extend(run.extra.iter().filter(|s| under_way(s)).flat_map(|s| self.step(s)));
         for stage in &run.stages {
             lines.extend(self.stage(stage));

@@ -129,6 +129,7 @@ mod tests {
             plan: Digest::of(b"plan"),
             fleet: "emea-production".to_owned(),
             at: jiff::Timestamp::UNIX_EPOCH,
+            asks: std::collections::BTreeMap::new(),
             items: vec![
                 item("16.1@is-1", "health", saw(vec![health.clone()], None)),
                 item("16.1@gw-1", "menu", Err(gone)),

@@ -39,6 +39,8 @@ fn status_is_a_table_or_a_versioned_document() {
     assert_eq!(session.run(["status", "-o", "jsonl"]).ends(0).out.lines().count(), 1);
     session.run(["node", "list"]).ends(0).out_has(&["is-1.example.com", "connected", "13 MiB"]);
     session.run(["status", "-o", "xml"]).ends(2);
+    let said = session.run(["status", "run-of-nobody"]).ends(9).err_has(&["CVL-5020", "there is no run run-of-nobody"]);
+    assert_eq!(said.out, "");
 }
 
 #[test]
@@ -85,12 +87,18 @@ fn a_preview_shows_equal_diffs_once_and_counts() {
     items.truncate(2);
     session.script.answer(Method::Preview, json!(items));
     session.run(["preview", file]).ends(1).out_has(&["2 got no answer"]);
+    let gone = json!({ "step": "2.1@is-1", "preview": { "Err": { "code": 5031, "message": "is-1 is not connected" } } });
+    session.script.answer(Method::Preview, json!([items[0], items[1], gone, item("2.1@is-2", "same", "", "")]));
+    session.run(["preview", file]).ends(8).out_has(&["is-1 is not connected"]);
+    let lines = session.run(["preview", file, "-o", "jsonl"]).ends(8);
+    assert_eq!(lines.out.lines().filter(|line| line.contains("cavalcade.preview-item/1")).count(), 4, "{}", lines.out);
+    session.script.answer(Method::Preview, json!(items));
     session.run(["preview", file, "--node", "is-1"]).ends(0);
     assert_eq!(session.script.asked(Method::Preview).pop().expect("asked")["nodes"], json!(["is-1"]));
     // The plan travels as it stands in the file, whichever version wrote it.
     let text = std::fs::read_to_string(file).expect("is there");
     assert_eq!(session.script.asked(Method::Preview)[0]["plan"], json!(text));
-    session.run(["preview", file, "--node", "is-9"]).ends(9).err_has(&["no node `is-9`", "is-1 is-2"]);
+    session.run(["preview", file, "--node", "is-9"]).ends(2).err_has(&["no node `is-9`", "is-1 is-2"]);
 }
 
 #[test]
@@ -102,16 +110,30 @@ fn logs_are_shown_and_not_sent() {
             "seq": number, "at": "2026-11-23T01:12:40.5Z", "level": "ERROR", "text": text, "gap": gap,
         })
     };
-    let lines = [line(7, "ERROR \u{1b}[2J gone", Value::Null), line(8, "", json!({ "lines": 3, "by": "agent" }))];
+    let lines = [
+        line(7, "ERROR \u{1b}[2J gone", Value::Null),
+        line(8, "", json!({ "lines": 3, "by": "agent" })),
+        json!({ "damage": "segment 3 cannot be read" }),
+        json!({ "cut": { "shown": 2, "wanted": 5000 } }),
+    ];
     session.script.answer(Method::Logs, json!(lines));
     let said =
         session.run(["logs", "--node", "is-*", "--step", "4.6", "--grep", "gone", "--level", "warn", "--since", "-15m"]).ends(0);
-    said.out_has(&["is-1:7", "ERROR \\u{1b}[2J gone", "GAP: 3 lines are missing here"]);
+    said.out_has(&[
+        "is-1:7",
+        "ERROR \\u{1b}[2J gone",
+        "GAP: 3 lines are missing here",
+        "--- DAMAGE: segment 3",
+        "newest 2 of 5000",
+    ]);
     let asked = session.script.asked(Method::Logs).pop().expect("asked");
     assert_eq!((&asked["nodes"], &asked["level"], &asked["tail"]), (&json!(["is-*"]), &json!("WARN"), &Value::Null));
     assert!(asked["since"].is_string());
     let said = session.run(["logs", "-o", "jsonl"]).ends(0);
-    assert!(said.out.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let documents: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(documents.iter().all(|d| d["schema"] == "cavalcade.log/1"), "{documents:?}");
+    assert_eq!((&documents[0]["address"], &documents[2]["damage"]), (&json!("is-1:7"), &json!("segment 3 cannot be read")));
+    session.run(["logs", "-o", "raw"]).ends(0).out_has(&["--- GAP", "--- DAMAGE", "--- CUT"]);
     session.run(["logs", "--grep", "("]).ends(2).err_has(&["--grep"]);
     session.run(["logs", "--since", "yesterday"]).ends(2).err_has(&["`yesterday` is no time"]);
 }
@@ -164,9 +186,61 @@ fn tokens_and_artifacts() {
     assert_eq!(std::fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
     session.run(["token", "create"]).ends(2);
 
+    // A file that cannot be written comes behind tokens that were made: the last line says so.
+    std::fs::remove_file(&file).expect("is there");
+    std::fs::remove_file(out.join("is-2.example.com.token")).expect("is there");
+    std::fs::create_dir(out.join("is-2.example.com.token")).expect("is made");
+    let said = session.run(args).ends(2);
+    said.err_has(&["2 of 2 tokens were made; that of is-2.example.com is in no file"]);
+    assert!(file.exists());
+
     let pack = session.file("pack.zip", "content");
     let digest = Digest::of(b"content");
     session.run(["artifact", "add", pack.to_str().expect("UTF-8")]).ends(0).out_has(&[digest.as_str(), "7 B"]);
+}
+
+#[test]
+fn a_host_is_revoked_with_a_reason() {
+    let session = Session::new(empty());
+    session.run(["node", "revoke", "is-1.example.com"]).ends(2).err_has(&["--why"]);
+    session.run(["node", "revoke", "../x", "--why", "gone"]).ends(2);
+    assert_eq!(session.script.asked(Method::HostRevoke), Vec::<Value>::new());
+    session.script.answer(Method::HostRevoke, json!({ "certificates": 1, "connections": 1 }));
+    let said = session.run(["node", "revoke", "is-1.example.com", "--why", "disk sold"]).ends(0);
+    said.out_has(&[
+        "Revoked is-1.example.com; its connection was cut. What runs there goes on",
+        "cavalcade token create --host is-1.example.com",
+    ]);
+    assert_eq!(session.script.asked(Method::HostRevoke)[0], json!({ "host": "is-1.example.com", "why": "disk sold" }));
+    session.script.answer(Method::HostRevoke, json!({ "certificates": 0, "connections": 0 }));
+    session.run(["node", "revoke", "is-1.example.com", "--why", "again"]).ends(0).out_has(&["Nothing was changed."]);
+}
+
+#[test]
+fn the_report_before_a_run_is_made_of_plan_and_previews() {
+    let plan = plan(true);
+    let session = Session::new(empty());
+    let file = session.file("up.plan", &plan.to_text().expect("text"));
+    let file = file.to_str().expect("UTF-8");
+    let diff = "@@ -1 +1 @@\n-a = 0\n+a = 1\n";
+    let item = |step: &str| {
+        let preview = json!({ "verdict": "change", "says": "", "diffs": [{ "path": "/opt/x.toml", "diff": diff, "note": "" }] });
+        json!({ "step": step, "preview": { "Ok": preview } })
+    };
+    let items: Vec<Value> = ["1.1@is-1", "1.1@is-2", "2.1@is-1", "2.1@is-2"].into_iter().map(item).collect();
+    session.script.answer(Method::Preview, json!(items));
+    let said = session.run(["report", "--before", file, "--change", "CHG0012345"]).ends(0);
+    said.out_has(&["<!doctype html>", "CHG0012345", "What cannot be undone", "new traffic is lost", plan.sha256.as_str()]);
+    session.run(["report", "--before", file, "-o", "md"]).ends(0).out_has(&["# Planned upgrade of test", "+a = 1"]);
+    let document: Value =
+        serde_json::from_str(&session.run(["report", "--before", file, "-o", "json"]).ends(0).out).expect("JSON");
+    assert_eq!((&document["schema"], &document["counts"]["change"]), (&json!("cavalcade.report-before/1"), &json!(4)));
+    assert_eq!(document["irreversible"][0]["stage"], "2 title of start");
+    assert!(session.script.asked(Method::Report).is_empty(), "no run is needed");
+    session.run(["report", "--before"]).ends(2);
+    session.run(["report", "--before", file, "-o", "junit"]).ends(2).err_has(&["html, md or json"]);
+    session.script.answer(Method::Preview, json!(items[..3]));
+    session.run(["report", "--before", file]).ends(8).out_has(&["of 1 nobody could tell"]);
 }
 
 #[test]
@@ -273,7 +347,7 @@ fn verify_groups_by_node_and_ends_as_documented() {
 
     session.script.answer(Method::Verify, answer(vec![good, unreachable]));
     session.run(["verify", file]).ends(8);
-    session.run(["verify", file, "--node", "is-9"]).ends(9).err_has(&["no node `is-9`"]);
+    session.run(["verify", file, "--node", "is-9"]).ends(2).err_has(&["no node `is-9`"]);
     let nothing = cavalcade_common::error::Fault::new(cavalcade_common::codes::plan::NOTHING_TO_VERIFY, "no stage");
     session.script.refuse(Method::Verify, nothing);
     session.run(["verify"]).ends(2).err_has(&["CVL-1241", "Nothing was changed."]);

@@ -10,4 +10,5 @@ mod asking;
 mod leaving;
 mod recipes;
 mod serving;
+mod terminal;
 mod verbs;

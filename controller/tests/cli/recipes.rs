@@ -57,6 +57,13 @@ fn graph_draws_stages_in_order() {
     assert!(said.out.lines().all(|line| line.chars().count() < 80), "{}", said.out);
     let said = alone(&["recipe", "graph", "wso2-is-km-5.10.0-to-5.11.0", "--dot"]).ends(0);
     said.out_has(&["digraph \"wso2-is-km-5.10.0-to-5.11.0\" {", "\"set-up-is\" -> \"set-up-am\";"]);
+    let said = alone(&["recipe", "graph", "wso2-is-km-5.10.0-to-5.11.0", "-o", "json"]).ends(0);
+    let document: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!((&document["schema"], &document["recipe"]), (&"cavalcade.graph/1".into(), &"wso2-is-km-5.10.0-to-5.11.0".into()));
+    let stages = document["stages"].as_array().expect("a list");
+    let found = |id: &str| stages.iter().find(|s| s["stage"] == id).unwrap_or_else(|| panic!("{id} in {document}"));
+    assert_eq!(found("set-up-am")["after"], serde_json::json!(["set-up-is"]));
+    assert!(stages.iter().any(|s| s["approval"]["by"] == "dba") && stages.iter().any(|s| s["point_of_no_return"] == true));
     let circle = RECIPE.replace("    nodes: node.new", "    after: [first]\n    nodes: node.new");
     let (_folder, path) = file(&circle);
     alone(&["recipe", "graph", &path]).ends(2).err_has(&["wait for each other: first"]);
@@ -65,12 +72,15 @@ fn graph_draws_stages_in_order() {
 }
 
 #[test]
-fn the_schema_goes_to_standard_output_or_a_file() {
-    let schema: Value = serde_json::from_str(&alone(&["recipe", "schema"]).ends(0).out).expect("JSON");
-    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
-    let folder = tempfile::tempdir().expect("a folder");
-    let out = folder.path().join("recipe.schema.json");
-    assert_eq!(alone(&["recipe", "schema", "--out", out.to_str().expect("UTF-8")]).ends(0).out, "");
-    let written: Value = serde_json::from_slice(&std::fs::read(&out).expect("is there")).expect("JSON");
-    assert_eq!(written, schema);
+fn the_schemas_go_to_standard_output_or_a_file() {
+    for what in ["recipe", "fleet"] {
+        let schema: Value = serde_json::from_str(&alone(&[what, "schema"]).ends(0).out).expect("JSON");
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+        assert_eq!(schema["properties"]["schema"]["const"], format!("cavalcade.{what}/1"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("a.schema.json");
+        assert_eq!(alone(&[what, "schema", "--out", out.to_str().expect("UTF-8")]).ends(0).out, "");
+        let written: Value = serde_json::from_slice(&std::fs::read(&out).expect("is there")).expect("JSON");
+        assert_eq!(written, schema);
+    }
 }

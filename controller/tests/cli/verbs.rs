@@ -34,8 +34,8 @@ fn a_verb_on_a_step_shows_it_and_sends_the_position_just_read() {
 #[test]
 fn a_step_of_several_nodes_wants_its_node() {
     let session = open();
-    session.run(["retry", "1.1"]).ends(9).err_has(&["is a step of several nodes", "1.1@is-1 1.1@is-2", "Nothing was changed."]);
-    session.run(["retry", "7.7"]).ends(9).err_has(&["the run has no step `7.7`"]);
+    session.run(["retry", "1.1"]).ends(2).err_has(&["is a step of several nodes", "1.1@is-1 1.1@is-2", "Nothing was changed."]);
+    session.run(["retry", "7.7"]).ends(2).err_has(&["the run has no step `7.7`"]);
     assert_eq!(session.script.asked(Method::Retry), Vec::<Value>::new());
 }
 
@@ -80,6 +80,24 @@ fn what_cannot_be_taken_back_wants_a_word() {
     assert_eq!((&sent["stage"], &sent["why"]), (&json!(2), &json!("seen the proof")));
     session.run(["cancel"]).ends(2);
     session.run(["skip", "1.1@is-1"]).ends(2);
+}
+
+#[test]
+fn an_approval_shows_what_it_says_and_the_evidence() {
+    let plan = plan(false);
+    let mut document = run(&plan, "going", ["succeeded"; 4], json!([person(None, 2, "approval of dba: cavalcade approve 2")]));
+    document["runs"][0]["stages"][1]["approval"] = json!({
+        "by": "dba", "says": "The backups are proved.", "given": null, "undo": "backup", "undo_seconds": 95,
+        "backups": [{
+            "database": "am_db", "step": "1.1@is-1", "proved_at": "2026-11-23T01:20:00Z", "counted": "214 tables, 1048576 rows",
+            "restore_seconds": 95,
+        }],
+    });
+    let session = Session::new(document);
+    session.script.answer(Method::Approve, verb(&plan));
+    let shown = ["The backups are proved.", "am_db proved 2026-11-23 01:20:00Z", "214 tables", "about 1min35s"];
+    session.run(["approve", "start", "--yes"]).ends(0).err_has(&shown);
+    session.run(["status"]).ends(0).out_has(&shown);
 }
 
 #[test]

@@ -168,7 +168,8 @@ async fn a_revoked_host_is_cut_at_once_and_stays_out() {
     let (_to_two, mut from_two) = dial(&bystander).await.expect("a session");
     let accepted_two = site.accepted().await;
     assert_eq!(site.desk.connections.hosts(), [name("am-1"), name("am-2")]);
-    assert_eq!(site.desk.revoke(&name("am-1"), now()).expect("is revoked"), 1);
+    let revoked = site.desk.revoke(&name("am-1"), "alice: sold", now()).expect("is revoked");
+    assert_eq!((revoked.certificates, revoked.connections), (1, 1));
     assert_eq!(soon(from.recv()).await, None);
     assert_eq!(soon(accepted.from.recv()).await, None);
     match dial(&config).await {
@@ -186,7 +187,7 @@ async fn the_sweep_cuts_what_was_revoked_without_a_cut() {
     let config = site.agent("am-1").await;
     let (_to, mut from) = dial(&config).await.expect("a session");
     let _accepted = site.accepted().await;
-    site.desk.certificates.revoke(&name("am-1"), now()).expect("is revoked");
+    site.desk.certificates.revoke(&name("am-1"), "alice: sold", now()).expect("is revoked");
     let stop = tokio_util::sync::CancellationToken::new();
     let connections = Arc::clone(&site.desk.connections);
     let sweeping = tokio::spawn({

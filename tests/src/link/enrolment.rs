@@ -143,7 +143,10 @@ async fn a_newer_enrolment_cuts_the_older_certificate_off() {
 #[tokio::test]
 async fn nobody_listens() {
     let site = Site::new().await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address");
+    // Bound, so that nobody else gets the port meanwhile, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().expect("a socket");
+    closed.bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
+    let gone = closed.local_addr().expect("an address");
     let state = tempfile::tempdir().expect("a folder");
     let refused = enrol(&site.token("am-1"), &address(gone), state.path(), |_| Ok(())).await;
     match refused {

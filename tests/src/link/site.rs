@@ -29,7 +29,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Long enough for a busy machine; a test that waits this long has failed.
-pub(super) const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(120);
 
 /// One session as the controller's logic gets it.
 pub(super) struct Accepted {

@@ -141,6 +141,10 @@ impl Host for SimHost {
         })
     }
 
+    fn replace_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace(path, bytes)
+    }
+
     fn create_dirs(&self, _path: &Path) -> io::Result<()> {
         self.with(|_, _| ())
     }

@@ -340,7 +340,7 @@ impl Simulation {
                     }
                     Phase::Indeterminate => {
                         let resolution = if self.work_done() { Resolution::Done } else { Resolution::NotDone };
-                        Verb::Resolve { step: step.key.clone(), resolution, why: "looked at it".to_owned() }
+                        Verb::Resolve { step: step.key.clone(), resolution, evidence: false, why: "looked at it".to_owned() }
                     }
                     _ => continue,
                 };

@@ -16,7 +16,7 @@ use super::{
     database,
     jvm::Boot,
     keystore::{KeyStore, SHIPPED_PASSWORD},
-    product::Kind,
+    product::{Kind, Product},
 };
 
 /// The key that IS 5.11.0's default.json publishes.
@@ -29,7 +29,9 @@ const CRYPTO: &str = "org.wso2.carbon.crypto.impl.DefaultCryptoService";
 /// The keys of one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Fingerprint of the secret key; none where it encrypts with its key store.
+    /// What it encrypts with now: the secret key, or the key of its key store. Only IS 5.11.0 takes the first by default.
+    pub symmetric: bool,
+    /// Fingerprint of the secret key; none where it knows of none.
     pub secret: Option<String>,
     /// Whether that is the key that everybody knows.
     pub public: bool,
@@ -43,10 +45,14 @@ pub struct Keys {
 
 /// Reads the keys that a configuration names.
 #[must_use]
-pub fn keys(home: &Path, config: &Config, new: bool) -> Keys {
-    let mut keys = Keys::default();
-    let symmetric = new || config.text("encryption.internal_crypto_provider").as_deref() == Some(SYMMETRIC_PROVIDER);
-    if symmetric {
+pub fn keys(home: &Path, config: &Config, product: &Product) -> Keys {
+    let (new, mut keys) = (product.is_new(), Keys::default());
+    keys.symmetric = match config.text("encryption.internal_crypto_provider") {
+        Some(provider) => provider == SYMMETRIC_PROVIDER,
+        None if config.text("encryption.type").as_deref() == Some("symmetric") => true,
+        None => new && product.kind == Kind::IdentityServer,
+    };
+    if keys.symmetric || new {
         let key = config.text("encryption.key").unwrap_or_else(|| PUBLIC_KEY.to_owned());
         keys.public = key.eq_ignore_ascii_case(PUBLIC_KEY);
         keys.secret = Some(fingerprint(&key));
@@ -159,11 +165,22 @@ mod tests {
         let store = KeyStore::new("p", vec![Entry::private("wso2carbon", "weak", 1024)]);
         fs::write(security.join("own.jks"), store.bytes()).unwrap();
         let toml = "[keystore.primary]\nfile_name = 'own.jks'\npassword = 'p'\n";
-        let read = |more: &str, new: bool| keys(folder.path(), &Config::parse(&format!("{toml}{more}")).unwrap(), new);
+        let product = |kind, version: &str| Product { kind, version: version.to_owned() };
+        let of = |more: &str, product: &Product| keys(folder.path(), &Config::parse(&format!("{toml}{more}")).unwrap(), product);
+        let is = [product(Kind::IdentityServer, "5.10.0"), product(Kind::IdentityServer, "5.11.0")];
+        let read = |more: &str, new: bool| of(more, &is[usize::from(new)]);
         let old = read("", false);
         assert_eq!((old.secret.as_ref(), old.signing_bits, old.problems.len()), (None, 1024, 0));
         assert_eq!((open("{rsa:weak}x", &old), open("{rsa:shipped}x", &old), open("x", &old)), (Some("x"), None, Some("x")));
         assert!(read("", true).public);
+        let am = product(Kind::ApiManager, "4.0.0");
+        assert_eq!([&is[0], &is[1], &am].map(|product| of("", product).symmetric), [false, true, false]);
+        assert!(
+            of("[encryption]\ntype = 'symmetric'\n", &am).symmetric
+                && read("[encryption]\ntype = 'symmetric'\n", false).symmetric
+        );
+        let own_store = "[encryption]\ninternal_crypto_provider = 'org.wso2.KeyStoreBased'\n";
+        assert!(!read(own_store, true).symmetric, "what is named counts");
         let own = read("[encryption]\nkey = 'ABC'\n", true);
         assert!(!own.public && open(&format!("{{aes:{}}}x", fingerprint("ABC")), &own) == Some("x"));
         assert_eq!(open(&format!("{{aes:{}}}x", fingerprint(PUBLIC_KEY)), &own), None);

@@ -14,11 +14,10 @@ use super::{
 
 /// Answers one request.
 pub async fn answer(server: &Server, request: &Request) -> Response {
-    if request.path.starts_with("/services/Version") {
-        return version(server);
-    }
     match server.boot.product.kind {
+        // Its pack leaves the Version service out.
         Kind::IdentityServer => identity_server(server, request).await,
+        Kind::ApiManager if request.path.starts_with("/services/Version") => version(server),
         Kind::ApiManager => api_manager(server, request).await,
     }
 }

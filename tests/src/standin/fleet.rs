@@ -28,7 +28,7 @@ pub struct OldFleet {
     /// The nodes, in the order in which they are started.
     pub nodes: Vec<OldNode>,
     /// How long one server may take to start.
-    #[serde(default = "a_minute")]
+    #[serde(default = "five_minutes")]
     pub start_within_seconds: u64,
 }
 
@@ -88,8 +88,8 @@ pub enum Role {
     Am,
 }
 
-fn a_minute() -> u64 {
-    60
+fn five_minutes() -> u64 {
+    300
 }
 
 fn default_profile() -> String {
@@ -187,7 +187,7 @@ impl OldFleet {
     ///
     /// # Errors
     ///
-    /// When one does not end within 60 s.
+    /// When one does not end within 300 s.
     pub fn stop(&self) -> anyhow::Result<()> {
         for node in &self.nodes {
             stop(&node.home(&self.into))?;
@@ -250,9 +250,9 @@ pub fn run_script<S: AsRef<OsStr>>(script: &Path, jdk: &Path, arguments: &[S]) -
 ///
 /// # Errors
 ///
-/// When it did not within 60 s.
+/// When it did not within 300 s.
 pub fn start(home: &Path, jdk: &Path, options: &[&str]) -> anyhow::Result<()> {
-    start_within(home, jdk, options, Duration::from_secs(a_minute()))
+    start_within(home, jdk, options, Duration::from_secs(five_minutes()))
 }
 
 fn start_within(home: &Path, jdk: &Path, options: &[&str], time: Duration) -> anyhow::Result<()> {
@@ -272,11 +272,11 @@ fn start_within(home: &Path, jdk: &Path, options: &[&str], time: Duration) -> an
 ///
 /// # Errors
 ///
-/// When it is still there after 60 s.
+/// When it is still there after 300 s.
 pub fn stop(home: &Path) -> anyhow::Result<()> {
     let Some(pid) = running(home) else { return Ok(()) };
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?;
-    wait_until(Duration::from_secs(60), &format!("{} is down", home.display()), || running(home) != Some(pid))
+    wait_until(Duration::from_secs(300), &format!("{} is down", home.display()), || running(home) != Some(pid))
 }
 
 /// The PID of the server of a home: the PID file's, if that process was launched with this `carbon.home`.

@@ -32,12 +32,12 @@ pub async fn key_manager_answers(boot: &Boot, config: &Config) -> anyhow::Result
     let mut last = format!("{url} is no URL");
     if let Some(address) = Address::of_url(&url) {
         for _attempt in 0..3 {
-            match address.ask("GET", "/services/Version", &[], "").await {
-                Ok((200, body)) if String::from_utf8_lossy(&body).contains("Identity Server") => {
+            match address.ask("POST", "/oauth2/introspect", &["Authorization: Basic YTpi".to_owned()], "token=none").await {
+                Ok((200, body)) if String::from_utf8_lossy(&body).contains("active") => {
                     boot.witness.record("is-answered", json!({"service_url": url}))?;
                     return Ok(true);
                 }
-                Ok((status, _)) => last = format!("HTTP {status}, and no Identity Server"),
+                Ok((status, _)) => last = format!("HTTP {status}, and no introspection"),
                 Err(error) => last = format!("{error:#}"),
             }
             sleep(Duration::from_millis(200)).await;

@@ -73,9 +73,9 @@ impl Request {
 ///
 /// # Errors
 ///
-/// When the peer speaks something else, too much, or nothing for 10 s.
+/// When the peer speaks something else, too much, or nothing for 60 s.
 pub async fn receive<S: AsyncRead + Unpin>(stream: &mut S) -> anyhow::Result<Request> {
-    timeout(Duration::from_secs(10), read_request(stream)).await?
+    timeout(Duration::from_secs(60), read_request(stream)).await?
 }
 
 /// Answers a request and closes.

@@ -39,17 +39,17 @@ impl Address {
         Some(Self { tls, host: host.trim_matches(['[', ']']).to_owned(), port })
     }
 
-    /// Opens a connection, at most 2 s.
+    /// Opens a connection, at most 30 s.
     ///
     /// # Errors
     ///
     /// When nobody answers there.
     pub async fn connect(&self) -> anyhow::Result<TcpStream> {
-        let connected = timeout(Duration::from_secs(2), TcpStream::connect((self.host.as_str(), self.port))).await;
-        Ok(connected.context("no answer within 2 s")??)
+        let connected = timeout(Duration::from_secs(30), TcpStream::connect((self.host.as_str(), self.port))).await;
+        Ok(connected.context("no answer within 30 s")??)
     }
 
-    /// Sends a request; `headers` are whole lines. At most 5 s.
+    /// Sends a request; `headers` are whole lines. At most 60 s.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Address {
             let stream = connector.connect(ServerName::try_from(self.host.clone())?, stream).await?;
             http::ask(stream, &head, body.as_bytes()).await
         };
-        timeout(Duration::from_secs(5), exchange).await.context("no answer within 5 s")?
+        timeout(Duration::from_secs(60), exchange).await.context("no answer within 60 s")?
     }
 }
 

@@ -100,7 +100,7 @@ pub async fn live(boot: &Arc<Boot>) -> anyhow::Result<i32> {
 /// From the databases to `WSO2 Carbon started`.
 async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Result<ControlFlow<i32, Arc<Server>>> {
     let settings = &boot.settings;
-    let keys = crypto::keys(&boot.launch.home, &config, boot.product.is_new());
+    let keys = crypto::keys(&boot.launch.home, &config, &boot.product);
     boot.witness.record("settings", reading::settings(&boot.launch.home, &config, &keys))?;
     if !keys.problems.is_empty() {
         for problem in &keys.problems {

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How long a stage waits for what has to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The folder.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When it was not within 30 s.
+    /// When it was not within 300 s.
     pub fn wait_for(&self, what: &str, count: usize) -> anyhow::Result<()> {
         wait_until(PATIENCE, what, || self.witness(what).is_ok_and(|lines| lines.len() >= count))
     }

@@ -53,6 +53,8 @@ pub struct Variant {
     pub own_key_bits: Option<u32>,
     /// The key of symmetric encryption.
     pub encryption_key: Option<String>,
+    /// `org.wso2.CipherTransformation`, as an earlier start wrote it.
+    pub cipher_transformation: Option<String>,
     /// Keys of deployment.toml whose values are in the secure vault.
     pub vault: Vec<String>,
     /// Bundles, libraries, a web application, mails, scripts and logging that differ from the pack's.
@@ -80,6 +82,9 @@ impl Variant {
         }
         if self.customized {
             customize(home, role)?;
+        }
+        if let Some(cipher) = &self.cipher_transformation {
+            append(home, "repository/conf/carbon.properties", &format!("org.wso2.CipherTransformation={cipher}\n"))?;
         }
         self.own_key(home)?;
         let given = self.settings.iter().map(|(path, value)| (path.clone(), item(value)));
@@ -228,7 +233,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::standin::{crypto, packs, vault};
+    use crate::standin::{crypto, packs, product::Product, vault};
 
     fn old_home(variant: &Variant, role: Role) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -252,6 +257,7 @@ mod tests {
             registry_versioning: true,
             own_key_bits: Some(1024),
             encryption_key: Some("0123".to_owned()),
+            cipher_transformation: Some("RSA/ECB/PKCS1Padding".to_owned()),
             vault: vec!["super_admin.password".to_owned(), "keystore.primary.password".to_owned()],
             customized: true,
             settings: BTreeMap::from([
@@ -262,6 +268,8 @@ mod tests {
         let (_folder, home) = old_home(&variant, Role::Am);
         let file = |path: &str| fs::read_to_string(home.join(path)).unwrap();
         assert_eq!(file("repository/conf/registry.xml").matches("true</versioning").count(), 4);
+        let cipher = file("repository/conf/carbon.properties");
+        assert!(cipher.lines().any(|line| line == "org.wso2.CipherTransformation=RSA/ECB/PKCS1Padding"), "{cipher}");
         assert!(file("repository/tenants/2/userstores/BRANCH.xml").contains("BRANCH"));
         assert!(file("repository/deployment/server/userstores/PARTNERS.xml").contains("PARTNERS"));
         assert!(BUNDLES.iter().all(|name| home.join("repository/components/dropins").join(name).is_file()));
@@ -274,7 +282,7 @@ mod tests {
         assert_eq!(config.text("super_admin.password").as_deref(), Some("admin"));
         assert_eq!(config.text("transport.https.properties.proxyPort").as_deref(), Some("443"));
         assert_eq!(config.in_each("apim.throttling.url_group", "traffic_manager_urls"), ["tcp://a:1"]);
-        let keys = crypto::keys(&home, &config, false);
+        let keys = crypto::keys(&home, &config, &Product::of_home(&home).unwrap());
         assert_eq!((keys.signing_bits, keys.problems.len(), keys.secret), (1024, 0, Some(crypto::fingerprint("0123"))));
     }
 }

@@ -82,6 +82,9 @@ pub struct Line {
 ///
 /// When it cannot be read, or holds a line that is none of ours.
 pub fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
-    let text = std::fs::read_to_string(file)?;
+    let bytes = std::fs::read(file)?;
+    // A last line without its end is just being written.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = std::str::from_utf8(&bytes[..whole])?;
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::layout::Placed;
+use super::layout::{Placed, SERVER_PASSWORD};
 use crate::standin::{
     crypto::fingerprint,
     fleet::Role,
@@ -30,7 +30,13 @@ pub const ENCRYPTION_KEY: &str = "6f2d1c0b9a8e7d6c5b4a39281706f5e4";
 /// Bits of that fleet's own key.
 const WEAK: u32 = 1024;
 /// Keys of deployment.toml that its secure vault holds, and their values.
-pub const VAULT: [(&str, &str); 2] = [("super_admin.password", "admin"), ("keystore.primary.password", OWN_PASSWORD)];
+pub const VAULT: [(&str, &str); 3] = [
+    ("super_admin.password", "admin"),
+    ("keystore.primary.password", OWN_PASSWORD),
+    ("database.apim_db.password", SERVER_PASSWORD),
+];
+/// The algorithm that this fleet's Identity Servers encrypted with.
+pub const CIPHER: &str = "RSA/ECB/PKCS1Padding";
 
 /// Hosts: name, role, old profile.
 pub type Hosts = &'static [(&'static str, Role, &'static str)];
@@ -126,6 +132,7 @@ impl Extent {
             registry_versioning: true,
             own_key_bits: Some(WEAK),
             encryption_key: Some(ENCRYPTION_KEY.to_owned()),
+            cipher_transformation: (node.role == Role::Is).then(|| CIPHER.to_owned()),
             vault: VAULT.map(|(key, _)| key.to_owned()).to_vec(),
             customized: true,
             settings,
@@ -180,6 +187,8 @@ fn differences(role: Role) -> Vec<(String, Value)> {
         ("transport.http.properties.proxyPort", json!(80)),
         ("output_adapter.email.from_address", json!("wso2@example.com")),
         ("example.inc.colour", json!("blue")),
+        ("user_store.properties.PasswordDigest", json!("SHA-512")),
+        ("config_data.path", json!("/_system/example/config")),
     ];
     if role == Role::Am {
         all.extend([

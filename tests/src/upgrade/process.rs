@@ -79,10 +79,10 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// When it is still there after 30 s.
+    /// When it is still there after 120 s.
     pub fn stop(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?;
-        wait_until(Duration::from_secs(30), "the process is gone", || self.child.try_wait().is_ok_and(|ended| ended.is_some()))
+        wait_until(Duration::from_secs(120), "the process is gone", || self.child.try_wait().is_ok_and(|ended| ended.is_some()))
     }
 }
 

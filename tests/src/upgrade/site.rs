@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     database_server::MariaDb,
+    ports,
     standin::{
         fleet::{OldFleet, Role},
         offsets::{HELD, OffsetLease},
@@ -37,7 +38,10 @@ use crate::{
 };
 
 /// How long a site waits for what has to come.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Where the controller listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 1);
 
 /// Keeps the folder of a site whose test failed, to be looked at.
 const KEEP: &str = "CAVALCADE_KEEP_FAILED";
@@ -144,7 +148,7 @@ impl Site {
             balancer: None,
         };
         layout.write()?;
-        let ports = (free_port()?, free_port()?);
+        let ports = ports::free(ADDRESS)?;
         let (controller, agents) = (None, BTreeMap::new());
         let mut site = Self { layout, programs, database, controller, agents, ports, _leases: leases, folder: Some(folder) };
         site.old_fleet()?.lay_out(|_| {})?;
@@ -196,10 +200,10 @@ impl Site {
     ///
     /// When it ends or does not answer in time.
     pub fn start_controller(&mut self) -> anyhow::Result<()> {
-        let (agents, enrol) = (format!("127.0.10.1:{}", self.ports.0), format!("127.0.10.1:{}", self.ports.1));
+        let (agents, enrol) = (format!("{ADDRESS}:{}", self.ports.0), format!("{ADDRESS}:{}", self.ports.1));
         let state = self.path("controller").display().to_string();
         fs::create_dir_all(&state)?;
-        let arguments = ["--state", &state, "serve", "--agents", &agents, "--enrol", &enrol, "--name", "127.0.10.1"];
+        let arguments = ["--state", &state, "serve", "--agents", &agents, "--enrol", &enrol, "--name", &ADDRESS.to_string()];
         self.controller = Some(Running::start(&self.programs.controller, &arguments, &self.path("controller.log"))?);
         let end = Instant::now() + PATIENCE;
         while self.status().is_err() {
@@ -231,7 +235,7 @@ impl Site {
         fs::write(&file, answer["token"].as_str().context("no token")?)?;
         let state = self.agent_state(host);
         let mut command = Command::new(&self.programs.agent);
-        command.arg("enroll").arg("--token-file").arg(&file).args(["--controller", &format!("127.0.10.1:{}", self.ports.1)]);
+        command.arg("enroll").arg("--token-file").arg(&file).args(["--controller", &format!("{ADDRESS}:{}", self.ports.1)]);
         let ended = command.arg("--state").arg(&state).stdin(Stdio::null()).output()?;
         ensure!(ended.status.success(), "enrolling {host}: {}", String::from_utf8_lossy(&ended.stderr));
         Ok(())
@@ -269,7 +273,7 @@ impl Site {
 
     fn agent_arguments(&self, host: &str) -> Vec<String> {
         let state = self.agent_state(host).display().to_string();
-        let controller = format!("127.0.10.1:{}", self.ports.0);
+        let controller = format!("{ADDRESS}:{}", self.ports.0);
         ["run", "--controller", &controller, "--state", &state].map(str::to_owned).to_vec()
     }
 
@@ -494,6 +498,8 @@ impl Site {
         let mut missed: Vec<String> = Vec::new();
         while Instant::now() < end {
             let Some(step) = self.intended(host)?.into_iter().find(|step| steps.contains(step) && !missed.contains(step)) else {
+                // Short, so that no step is missed, and a sleep: the agent needs the processor too.
+                std::thread::sleep(Duration::from_micros(500));
                 continue;
             };
             self.kill_agent(host)?;
@@ -559,8 +565,4 @@ fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(20).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

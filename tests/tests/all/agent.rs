@@ -130,7 +130,7 @@ impl Agent {
                 self.executor.news.notified().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), ended).await.expect("ends in time")
+        tokio::time::timeout(Duration::from_secs(300), ended).await.expect("ends in time")
     }
 
     /// Everything that the agent would send to its controller now, as text.

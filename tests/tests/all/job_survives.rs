@@ -4,13 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
 use cavalcade_tests::{
     standin::{fleet::running, witness::Line},
+    test_program,
     upgrade::site::{Site, Wanted},
 };
 use serde_json::{Value, json};
@@ -20,9 +20,9 @@ use crate::site;
 /// Another build of the agent: the same program in a file of other content at another path.
 fn other_build(site: &Site) -> PathBuf {
     let program = site.path("agent-of-another-build");
-    fs::copy(&site.programs.agent, &program).unwrap();
     // Bytes behind the end of an ELF file mean nothing to it.
-    OpenOptions::new().append(true).open(&program).unwrap().write_all(b"another build").unwrap();
+    let bytes = [fs::read(&site.programs.agent).unwrap().as_slice(), b"another build"].concat();
+    test_program::write(&program, &bytes).unwrap();
     program
 }
 
@@ -82,7 +82,7 @@ fn kept_output(site: &Site, node: &str, step: &str) -> Vec<String> {
 
 #[test]
 fn a_job_and_servers_outlive_agent_and_controller() {
-    let standins = json!({ "start": 0.8, "migration": { "per_order": 0.3 } });
+    let standins = json!({ "start": 0.8, "migration": { "per_order": 1.0 } });
     let mut site = site(&Wanted { standins, ..Wanted::default() });
     let digest = site.plan().unwrap();
     site.apply(&digest, &[]).unwrap();

@@ -14,6 +14,7 @@ mod known_facts;
 mod oddities;
 mod policy;
 mod recipe_files;
+#[cfg(feature = "simulation")]
 mod simulation;
 mod standin;
 mod standin_conditions;
@@ -21,6 +22,7 @@ mod standin_migration;
 mod step_run;
 mod tidy;
 mod verify;
+mod ways_out;
 mod windows_service;
 
 use std::path::Path;

@@ -20,7 +20,7 @@ fn blanks_stale_pid_files_and_a_foreign_environment_do_no_harm() {
         ..Wanted::default()
     });
     let old = site.layout.old_home(site.layout.node("am-1").unwrap());
-    let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
+    let mut stranger = Command::new("sleep").arg("36000").spawn().unwrap();
     fleet::stop(&old).unwrap();
     fs::write(old.join("wso2carbon.pid"), format!("{}\n", stranger.id())).unwrap();
     // The agents' environment: CARBON_HOME of another home, no JAVA_HOME.

@@ -4,15 +4,18 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use cavalcade_tests::standin::{
-    fleet::{self, edit_toml, run_script, running, script, wait_until},
-    packs,
-    stage::{Stage, log},
+use cavalcade_tests::{
+    standin::{
+        fleet::{self, edit_toml, run_script, running, script, wait_until},
+        packs,
+        stage::{Stage, log},
+    },
+    test_program,
 };
 use serde_json::{Value, json};
 use toml_edit::value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn stage(settings: &Value) -> Stage {
     Stage::new(Path::new(env!("CARGO_BIN_EXE_standin-java")), settings).unwrap()
@@ -245,20 +248,16 @@ fn a_gateway_waits_for_the_broker_of_its_traffic_manager() {
 
 #[test]
 fn term_can_be_left_lying_and_the_launcher_can_be_another() {
-    let stage = stage(&json!({"start": 0.3, "pid_file_after": 0.1, "ignore_term": 0.6}));
+    let stage = stage(&json!({"start": 0.3, "pid_file_after": 0.1, "ignore_term": 8.0}));
     let (home, offset) = stage.home("is-1", packs::IS_PACK).unwrap();
     // JAVACMD wins over JAVA_HOME, which only has to be set.
     let gate = stage.path("gate");
-    fs::write(
-        &gate,
-        format!(
-            "#!/bin/sh\necho \"$*\" >> '{}'\nexec '{}' \"$@\"\n",
-            stage.path("seen").display(),
-            stage.jdk().join("bin/java").display()
-        ),
-    )
-    .unwrap();
-    assert!(Command::new("chmod").arg("+x").arg(&gate).status().unwrap().success());
+    let launcher = format!(
+        "#!/bin/sh\necho \"$*\" >> '{}'\nexec '{}' \"$@\"\n",
+        stage.path("seen").display(),
+        stage.jdk().join("bin/java").display()
+    );
+    test_program::write(&gate, launcher.as_bytes()).unwrap();
     let mut command = Command::new("sh");
     command.arg(script(&home)).arg("start").env("JAVACMD", &gate).env("JAVA_HOME", "/nowhere").env_remove("CARBON_HOME");
     assert!(command.status().unwrap().success());

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use toml_edit::value;
 
 const SUCCESS: &str = "Execution was done through all the requested version list without having unexpected issues";
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Stage, database server with the old data after the AM script, and an Identity Server ready to be migrated.
 struct Scene {
@@ -116,20 +116,25 @@ impl Scene {
     }
 }
 
-async fn get(port: u16, path: &str, headers: &[String]) -> (u16, String) {
+async fn asked(port: u16, path: &str, headers: &[String]) -> anyhow::Result<(u16, String)> {
     let address = Address::of_url(&format!("https://localhost:{port}/")).unwrap();
-    let (status, body) = address.ask("GET", path, headers, "").await.unwrap();
-    (status, String::from_utf8(body).unwrap())
+    let (status, body) = address.ask("GET", path, headers, "").await?;
+    Ok((status, String::from_utf8(body)?))
+}
+
+async fn get(port: u16, path: &str, headers: &[String]) -> (u16, String) {
+    asked(port, path, headers).await.unwrap()
 }
 
 /// Waits until the gateway on a port serves an API: it is deployed some time after the start.
 async fn reached(port: u16, headers: &[String]) {
-    let mut last = (0, String::new());
-    for _ in 0..100 {
-        last = get(port, "/orders/1.0.0/42", headers).await;
-        if last.0 == 200 {
+    let mut last = None;
+    for _ in 0..1200 {
+        let answer = asked(port, "/orders/1.0.0/42", headers).await;
+        if answer.as_ref().is_ok_and(|(status, _)| *status == 200) {
             return;
         }
+        last = Some(answer);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{last:?}");

@@ -10,6 +10,8 @@ mod lying;
 mod machine;
 #[path = "step_run/migration.rs"]
 mod migration;
+#[path = "step_run/named.rs"]
+mod named;
 #[path = "step_run/servers.rs"]
 mod servers;
 #[path = "step_run/taken_over.rs"]

@@ -3,6 +3,7 @@
 //! These tests read the sources as text. They are approximate on purpose: a rule that needs a compiler belongs to the lints.
 
 mod coverage;
+mod fixtures;
 mod layers;
 mod pages;
 mod source;

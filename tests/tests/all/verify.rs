@@ -1,6 +1,6 @@
 //! `verify` through a real controller and a real agent: without a run, and from the plan of the newest run.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use cavalcade_common::action::{Action, LogGate, TcpGate, TextEdit};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::plan::HashedPlan;
+use cavalcade_common::secret::{SecretRef, SecretValue, marker};
 use cavalcade_common::token::EnrolmentToken;
 use cavalcade_controller::daemon::{ServeConfig, serve};
 use cavalcade_controller::operate::request::{
@@ -18,16 +19,15 @@ use cavalcade_controller::operate::request::{
 use cavalcade_controller::rpc::client::OperatorClient;
 use cavalcade_controller::rpc::method::Method;
 use cavalcade_controller::view::document::Status;
-use cavalcade_tests::one_node;
+use cavalcade_tests::{one_node, ports};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::tree;
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address")
-}
+/// Where the controller listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 4);
 
 async fn ask<A: DeserializeOwned>(client: &OperatorClient, method: Method, request: &impl Serialize) -> Result<A, Fault> {
     let request = serde_json::to_value(request).expect("JSON");
@@ -36,7 +36,7 @@ async fn ask<A: DeserializeOwned>(client: &OperatorClient, method: Method, reque
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
+    while began.elapsed() < Duration::from_secs(300) {
         if let Some(found) = look().await {
             return found;
         }
@@ -59,9 +59,9 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
     let (state_dir, agent_dir, home) =
         (folder.path().join("controller"), folder.path().join("agent"), folder.path().join("home"));
     std::fs::create_dir(&home).expect("is made");
-    let (agents, enrol) = (free_address(), free_address());
-    let config =
-        ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec!["127.0.0.1".to_owned()], operators: None };
+    let (agents, enrol) = ports::free(ADDRESS).expect("two ports");
+    let (agents, enrol) = (SocketAddr::from((ADDRESS, agents)), SocketAddr::from((ADDRESS, enrol)));
+    let config = ServeConfig { state_dir: state_dir.clone(), agents, enrol, names: vec![ADDRESS.to_string()], operators: None };
     let controller = tokio::spawn(serve(config));
     let client = until("the controller", async || OperatorClient::connect(&state_dir).await.ok()).await;
     let request = TokenRequest { host: one_node::HOST.to_owned(), ttl_seconds: None };
@@ -78,6 +78,7 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         plan: plan.map(|p| p.to_text().expect("text")),
         nodes: Vec::new(),
         within_seconds: Some(1),
+        secrets: Default::default(),
     };
 
     // Nobody is connected: the items say so.
@@ -102,6 +103,24 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
     let none = ask::<VerifyAnswer>(&client, Method::Verify, &verify(None)).await.expect_err("there was no run");
     assert_eq!(none.code, codes::run::NO_RUN);
 
+    // A secret that a person has: it is asked first, travels with the question, and is hidden in the answer.
+    std::fs::write(&log, "open sesame\n").expect("is written");
+    let failed = vec![format!("refused {}", marker("word"))];
+    let word = LogGate { file: log.clone(), pattern: "open .*".to_owned(), failed, within: Duration::from_secs(60) };
+    let mut secret = plan(&home, vec![Action::Log(word)], true).plan;
+    secret.secrets.insert("word".to_owned(), SecretRef::Prompt("the word".to_owned()));
+    let secret = HashedPlan::new(secret).expect("has a digest");
+    let asked: VerifyAnswer = ask(&client, Method::Verify, &verify(Some(&secret))).await.expect("an answer");
+    assert_eq!((asked.items.len(), asked.asks.get("word").map(String::as_str)), (0, Some("the word")));
+    for (value, shown) in [("sesame", "open (secret)"), ("barley", "open sesame")] {
+        let secrets = [("word".to_owned(), SecretValue::new(value.to_owned()))].into_iter().collect();
+        let request = VerifyRequest { secrets, ..verify(Some(&secret)) };
+        let answer: VerifyAnswer = ask(&client, Method::Verify, &request).await.expect("an answer");
+        let checked = answer.items[0].checked.as_ref().expect("was asked");
+        assert!(checked.holds && checked.evidence.iter().any(|e| e.found.contains(shown)), "{checked:?}");
+    }
+    std::fs::remove_file(&log).expect("is removed");
+
     // A plan whose stage would act: the agent itself refuses, and says which step.
     let edit = TextEdit { file: log.clone(), content: Some("WSO2 Carbon started in 9 sec\n".to_owned()), ..TextEdit::default() };
     let acting = plan(&home, vec![Action::Text(edit)], true);
@@ -118,6 +137,9 @@ async fn agents_look_at_any_time_and_refuse_to_act() {
         plan: looking.to_text().expect("text"),
         scope: Default::default(),
         supersedes: None,
+        keep: Vec::new(),
+        undo: Vec::new(),
+        supersede_why: String::new(),
         stale_ok: false,
         confirm: None,
         waive: Vec::new(),

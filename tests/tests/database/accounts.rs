@@ -1,6 +1,6 @@
 //! Rule 24: while a database is restored, its servers cannot log in.
 
-use cavalcade_agent::database::{DbError, Refusal, backup, incarnation, restore};
+use cavalcade_agent::database::{DbError, Refusal, RestoreOutcome, backup, incarnation, restore};
 use cavalcade_common::action::{Backup, DbTarget, Engine, Restore};
 use cavalcade_common::codes::database as codes;
 
@@ -49,8 +49,12 @@ impl Site {
         }
     }
 
+    async fn restore(&self) -> Result<RestoreOutcome, DbError> {
+        restore(&self.order, true, None, &self.folder.path().join("records")).await
+    }
+
     fn recorded(&self) -> bool {
-        self.folder.path().join("b/locked-accounts.json").exists()
+        std::fs::read_dir(self.folder.path().join("records")).is_ok_and(|records| records.count() > 0)
     }
 
     /// Makes the proof at the end of a restore fail, or not.
@@ -67,10 +71,10 @@ async fn servers_are_locked_out_and_their_sessions_ended_until_the_restore_is_do
     for engine in ENGINES {
         let site = Site::new(engine, None).await;
         assert!(site.opens().await);
-        let server = site.db.occupied(&site.account, 60).await;
+        let server = site.db.occupied(&site.account).await;
         // The proof fails: what is there is neither old nor new, and nobody may come in.
         site.spoil("\"rows\": 0", "\"rows\": 7");
-        let failed = restore(&site.order, true, None).await.expect_err("it differs");
+        let failed = site.restore().await.expect_err("it differs");
         assert!(matches!(&failed, DbError::StaysLocked { accounts, .. } if !accounts.is_empty()), "{failed:?}");
         assert_eq!(failed.fault().code, codes::BACKUP_DIFFERS);
         assert!(failed.fault().help.is_some_and(|h| h.contains(&site.account) && h.contains("stay locked")));
@@ -78,10 +82,28 @@ async fn servers_are_locked_out_and_their_sessions_ended_until_the_restore_is_do
         assert!(!site.opens().await && site.recorded(), "{engine:?}");
         // The repeat knows which accounts were open before.
         site.spoil("\"rows\": 7", "\"rows\": 0");
-        let done = restore(&site.order, true, None).await.expect("restores");
+        let done = site.restore().await.expect("restores");
         let accounts = if engine == Engine::Mysql { 2 } else { 1 };
         assert_eq!((done.accounts.locked.len(), done.accounts.before.len()), (accounts, 0), "{:?}", done.accounts);
         assert_eq!((done.accounts.open, done.accounts.stay), (None, None));
+        assert!(site.opens().await && !site.recorded(), "{engine:?}");
+    }
+}
+
+/// The repeat may load another backup: the second restore point, or a copy. It must not take our own locks for a person's.
+#[tokio::test]
+async fn a_restore_from_another_backup_opens_what_an_interrupted_one_locked() {
+    for engine in ENGINES {
+        let mut site = Site::new(engine, None).await;
+        let second = site.folder.path().join("second").display().to_string();
+        let order = Backup { database: site.order.database.clone(), to: second.clone() };
+        backup(&order).await.expect("backs up once more");
+        site.spoil("\"rows\": 0", "\"rows\": 7");
+        let failed = site.restore().await.expect_err("it differs");
+        assert!(matches!(failed, DbError::StaysLocked { .. }) && !site.opens().await, "{engine:?} {failed:?}");
+        site.order.from = second;
+        let done = site.restore().await.expect("restores");
+        assert!(!done.accounts.locked.is_empty() && done.accounts.before.is_empty(), "{engine:?} {:?}", done.accounts);
         assert!(site.opens().await && !site.recorded(), "{engine:?}");
     }
 }
@@ -97,24 +119,16 @@ async fn an_account_that_a_person_locked_stays_locked_and_a_refusal_opens_the_ot
         });
         site.order.database.server_accounts.push(other.clone());
         // Someone who is no server is not ended; the database is whole, so the doors open again.
-        let stranger = site.db.occupied(&site.db.target().user, 60).await;
-        let refused = restore(&site.order, true, None).await.expect_err("someone is there");
+        let stranger = site.db.occupied(&site.db.target().user).await;
+        let refused = site.restore().await.expect_err("someone is there");
         assert!(matches!(&refused, DbError::Refused(Refusal::Sessions(_))), "{refused:?}");
         assert!(site.opens().await && !site.recorded(), "{engine:?}");
         stranger.abort();
         let done = loop {
-            match restore(&site.order, true, None).await {
+            match site.restore().await {
                 // The server notices that a client went away when its statement ends.
                 Err(DbError::Refused(Refusal::Sessions(left))) => {
-                    for session in left {
-                        site.db.sql_in(
-                            if engine == Engine::Mysql { "mysql" } else { "postgres" },
-                            &match engine {
-                                Engine::Mysql => format!("KILL {}", session.id),
-                                Engine::Postgresql => format!("SELECT pg_terminate_backend({})", session.id),
-                            },
-                        );
-                    }
+                    left.iter().for_each(|session| site.db.end(session.id));
                 }
                 done => break done.expect("restores"),
             }
@@ -135,7 +149,7 @@ async fn restores_that_share_an_account_take_turns() {
     for engine in ENGINES {
         let first = Site::new(engine, None).await;
         let second = Site::new(engine, Some(&first.account)).await;
-        let (one, two) = tokio::join!(restore(&first.order, true, None), restore(&second.order, true, None));
+        let (one, two) = tokio::join!(first.restore(), second.restore());
         for done in [one.expect("restores"), two.expect("restores")] {
             assert!(!done.accounts.locked.is_empty() && done.accounts.before.is_empty(), "{engine:?} {:?}", done.accounts);
         }
@@ -149,8 +163,8 @@ async fn without_the_right_a_restore_goes_on_only_when_nobody_is_there() {
         // The servers' account is the one that restores: it cannot lock itself out.
         let mut site = Site::new(engine, None).await;
         site.order.database.server_accounts = vec![site.order.database.user.clone()];
-        let server = site.db.occupied(&site.db.target().user, 60).await;
-        let refused = restore(&site.order, true, None).await.expect_err("someone is there");
+        let server = site.db.occupied(&site.db.target().user).await;
+        let refused = site.restore().await.expect_err("someone is there");
         assert!(matches!(&refused, DbError::Refused(Refusal::AccountsOpen { .. })), "{refused:?}");
         assert_eq!(refused.fault().code, codes::DB_ACCOUNTS);
         server.abort();
@@ -163,7 +177,7 @@ async fn without_the_right_a_restore_goes_on_only_when_nobody_is_there() {
     ));
     site.order.database.user = format!("{name}_ddl");
     let done = loop {
-        match restore(&site.order, true, None).await {
+        match site.restore().await {
             // The client that made the account may still be listed.
             Err(DbError::Refused(Refusal::AccountsOpen { .. })) => {}
             done => break done.expect("restores"),

@@ -1,9 +1,7 @@
 //! Backups count when they were restored; restores go into empty databases and end with a new incarnation.
 
-use std::time::Duration;
-
 use cavalcade_agent::database::{DbError, Refusal, backup, incarnation, restore, run_script};
-use cavalcade_common::action::{Assert, Backup, Engine, Restore};
+use cavalcade_common::action::{Backup, Engine, Restore};
 use cavalcade_common::id::Digest;
 
 use crate::servers::{Db, ENGINES, silent};
@@ -57,7 +55,7 @@ async fn a_backup_is_proved_and_found_again() {
         *last ^= 1;
         std::fs::write(&dump, bytes).expect("written");
         let back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
-        assert!(matches!(restore(&back, true, None).await, Err(DbError::Damaged { .. })));
+        assert!(matches!(restore(&back, true, None, folder.path()).await, Err(DbError::Damaged { .. })));
         assert_ne!(backup(&order).await.expect("a new one").proved, "");
     }
 }
@@ -75,32 +73,36 @@ async fn a_restore_replaces_only_what_it_was_taken_of_and_gives_a_new_life() {
         run_script(&db.run(sql, &digest, "1"), &silent).await.expect("runs");
 
         let back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
-        let refused = restore(&back, false, None).await.expect_err("it is not empty");
+        let refused = restore(&back, false, None, folder.path()).await.expect_err("it is not empty");
         assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
         let other = Db::new(engine);
         other.sql("CREATE TABLE SOMEONES (x INTEGER)");
         let wrong = Restore { database: other.target().clone(), ..back.clone() };
-        let refused = restore(&wrong, true, None).await.expect_err("it is someone else's");
-        assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
+        let refused = restore(&wrong, true, None, folder.path()).await.expect_err("it is someone else's");
+        assert!(matches!(refused, DbError::Refused(Refusal::OtherBackup { .. })), "{refused:?}");
+        assert_eq!(refused.fault().code, cavalcade_common::codes::database::BACKUP_OTHER);
+        // Neither is an empty database of another name filled with it.
+        other.sql("DROP TABLE SOMEONES");
+        let refused = restore(&wrong, true, Some(&made.incarnation), folder.path()).await.expect_err("it is another");
+        assert!(matches!(refused, DbError::Refused(Refusal::OtherBackup { .. })), "{refused:?}");
 
-        let done = restore(&back, true, None).await.expect("restores");
+        let done = restore(&back, true, None, folder.path()).await.expect("restores");
         assert_ne!(done.incarnation, made.incarnation);
         assert_eq!(incarnation(db.target()).await.expect("reads"), done.incarnation);
         assert_eq!(db.dump(), before, "{engine:?}");
         // The script's ledger went back too: it runs again from its first statement.
         assert_eq!(run_script(&db.run(sql, &digest, "2"), &silent).await.expect("runs").executed, 3);
         // What has another incarnation now is not replaced a second time.
-        let refused = restore(&back, true, None).await.expect_err("another life");
+        let refused = restore(&back, true, None, folder.path()).await.expect_err("another life");
         assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
         // Whoever made that one of it knows: the night may need the backup twice.
-        let again = restore(&back, true, Some(&done.incarnation)).await.expect("restores once more");
+        let again = restore(&back, true, Some(&done.incarnation), folder.path()).await.expect("restores once more");
         assert_ne!(again.incarnation, done.incarnation);
         assert_eq!(db.dump(), before, "{engine:?}");
         // Into an empty database it goes without a word.
-        let empty = Db::new(engine);
-        let into = Restore { database: empty.target().clone(), ..back };
-        restore(&into, false, None).await.expect("restores");
-        assert_eq!(empty.dump().replace(&empty.target().database, &db.target().database), before);
+        db.emptied();
+        restore(&back, false, None, folder.path()).await.expect("restores");
+        assert_eq!(db.dump(), before, "{engine:?}");
     }
 }
 
@@ -120,14 +122,7 @@ async fn a_backup_is_refused_while_others_are_connected_or_without_an_empty_scra
         order.database.scratch = None;
         assert!(matches!(backup(&order).await, Err(DbError::Refused(Refusal::NoScratch))));
         order.database.scratch = Some(scratch);
-        let sleeps = if engine == Engine::Mysql { "SELECT SLEEP(30)" } else { "SELECT pg_sleep(30)" };
-        let target = db.target().clone();
-        let stranger = tokio::spawn(async move {
-            let select = Some(sleeps.to_owned());
-            let assert = Assert { select, ..Assert::default() };
-            cavalcade_agent::database::run_query(&target, &[assert], Duration::ZERO).await
-        });
-        db.sessions_once(|seen| seen.iter().any(|s| s.executing)).await;
+        let stranger = db.occupied(&db.target().user).await;
         let refused = backup(&order).await.expect_err("someone is connected");
         assert!(matches!(refused, DbError::Refused(Refusal::Sessions(_))), "{refused:?}");
         stranger.abort();

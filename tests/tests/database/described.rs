@@ -1,6 +1,7 @@
 //! Facts of databases: what preflight reads.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use cavalcade_agent::database::{DbFacts, SessionCount, describe};
 use cavalcade_common::action::{DbTarget, Engine};
@@ -34,7 +35,9 @@ async fn a_database_is_described_and_nothing_is_left_in_it() {
         };
         assert!(found.reachable && found.problem.is_none() && found.problems.is_empty(), "{found:#?}");
         assert_eq!((found.read_only, found.wsrep, found.atomic_ddl), (Some(false), Some(false), Some(true)));
-        assert_eq!((found.replicas, found.long_transactions, found.prepared), (Some(0), Some(0), Some(0)));
+        assert_eq!((found.replicas, found.prepared), (Some(0), Some(0)));
+        // The whole server's: another test may let one stand.
+        assert!(found.long_transactions.is_some());
         assert_eq!((found.tls, found.sessions.as_deref()), (Some(false), Some([].as_slice())));
         assert!(found.bytes.is_some_and(|b| b > 0) && found.superuser == Some(true));
         assert!(found.rights.len() == 9 && found.rights.values().all(|r| *r == Some(true)), "{:?}", found.rights);
@@ -139,9 +142,17 @@ async fn foreign_sessions_are_counted_by_account_and_host() {
     for engine in ENGINES {
         let db = Db::new(engine);
         let user = db.target().user.clone();
-        let sleeping = db.occupied(&user, 20).await;
-        let found = facts(db.target()).await;
-        assert_eq!(found.sessions, Some(vec![SessionCount { user, host: "127.0.0.1".to_owned(), count: 1 }]), "{engine:?}");
+        let sleeping = db.occupied(&user).await;
+        let wanted = Some(vec![SessionCount { user, host: "127.0.0.1".to_owned(), count: 1 }]);
+        let begun = Instant::now();
+        // The server may still list sessions that have ended.
+        loop {
+            let found = facts(db.target()).await.sessions;
+            if found == wanted {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "{engine:?} {found:?}");
+        }
         sleeping.abort();
     }
 }

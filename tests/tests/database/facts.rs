@@ -48,7 +48,7 @@ async fn foreign_sessions_are_seen_and_ours_is_not() {
         let other = Db::new(engine);
         // A session over TCP in the database, held open while we look. No look ever lists its own.
         let user = db.target().user.clone();
-        let sleeping = db.occupied(&user, 30).await;
+        let sleeping = db.occupied(&user).await;
         let seen = db.sessions_once(|seen| seen.len() == 1).await;
         assert!(seen[0].executing && seen[0].host.starts_with("127.0.0.1"), "{seen:?}");
         other.sessions_once(<[_]>::is_empty).await;

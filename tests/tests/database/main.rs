@@ -10,5 +10,6 @@ mod described;
 mod facts;
 mod script;
 mod servers;
+mod start;
 mod statements;
 mod vendor;

@@ -1,12 +1,12 @@
 //! Scripts run once, go on where they stopped, and stop where nobody can know.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use cavalcade_agent::database::{
-    Approval, DbError, Decision, Progress, Refusal, ScriptState, incarnation, inspect_script, run_script,
+    Approval, DbError, Decision, Opening, Progress, Refusal, ScriptRun, ScriptState, incarnation, inspect_script, run_script,
+    strangers,
 };
-use cavalcade_common::action::Engine;
+use cavalcade_common::action::{Engine, NoSessions};
 use cavalcade_common::id::Digest;
 
 use crate::servers::{Db, ENGINES, silent};
@@ -39,14 +39,8 @@ async fn a_failed_statement_is_where_the_script_goes_on() {
         assert_eq!((*statement, *line, *done, *total), (2, 3, 1, 3));
         let wanted = if engine == Engine::Mysql { "1146" } else { "42P01" };
         assert_eq!(code.as_deref(), Some(wanted));
-        // The server lets go of a closed session's lock when it comes to it.
-        let state = loop {
-            match inspect_script(&db.run(sql, &digest, "1")).await.expect("looks") {
-                ScriptState::Running { .. } => tokio::task::yield_now().await,
-                state => break state,
-            }
-        };
-        assert_eq!(state, ScriptState::Partial { next: 2, line: 3, begun: false, session_state: None });
+        let state = inspect_script(&db.run(sql, &digest, "1")).await.expect("looks");
+        assert_eq!(state, ScriptState::Partial { next: 2, line: 3, opening: Opening::NotDone, session_state: None });
         db.sql("CREATE TABLE missing (x INTEGER)");
         let shown = Mutex::new(Vec::new());
         let show = |p| shown.lock().expect("one thread").push(p);
@@ -71,8 +65,54 @@ async fn a_person_can_leave_out_what_the_server_refuses() {
         let e = run_script(&run, &silent).await.expect_err("not the open one");
         assert!(matches!(e, DbError::Refused(Refusal::StaleDecision { decided: 3, open: Some(2) })), "{e:?}");
         run.approved = Some(Approval { statement: 2, decision: Decision::Done });
-        assert_eq!(run_script(&run, &silent).await.expect("goes on").executed, 1);
+        let went_on = run_script(&run, &silent).await.expect("goes on");
+        assert_eq!((went_on.executed, went_on.by_word), (1, vec![2]));
         assert_eq!(db.sql("SELECT COUNT(*) FROM a"), "1");
+        assert_eq!(db.sql("SELECT note FROM cavalcade_script_ledger WHERE statement = 2"), "left out by a person");
+    }
+}
+
+/// A server ends a closed session when it comes to it, and keeps its locks until then: here it has temporary tables to
+/// drop first. Whoever looks behind a run must not take the script for one that runs.
+#[tokio::test]
+async fn the_lock_is_given_away_before_the_session_is_closed() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let tables: String = (0..150).map(|n| format!("CREATE TEMPORARY TABLE t{n} (x INTEGER PRIMARY KEY);\n")).collect();
+        let sql = format!("{tables}INSERT INTO missing VALUES (1);");
+        let digest = Digest::of(sql.as_bytes());
+        let failed = run_script(&db.run(&sql, &digest, "1"), &silent).await.expect_err("fails");
+        assert!(matches!(failed, DbError::Failed { statement: 151, .. }), "{failed:?}");
+        let state = inspect_script(&db.run(&sql, &digest, "1")).await.expect("looks");
+        assert!(matches!(state, ScriptState::Partial { next: 151, .. }), "{engine:?} {state:?}");
+    }
+}
+
+/// The lock is the whole database's: what is done is done, whoever has it now.
+#[tokio::test]
+async fn a_script_that_is_done_is_done_while_another_one_runs() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let digest = Digest::of(TWO.as_bytes());
+        run_script(&db.run(TWO, &digest, "1"), &silent).await.expect("runs");
+        db.sql("CREATE TABLE b (x INTEGER)");
+        let held = db.holding(match engine {
+            Engine::Mysql => "LOCK TABLES b WRITE;",
+            Engine::Postgresql => "BEGIN; LOCK TABLE b;",
+        });
+        let other = "INSERT INTO b VALUES (1);";
+        let other_digest = Digest::of(other.as_bytes());
+        let run = ScriptRun { effect: "other", ..db.run(other, &other_digest, "1") };
+        let look = async {
+            db.executing_once("INSERT INTO b").await;
+            let state = inspect_script(&run).await.expect("looks");
+            assert!(matches!(state, ScriptState::Running { next: 1, .. }), "{engine:?} {state:?}");
+            let state = inspect_script(&db.run(TWO, &digest, "1")).await.expect("looks");
+            assert_eq!(state, ScriptState::Done { statements: 2 }, "{engine:?}");
+            drop(held);
+        };
+        let (ran, ()) = tokio::join!(run_script(&run, &silent), look);
+        assert_eq!(ran.expect("runs").executed, 1);
     }
 }
 
@@ -131,31 +171,30 @@ async fn a_transaction_of_the_script_is_done_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_statement_that_outlives_its_client_is_waited_for() {
     let db = Db::new(Engine::Mysql);
-    db.sql("CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);");
-    let sql = "ALTER TABLE a ADD y INTEGER;\nINSERT INTO a (x) SELECT 2 FROM DUAL WHERE SLEEP(4) = 0;\n\
-               ALTER TABLE a ADD z INTEGER;";
+    db.sql("CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1); CREATE TABLE b (x INTEGER); INSERT INTO b VALUES (2);");
+    let sql = "ALTER TABLE a ADD y INTEGER;\nINSERT INTO a (x) SELECT x FROM b;\nALTER TABLE a ADD z INTEGER;";
     let digest = Digest::of(sql.as_bytes());
-    let (begun, mut reached) = tokio::sync::mpsc::unbounded_channel();
-    let show = move |p| {
-        if matches!(p, Progress::Begun { statement: 2, .. }) {
-            begun.send(()).expect("the test listens");
-        }
-    };
+    // The statement waits in the server as long as this has the table.
+    let held = Mutex::new(Some(db.holding("LOCK TABLES b WRITE;")));
     {
+        // The future is dropped when the statement has reached the server: the connection is closed under it.
         let run = db.run(sql, &digest, "1");
-        let running = run_script(&run, &show);
-        tokio::pin!(running);
         tokio::select! {
             biased;
-            ended = &mut running => panic!("it ended: {ended:?}"),
-            _ = reached.recv() => {}
+            ended = run_script(&run, &silent) => panic!("it ended: {ended:?}"),
+            () = db.executing_once("INSERT INTO a") => {}
         }
-        // Let the statement reach the server, then drop the future: the connection is closed under it.
-        let one = Duration::from_millis(700);
-        assert!(tokio::time::timeout(one, &mut running).await.is_err(), "it still runs");
     }
+    // It is ours: the lock decides about it, and the look for strangers does not stand in its way.
+    let others = strangers(db.target(), &NoSessions { but_from: Vec::new() }).await.expect("looks");
+    assert!(others.is_empty(), "{others:?}");
     let shown = Mutex::new(Vec::new());
-    let show = |p| shown.lock().expect("one thread").push(p);
+    let show = |p| {
+        if matches!(p, Progress::Waiting { .. }) {
+            drop(held.lock().expect("one thread").take());
+        }
+        shown.lock().expect("one thread").push(p);
+    };
     let e = run_script(&db.run(sql, &digest, "2"), &show).await.expect_err("an INSERT cannot be seen");
     let shown = shown.into_inner().expect("one thread");
     assert!(matches!(shown[0], Progress::Waiting { .. }), "{shown:?}");
@@ -191,7 +230,7 @@ async fn an_orphan_at_rest_is_ended() {
                 }
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let run = cavalcade_agent::database::ScriptRun {
+            let run = ScriptRun {
                 target: &target,
                 effect: "test",
                 attempt: "1",

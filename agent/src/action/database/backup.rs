@@ -4,25 +4,26 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use cavalcade_common::action::Backup;
-use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
+use cavalcade_common::report::{Evidence, Preview, Progress, RESTORE_TOOK, RESTORED_ONCE, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
+use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::backup::{BackupManifest, backup, read_manifest};
 
-/// A folder for each run: last month's rehearsal must never count as tonight's backup.
-fn folder(to: &str, cx: &Context) -> String {
-    format!("{}/{}", to.trim_end_matches('/'), cx.attempt.run)
+/// A folder for each run, since last month's rehearsal must never count as tonight's backup; in it one for each database,
+/// so that none takes another's place. The controller names the same when it orders a restore.
+fn folder(backup: &Backup, cx: &Context) -> String {
+    format!("{}/{}/{}", backup.to.trim_end_matches('/'), cx.attempt.run, backup.database.name)
 }
 
 fn evidence(name: &str, manifest: &BackupManifest) -> Vec<Evidence> {
+    let rows: u64 = manifest.contents.tables.values().map(|table| table.rows).sum();
     vec![
         incarnation_evidence(name, &manifest.incarnation),
         Evidence::holds("dump", format!("{} bytes, sha256 {}", manifest.dump_size, manifest.dump_sha256)),
-        Evidence::holds(
-            "restored once into the scratch database and equal in tables, counts and checksums",
-            format!("{} tables, {} s", manifest.contents.tables.len(), manifest.restore_seconds),
-        ),
+        Evidence::holds(RESTORED_ONCE, format!("{} tables, {rows} rows", manifest.contents.tables.len())),
+        Evidence::holds(RESTORE_TOOK, format!("{} s", manifest.restore_seconds)),
     ]
 }
 
@@ -35,18 +36,17 @@ impl Act for Backup {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let database = revealed(cx, &self.database)?;
-        if !cx.resumed {
-            cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-        }
+        // After an interruption too: a server may have come up meanwhile (10, rule 16).
+        permit(cx).await?;
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
-        let resolved = Backup { database, to: folder(&self.to, cx) };
+        let resolved = Backup { database, to: folder(self, cx) };
         let manifest = backup(&resolved).await.map_err(|e| failure(&e, true))?;
         Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&self.database.name, &manifest) })
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let manifest = read_manifest(Path::new(&folder(&self.to, cx))).await.map_err(|e| failure(&e, true))?;
+        let manifest = read_manifest(Path::new(&folder(self, cx))).await.map_err(|e| failure(&e, true))?;
         Ok(vec![Evidence::holds("manifest of the backup", format!("{}, proved {}", manifest.dump, manifest.proved))])
     }
 }

@@ -38,3 +38,6 @@ fn failure(error: &DbError, changed: bool) -> Failure {
         _ => Failure::Failed { fault: error.fault(), changed, evidence: Vec::new() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,13 @@ use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, incarnation_evidence, revealed};
+use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::Accounts;
 use crate::database::restore::restore;
+
+/// Where it is noted which accounts a restore locked, in the agent's state folder.
+const RECORDS: &str = "locked-accounts";
 
 /// What people must know of the servers' accounts.
 fn told(accounts: &Accounts) -> Vec<Evidence> {
@@ -42,15 +46,15 @@ impl Act for Restore {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let database = revealed(cx, &self.database)?;
-        if !cx.resumed {
-            cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-        }
+        // After an interruption too: a server may have come up meanwhile (10, rule 16).
+        permit(cx).await?;
         let label = format!("restores {} from {}", self.database.name, self.from);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.
         let resolved = Restore { database, ..self.clone() };
         let known = cx.incarnations.get(&self.database.name).map(String::as_str);
-        let outcome = restore(&resolved, true, known).await.map_err(|e| failure(&e, true))?;
+        let outcome = restore(&resolved, true, known, &cx.state_dir.join(RECORDS)).await;
+        let outcome = outcome.map_err(|e| failure(&e, true))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),

@@ -11,6 +11,7 @@ use cavalcade_common::id::Digest;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
 use super::{failure, revealed};
+use crate::action::launch::{permit, refused};
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{
     Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
@@ -70,7 +71,8 @@ async fn text(step: &SqlScript, cx: &Context) -> Result<(String, Digest), Failur
     Ok((text, script.sha256.clone()))
 }
 
-/// The statement that a person's word is about: the one that is open.
+/// What a person's word is about: the statement that is open, refused by the server or begun, or those that hang together
+/// with it.
 async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>, Failure> {
     let decision = match cx.decision.as_deref() {
         Some("done") => Decision::Done,
@@ -78,10 +80,7 @@ async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>,
         Some(_) | None => return Ok(None),
     };
     let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
-    Ok(match state {
-        ScriptState::Partial { next, begun: true, .. } => Some(Approval { statement: next, decision }),
-        ScriptState::None | ScriptState::Done { .. } | ScriptState::Partial { .. } | ScriptState::Running { .. } => None,
-    })
+    Ok(state.decided(decision))
 }
 
 fn show(cx: &Context, progress: &RunProgress) {
@@ -126,19 +125,18 @@ impl Act for SqlScript {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let prepared = prepare(self, cx).await?;
-        if !cx.resumed {
-            let wanted = NoSessions { but_from: self.but_from.clone() };
-            let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, false))?;
-            if let Some(other) = others.first() {
-                let why = format!(
-                    "session {} of {} is in {}; nobody else may be while its script runs",
-                    other.id, other.user, self.database.name
-                );
-                return Err(Failure::NotBegun { why });
-            }
-            let shown = cx.permits.obtain(&cx.attempt, &cx.step).await.map_err(|e| Failure::NotBegun { why: e.0 })?;
-            shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
+        // Both after an interruption too: a server may have come up meanwhile (10, rule 16).
+        let wanted = NoSessions { but_from: self.but_from.clone() };
+        let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, cx.resumed))?;
+        if let Some(other) = others.first() {
+            let why = format!(
+                "session {} of {} is in {}; nobody else may be while its script runs",
+                other.id, other.user, self.database.name
+            );
+            return Err(refused(cx, why));
         }
+        let shown = permit(cx).await?;
+        shown.iter().for_each(|e| cx.out.line("cavalcade", &format!("{}: {}", e.what, e.found)));
         let approved = approval(cx, &prepared).await?;
         let run = prepared.run(cx, approved);
         let progress = |p: RunProgress| show(cx, &p);
@@ -151,6 +149,10 @@ impl Act for SqlScript {
         if !outcome.verified.is_empty() {
             evidence
                 .push(Evidence::holds("statements of earlier attempts found in the schema", format!("{:?}", outcome.verified)));
+        }
+        if !outcome.by_word.is_empty() {
+            let found = format!("{:?}", outcome.by_word);
+            evidence.push(Evidence::holds("statements that a person's word counts as done or leaves out", found));
         }
         Ok(Applied { changed: outcome.executed > 0, diffs: Vec::new(), evidence })
     }

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long a shim may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last look of `verify` may take.
-const VERIFY_LIMIT: Duration = Duration::from_secs(15);
+const VERIFY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Name of the products' PID file in their home (Main.java of the kernel writes it).
 pub(super) const PID_FILE: &str = "wso2carbon.pid";
@@ -186,8 +186,8 @@ fn last_words(cx: &Context, dir: &Path) -> String {
     if said.is_empty() { said } else { format!(": {}", cx.secrets.redact(&crate::ready::shortened(&said))) }
 }
 
-/// The script, or systemctl, which runs as the agent itself.
-fn child(spec: &Server, cx: &Context) -> Result<HeldSpec, Failure> {
+/// The script, or systemctl, which runs as the agent itself and whose server belongs to its unit.
+pub(super) fn child(spec: &Server, cx: &Context) -> Result<HeldSpec, Failure> {
     match &spec.service {
         Some(unit) => {
             let command = ["systemctl", "start", "--", unit].map(str::to_owned);
@@ -197,7 +197,8 @@ fn child(spec: &Server, cx: &Context) -> Result<HeldSpec, Failure> {
             let script = Path::new(&spec.home).join(&spec.script).to_string_lossy().into_owned();
             let mut command = vec![script, "start".to_owned()];
             command.extend(spec.args.iter().cloned());
-            launch::spec(cx, &command, &spec.home, &spec.runtime)
+            let child = launch::spec(cx, &command, &spec.home, &spec.runtime)?;
+            Ok(HeldSpec { outlives_agent: true, ..child })
         }
     }
 }

@@ -106,13 +106,21 @@ async fn a_server_that_ends_or_is_slow_is_no_success() {
     machine.behave("say 'Starting WSO2 Carbon...'; stay");
     fs::write(machine.at("home/repository/logs/wso2carbon.log"), STALE).unwrap();
     let mut slow = machine.server(ServerOp::Start);
-    slow.within = Duration::from_secs(2);
+    slow.within = Duration::from_secs(300);
     slow.ready.http = vec![HttpCheck { url: "http://127.0.0.1:1/".to_owned(), ..health("{}").await }];
-    let (late, changed) = fault(slow.apply(&machine.context(2, false)).await);
+    // Its time is up only once it runs and is waited for.
+    let waits = |label: &str| label.starts_with("waits ") && label.contains(" for line of");
+    let cx = machine.context(2, false);
+    tokio::select! {
+        biased;
+        applied = slow.apply(&cx) => panic!("ended early: {applied:?}"),
+        () = until("the wait", || machine.heard.progress.lock().unwrap().iter().any(|p| waits(&p.label)).then_some(())) => {}
+    }
+    slow.within = Duration::from_secs(1);
+    let (late, changed) = fault(slow.apply(&machine.context(2, true)).await);
     assert_eq!((late.code, changed), (codes::NOT_READY, true));
     assert!(late.message.contains("none yet"), "{late}");
     assert_eq!(machine.processes().len(), 1, "a slow server must not be killed");
-    assert!(machine.heard.progress.lock().unwrap().iter().any(|p| p.label.starts_with("waits 1s for line of")));
     // It is found by the next attempt, whose look goes by the stamps in the log.
     let (late, _) = fault(slow.apply(&machine.context(3, false)).await);
     assert!(late.message.contains("2020-01-01"), "{late}");
@@ -192,13 +200,15 @@ async fn a_second_process_of_one_launch_must_say_started_itself() {
                   touch \"$home/second\"; say 'WSO2 Carbon started in 9 sec'; sleep 0.2; exit 121";
     let machine = Machine::new(behave);
     // The port opens with the second process: without it the first one could be ready for a moment, and rightly so.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let mut start = machine.server(ServerOp::Start);
     start.ready.tcp = vec![address.to_string()];
     let cx = machine.context(1, false);
     let (applied, _port) = tokio::join!(start.apply(&cx), async {
         until("the second process", || (machine.launches().len() == 2).then_some(())).await;
-        std::net::TcpListener::bind(address).unwrap()
+        socket.listen(8).unwrap()
     });
     let applied = applied.unwrap();
     let line = applied.evidence.iter().find(|e| e.what.contains("started in")).unwrap();
@@ -214,6 +224,15 @@ async fn something_else_on_the_port_is_in_the_way() {
     let (taken, changed) = fault(start.apply(&machine.context(1, false)).await);
     assert_eq!((taken.code, changed), (codes::PORT_TAKEN, false));
     assert!(machine.launches().is_empty());
+}
+
+#[test]
+fn a_server_must_outlive_the_agent_and_a_unit_does_by_itself() {
+    let machine = Machine::new(NORMAL);
+    let mut start = machine.server(ServerOp::Start);
+    assert!(start::child(&start, &machine.context(1, false)).unwrap().outlives_agent);
+    start.service = Some("wso2is.service".to_owned());
+    assert!(!start::child(&start, &machine.context(1, false)).unwrap().outlives_agent);
 }
 
 #[test]

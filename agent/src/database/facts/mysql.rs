@@ -61,13 +61,21 @@ async fn settings(link: &mut Link, facts: &mut DbFacts) -> Result<(), DbError> {
     facts.read_only = on("read_only").map(|r| r || on("super_read_only") == Some(true));
     facts.flush = get("innodb_flush_log_at_trx_commit");
     facts.sync = get("sync_binlog");
-    facts.durable = facts.flush.as_deref().map(|f| f == "1");
     facts.log_bin = on("log_bin");
+    facts.durable = durable(facts.flush.as_deref(), facts.log_bin, facts.sync.as_deref());
     facts.trust_function_creators = on("log_bin_trust_function_creators");
     facts.lower_case_table_names = get("lower_case_table_names");
     // A server without Galera has no such setting.
     facts.wsrep = Some(on("wsrep_on") == Some(true));
     Ok(())
+}
+
+/// Whether a commit is on disk when it is answered. Where there is a binary log, it decides after a crash which commits
+/// took place.
+fn durable(flush: Option<&str>, log_bin: Option<bool>, sync: Option<&str>) -> Option<bool> {
+    let engine = flush? == "1";
+    let log = if log_bin? { sync? == "1" } else { true };
+    Some(engine && log)
 }
 
 async fn schema(link: &mut Link, database: &str, facts: &mut DbFacts) -> Result<(), DbError> {
@@ -140,7 +148,23 @@ fn second(row: TextRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::login_plugin;
+    use super::{durable, login_plugin};
+
+    #[test]
+    fn a_binary_log_that_is_not_synced_loses_commits() {
+        for (flush, log_bin, sync, wanted) in [
+            (Some("1"), Some(false), Some("0"), Some(true)),
+            (Some("1"), Some(true), Some("1"), Some(true)),
+            (Some("1"), Some(true), Some("0"), Some(false)),
+            (Some("1"), Some(true), Some("100"), Some(false)),
+            (Some("2"), Some(false), Some("1"), Some(false)),
+            (Some("1"), Some(true), None, None),
+            (Some("1"), None, Some("0"), None),
+            (None, Some(false), Some("1"), None),
+        ] {
+            assert_eq!(durable(flush, log_bin, sync), wanted, "{flush:?} {log_bin:?} {sync:?}");
+        }
+    }
 
     #[test]
     fn the_method_of_a_login_is_told_without_its_hash() {

@@ -70,10 +70,16 @@ impl Script {
         u32::try_from(self.statements.len()).unwrap_or(u32::MAX)
     }
 
+    /// The span of session state that holds the statement.
+    #[must_use]
+    pub fn span(&self, statement: u32) -> Option<Span> {
+        self.spans.iter().copied().find(|s| s.holds(statement))
+    }
+
     /// The span that a new session would enter in its middle if it went on at this statement.
     #[must_use]
     pub fn inside(&self, statement: u32) -> Option<Span> {
-        self.spans.iter().copied().find(|s| s.first < statement && statement <= s.last)
+        self.span(statement).filter(|s| s.first < statement)
     }
 
     /// The script's own transaction that holds the statement.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::change::{Way, changed_lines};
 use super::*;
 use crate::action::testkit::FileHost;
+use crate::host::test_program::program;
 
 /// A root and a home in a folder of its own.
 struct Place {
@@ -35,8 +36,9 @@ impl Place {
     }
 
     fn script(&self, path: &str, text: &str) -> PathBuf {
-        let at = self.write(path, text);
-        std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o755)).expect("sets");
+        let at = self.root().join(path);
+        std::fs::create_dir_all(at.parent().expect("has one")).expect("makes");
+        program(&at, text.replace("HOME", &self.home().display().to_string()));
         at
     }
 

@@ -71,6 +71,7 @@ const CASES: &[Case] = &[
     ("am-script-vhost", "", |w| {
         *w.entries("am_script") = BTreeSet::from(["CREATE TABLE AM_GW_API_DEPLOYMENTS ( API_ID VARCHAR(255) )".to_owned()]);
     }),
+    ("am-migration-resources", "", |w| *w.entries("am_migration_resources") = BTreeSet::from(["rxts/api.rxt".to_owned()])),
     ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
     ("gateway-enrolled-unseen", "cp-1", |w| {
         let hook = |word: &str| format!("{word}: {{ command: {{ command: [/opt/lb/{word}], cwd: /opt/lb }} }}");
@@ -101,6 +102,14 @@ const CASES: &[Case] = &[
         let conf = &mut w.of("is-2")["old"]["conf"];
         (conf["encryption_provider"], conf["encryption_key"]) = (json!("Symmetric"), json!(true));
     }),
+    ("encryption-key-length", "is-1 is-2 cp-1", |w| {
+        w.fleet = w.fleet.replace("secrets: {", "secrets: { encryption_key: { generate: 20 },");
+    }),
+    ("vault-file", "is-2", |w| {
+        w.of("is-2")["old"]["conf"]["vault"] = json!(["a", "b"]);
+        w.of("is-2")["old"]["tables"] = json!({ "vault_file": ["b", "c"] });
+    }),
+    ("realm-database", "is-2", |w| w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2PEOPLE_DB")),
     ("unique-id-column", "is-1 is-2 cp-1", |w| {
         w.db("shared_db")["asked"]["unique_ids"] = json!(null);
         for node in ["is-1", "is-2", "cp-1"] {
@@ -156,7 +165,9 @@ fn every_check_finds_what_it_is_for_and_nothing_else_does() {
 }
 
 /// Checks whose state is another one than one change of the good world.
-const APART: [&str; 9] = [
+const APART: [&str; 11] = [
+    "encryption-differs-am",
+    "registry-versioning-differs",
     "shared-home",
     "database-connection-check",
     "uuid-ossp",
@@ -271,6 +282,62 @@ fn a_gateway_whose_label_no_environment_has_is_seen() {
     };
     assert_eq!(with("gateway-labels", answered("Internal")), []);
     assert_eq!(with("gateway-labels", answered("Internl")), error);
+}
+
+/// A second API Manager, with an old profile.
+fn beside(w: &mut World, profile: &str, change: impl Fn(&mut serde_json::Value)) {
+    let node = format!(
+        "  am-2:\n    role: api-manager\n    host: am-2.example.com\n    old: {{ home: /opt/wso2/old, profile: {profile} }}\n    \
+         new: {{ home: /opt/wso2/new, profile: control-plane }}\n"
+    );
+    w.fleet.push_str(&node);
+    let mut facts = w.of("cp-1").clone();
+    change(&mut facts);
+    w.facts.insert("am-2".to_owned(), facts);
+}
+
+#[test]
+fn api_managers_that_cannot_share_their_data_are_seen() {
+    let both = [(Severity::Error, "cp-1".to_owned()), (Severity::Error, "am-2".to_owned())];
+    let sorted = |mut found: Vec<(Severity, String)>| {
+        found.sort_by(|a, b| b.1.cmp(&a.1));
+        found
+    };
+    let symmetric = |facts: &mut serde_json::Value| {
+        facts["old"]["conf"]["encryption_type"] = json!("symmetric");
+        facts["old"]["conf"]["encryption_key"] = json!(true);
+    };
+    let found = |profile: &'static str| with("encryption-differs-am", move |w| beside(w, profile, symmetric));
+    assert_eq!(sorted(found("gateway-worker")), both);
+    assert_eq!(found("traffic-manager"), [], "it encrypts nothing");
+    // Identity Servers may have another way, and a provider that is named is the one that counts by default.
+    let named = |facts: &mut serde_json::Value| {
+        let provider = "org.wso2.carbon.crypto.provider.KeyStoreBasedInternalCryptoProvider";
+        facts["old"]["conf"]["encryption_provider"] = json!(provider);
+    };
+    let mut world = World::good();
+    for node in ["is-1", "is-2"] {
+        symmetric(world.of(node));
+    }
+    beside(&mut world, "default", named);
+    assert_eq!(world.found(), [], "no finding of encryption-key either");
+
+    let versioned = |facts: &mut serde_json::Value| facts["old"]["values"]["versioning_tags"] = json!("true");
+    let found = |profile: &'static str| with("registry-versioning-differs", move |w| beside(w, profile, versioned));
+    assert_eq!(sorted(found("api-devportal")), both);
+    assert_eq!(found("traffic-manager"), [], "its template says so in any case");
+}
+
+#[test]
+fn a_vault_file_that_nobody_can_see_is_not_looked_at() {
+    let vault = |keys: serde_json::Value| {
+        with("vault-file", move |w| {
+            w.of("is-2")["old"]["conf"]["vault"] = json!(["a"]);
+            w.of("is-2")["old"]["tables"] = json!({ "vault_file": keys });
+        })
+    };
+    assert_eq!(vault(json!(null)), [(Severity::Unseen, "is-2".to_owned())]);
+    assert_eq!(vault(json!(["b", "a"])), []);
 }
 
 #[test]

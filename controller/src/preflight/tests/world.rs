@@ -25,6 +25,7 @@ artifacts:
   is_migration: { file: migration.zip, sha256: SHA }
   am_migration_client: { file: org.wso2.carbon.apimgt.migrate.client-4.0.0.jar, sha256: SHA }
   am_script: { file: am.sql, sha256: SHA }
+  am_migration_resources: { file: migration-resources.zip, sha256: SHA }
   jdbc_driver: { file: driver.jar, sha256: SHA }
 secrets: { ddl: { env: DDL }, server: { env: SERVER } }
 options: { corrected_claims_pattern: true }
@@ -93,7 +94,7 @@ impl World {
                 "is_connector",
                 entries(&[
                     "x/dropins/wso2is.key.manager.core-1.jar",
-                    "x/dropins/wso2is.notification.event.handlers_1.jar",
+                    "x/dropins/wso2is.notification.event.handlers-1.jar",
                     "x/keymanager-operations.war",
                 ]),
             ),
@@ -105,6 +106,7 @@ impl World {
                 "am_script",
                 entries(&["CREATE TABLE IF NOT EXISTS AM_GW_API_DEPLOYMENTS ( API_ID VARCHAR(255), VHOST VARCHAR(255) )"]),
             ),
+            ("am_migration_resources", entries(&["migration-resources/rxts/api.rxt"])),
             ("jdbc_driver", entries(&["com/mysql/cj/jdbc/Driver.class"])),
         ];
         Self {
@@ -194,10 +196,13 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
             "conf": {
-                "encryption_provider": null, "encryption_key": null, "shared_pool": null, "gateway_environments": null,
-                "gateway_labels": null,
+                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null,
+                "gateway_environments": null, "gateway_labels": null, "vault": null, "realm": null,
             },
-            "values": { "cipher_transformation": null },
+            "values": {
+                "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
+                "versioning_tags": "false", "versioning_ratings": "false",
+            },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "autostart": [] },

@@ -3,7 +3,7 @@
 use cavalcade_common::action::HttpMethod;
 use serde_json::{Map, Value, json};
 
-use super::{count, filled, flag, into_map, list, map, object, one_or_list, reference, text, texts};
+use crate::json_schema::{count, filled, flag, into_map, list, map, object, one_or_list, reference, text, texts};
 
 pub(super) fn definitions() -> Map<String, Value> {
     let mut all = edits();
@@ -36,11 +36,11 @@ fn edits() -> Map<String, Value> {
     into_map(json!({
         "toml": object(&["file"], json!({
             "file": text(), "comment_out": words(), "remove": words(), "merge": free(), "set": free(),
-            "append": list(reference("toml_append")), "expect": free(), "refuse": free(), "carry": reference("toml_carry"),
+            "append": list(reference("toml_append")), "expect": free(), "refuse": free(), "lengths": map(list(count())), "carry": reference("toml_carry"),
         })),
         "toml_append": object(&["table", "values"], json!({ "table": text(), "identity": texts(), "values": free() })),
         "toml_carry": object(&["from"], json!({ "from": text(), "keys": filled(list(reference("toml_carry_key"))) })),
-        "toml_carry_key": { "anyOf": [text(), object(&["from", "to"], json!({ "from": text(), "to": text() }))] },
+        "toml_carry_key": { "anyOf": [text(), object(&["from", "to"], json!({ "from": text(), "to": text(), "without": { "type": "array" } }))] },
         "yaml": object(&["file"], json!({ "file": text(), "set": free(), "remove_items": list(reference("yaml_remove")) })),
         "yaml_remove": object(&["list", "contains"], json!({ "list": text(), "contains": free(), "count": number() })),
         "text": object(&["file"], json!({

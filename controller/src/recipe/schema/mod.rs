@@ -8,6 +8,10 @@ mod actions;
 use cavalcade_common::step::ACTIONS;
 use serde_json::{Map, Value, json};
 
+use crate::json_schema::{
+    by_name, count, describe, flag, into_map, list, map, merge, object, one_or_list, reference, text, texts,
+};
+
 /// Address of the schema itself: a name, nothing that is fetched.
 pub const SCHEMA_ID: &str = "urn:cavalcade:recipe:1";
 
@@ -51,7 +55,7 @@ pub fn schema() -> Value {
     merge(&mut root, head);
     let mut definitions = frame();
     definitions.extend(basics());
-    definitions.extend(actions::definitions());
+    definitions.extend(of_actions());
     merge(&mut root, json!({ "definitions": Value::Object(definitions) }));
     root
 }
@@ -74,7 +78,10 @@ fn frame() -> Map<String, Value> {
             }),
         ),
     );
-    add("approval", object(&["by", "says"], json!({ "by": text(), "says": text(), "second_person": flag() })));
+    add(
+        "approval",
+        object(&["by", "says"], json!({ "by": text(), "says": text(), "second_person": { "type": ["boolean", "string"] } })),
+    );
     let size = json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+ *%$" }] });
     add("batch", object(&[], json!({ "size": size, "canary": count(), "failure_budget": count() })));
     let mut step = json!({
@@ -107,15 +114,13 @@ fn declared() -> Map<String, Value> {
         "profiles": object(&["old", "new"], json!({ "old": texts(), "new": texts() })),
         "facts": object(&["nodes"], json!({
             "nodes": condition, "pack": text(), "files": map(texts()), "custom": texts(), "trees": map(texts()),
-            "keystores": texts(), "keystore_passwords": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "libraries": texts(),
+            "keystores": texts(), "keystore_passwords": texts(), "values": map(reference("file_value")), "conf": map(text()), "tables": map(reference("file_table")), "libraries": texts(),
         })),
+        "file_table": object(&["at", "table"], json!({ "at": text(), "table": text() })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
         "jdbc": object(&["url", "driver"], json!({ "url": text(), "driver": text() })),
         "across": object(&["value"], json!({ "nodes": condition, "value": text() })),
-        "setting": object(&["key"], json!({
-            "nodes": condition, "key": one_or_list(text()), "why": text(),
-            "carry": flag(), "as": text(), "drop": text(), "done": text(), "person": text(),
-        })),
+        "setting": setting(),
         "probe": object(&["nodes", "script", "ready"], json!({
             "nodes": condition, "script": text(), "forbid_args": texts(), "ready": reference("ready"),
         })),
@@ -131,8 +136,24 @@ fn declared() -> Map<String, Value> {
     into_map(definitions)
 }
 
-/// What all mappings share.
-fn basics() -> Map<String, Value> {
+/// A rule about old settings. Fleet files have the same.
+pub(crate) fn setting() -> Value {
+    object(
+        &["key"],
+        json!({
+            "nodes": reference("condition"), "key": one_or_list(text()), "why": text(),
+            "carry": flag(), "as": text(), "drop": text(), "done": text(), "person": text(),
+        }),
+    )
+}
+
+/// The words of actions, with everything that they name.
+pub(crate) fn of_actions() -> Map<String, Value> {
+    actions::definitions()
+}
+
+/// What all mappings share. Fleet files have the same.
+pub(crate) fn basics() -> Map<String, Value> {
     into_map(json!({
         "name": { "type": "string", "pattern": "^[A-Za-z0-9]" },
         "condition": describe(
@@ -142,76 +163,6 @@ fn basics() -> Map<String, Value> {
         "duration": describe(json!({ "type": "string" }), "With units: 500ms, 90s, 10min, 1h30min, 2d."),
         "template": describe(json!({ "type": "string", "pattern": "\\{\\{" }), "`{{ expression }}` in place of the value."),
     }))
-}
-
-fn into_map(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
-fn merge(into: &mut Value, more: Value) {
-    if let (Value::Object(into), Value::Object(more)) = (into, more) {
-        into.extend(more);
-    }
-}
-
-fn describe(mut schema: Value, says: &str) -> Value {
-    merge(&mut schema, json!({ "description": says }));
-    schema
-}
-
-/// A mapping with these keys and no others.
-fn object(required: &[&str], properties: Value) -> Value {
-    let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
-    if !required.is_empty() {
-        merge(&mut schema, json!({ "required": required }));
-    }
-    schema
-}
-
-fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/definitions/{name}") })
-}
-
-fn by_name(definition: &str) -> Value {
-    map(reference(definition))
-}
-
-fn map(of: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": of })
-}
-
-fn list(of: Value) -> Value {
-    json!({ "type": "array", "items": of })
-}
-
-/// One of it, or a list.
-fn one_or_list(of: Value) -> Value {
-    let many = list(of.clone());
-    json!({ "anyOf": [of, many] })
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn texts() -> Value {
-    list(text())
-}
-
-fn flag() -> Value {
-    json!({ "type": "boolean" })
-}
-
-fn count() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
-}
-
-/// The value, or a template that gives it.
-fn filled(of: Value) -> Value {
-    json!({ "anyOf": [of, reference("template")] })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn driver() -> anyhow::Result<Vec<u8>> {
 pub fn connector() -> anyhow::Result<Vec<u8>> {
     Archive::new("wso2is-extensions-1.0.15")
         .file("dropins/wso2is.key.manager.core-1.0.15.jar", bundle("wso2is.key.manager.core", "1.0.15")?)
-        .file("dropins/wso2is.notification.event.handlers_1.0.15.jar", bundle("wso2is.notification.event.handlers", "1.0.15")?)
+        .file("dropins/wso2is.notification.event.handlers-1.0.15.jar", bundle("wso2is.notification.event.handlers", "1.0.15")?)
         .file("webapps/keymanager-operations.war", web_application("keymanager-operations")?)
         .finish()
 }
@@ -75,8 +75,8 @@ pub fn identity_migration() -> anyhow::Result<Vec<u8>> {
 /// When the archive cannot be written.
 pub fn api_manager_migration_resources() -> anyhow::Result<Vec<u8>> {
     Archive::new("migration-resources")
-        .file("data/README.txt", "Read by the migration client of a stand-in: nothing.\n")
-        .file("sql-scripts/README.txt", "The scripts of the database come by themselves.\n")
+        .file("rxts/api.rxt", "<artifactType/>\n")
+        .file("rxts/documentation.rxt", "<artifactType/>\n")
         .finish()
 }
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::standin::settings;
+use crate::{standin::settings, test_program};
 
 /// Makes a JDK in `folder` whose `java` is `program`. `overrides` are settings beyond the witness file.
 ///
@@ -41,7 +41,8 @@ fn put(program: &Path, name: &Path) -> anyhow::Result<()> {
     }
     // A link saves the copy where both lie on one file system.
     if fs::hard_link(program, name).is_err() {
-        fs::copy(program, name).with_context(|| format!("{} cannot be copied", program.display()))?;
+        let bytes = fs::read(program).with_context(|| format!("{} cannot be copied", program.display()))?;
+        test_program::write(name, &bytes)?;
     }
     Ok(())
 }

@@ -26,7 +26,8 @@ pub(super) fn old_servers_down_and_backups(demo: &Demo) {
     for (step, database) in demo.row("B2").iter().zip(["am_db", "shared_db"]) {
         let evidence = demo.outcome(step)["evidence"].to_string();
         assert!(evidence.contains("restored once into the scratch database and equal"), "B2 {database}: {evidence}");
-        let folder = fs::read_dir(demo.path("backups").join(database)).unwrap().next().unwrap().unwrap().path();
+        let run = fs::read_dir(demo.path("backups").join(database)).unwrap().next().unwrap().unwrap().path();
+        let folder = run.join(database);
         let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
         assert_eq!(manifest["database"], database, "B2");
         assert!(fs::metadata(folder.join(manifest["dump"].as_str().unwrap())).unwrap().len() > 1000, "B2 {database}");

@@ -11,7 +11,10 @@ use cavalcade_tests::{
         variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
         witness::Line,
     },
-    upgrade::extent::ENCRYPTION_KEY,
+    upgrade::{
+        extent::{CIPHER, ENCRYPTION_KEY},
+        layout::SERVER_PASSWORD,
+    },
 };
 use serde_json::{Value, json};
 
@@ -43,6 +46,8 @@ pub(super) fn off(demo: &Demo) {
         ("C5", "tenants"),
         ("C6", "internal-keystore"),
         ("C7", "client-symmetric"),
+        ("C7", "client-cipher"),
+        ("D5", "encryption-key-is-the-old-one"),
         ("C15", "vault-encrypt"),
         ("D4", "vault-encrypt"),
         ("D12", "tenantloader"),
@@ -52,6 +57,7 @@ pub(super) fn off(demo: &Demo) {
     }
     one_key(demo);
     let indexed = demo.lines("reindexed");
+    assert_eq!(of(&settings(demo, "am-1"), "encryption")["symmetric"], json!(false), "D5: as it was");
     assert!(!indexed.is_empty() && indexed.iter().all(|line| of(line, "tenants") == &json!(false)), "D12: {indexed:?}");
     assert_eq!(of(&settings(demo, "is-1"), "user_database"), "shared_db", "C3");
     assert_eq!(of(&settings(demo, "am-1"), "user_store"), "read_write_ldap", "D7");
@@ -81,7 +87,11 @@ pub(super) fn on(demo: &Demo) {
     for node in IDENTITY_SERVERS.iter().chain(&MANAGERS) {
         custom_files(demo, node);
         let line = settings(demo, node);
-        assert_eq!(of(&line, "secrets"), 2, "D4 {node}: the vault's values");
+        assert_eq!(of(&line, "secrets"), 3, "D4 {node}: the vault's values");
+        vaulted(demo, node);
+        assert_eq!(of(&line, "encryption")["symmetric"], json!(true), "C7, D5 {node}: as it was");
+        assert_eq!(of(&line, "password_digest"), "SHA-512", "C2, D7 {node}: the store's other settings");
+        assert_eq!(of(&line, "config_path"), "/_system/example/config", "C15, D17 {node}");
         assert_eq!(of(&line, "proxy_port"), "443", "C15, D17 {node}");
         let log = fs::read_to_string(demo.new_home(node).join("repository/logs/wso2carbon.log")).unwrap();
         assert!(!log.contains("SecureVaultException"), "D4 {node}");
@@ -95,10 +105,37 @@ pub(super) fn on(demo: &Demo) {
     let read = demo.sql("am_db", "SELECT GROUP_CONCAT(CONSUMER_SECRET ORDER BY CONSUMER_SECRET) FROM IDN_OAUTH_CONSUMER_APPS");
     let aes = fingerprint(ENCRYPTION_KEY);
     assert_eq!(read, format!("{{aes:{aes}}}portalSecret,{{aes:{aes}}}x"), "C6, C7: what both old keys encrypted is read");
+    migration_client(demo);
     indexed(demo);
     profiles(demo);
     no_secret_is_told(demo);
     assert!(!demo.row("D16").is_empty());
+}
+
+/// D4: a database's password that was in the vault is nowhere in clear; one that was not is as the fleet file gives it.
+fn vaulted(demo: &Demo, node: &str) {
+    let (toml, table) = (demo.toml(node), if IDENTITY_SERVERS.contains(&node) { "identity_db" } else { "apim_db" });
+    let password = |table: &str| text(&toml, &format!("database.{table}.password")).map(str::to_owned);
+    assert_eq!(password(table).as_deref(), Some("$secret{database_apim_db_password}"), "D4 {node}");
+    assert_eq!(password("shared_db").as_deref(), Some(SERVER_PASSWORD), "D2 {node}");
+    let sealed = text(&toml, "secrets.database_apim_db_password").unwrap();
+    assert!(!sealed.contains(SERVER_PASSWORD), "D4 {node}: the cipher tool was there");
+}
+
+/// C7: what the guide asks for, and the algorithm that the migrators of 5.11.0 read.
+fn migration_client(demo: &Demo) {
+    let lines = |name: &str| -> Vec<String> {
+        let step = demo.row("C7").into_iter().find(|step| step.name == name).unwrap();
+        let diff = demo.outcome(&step)["diffs"][0]["diff"].as_str().unwrap().to_owned();
+        let added = diff.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++"));
+        added.map(|line| line[1..].trim().to_owned()).collect()
+    };
+    assert_eq!(lines("client-symmetric"), ["transformToSymmetric: \"true\""], "C7");
+    let cipher = lines("client-cipher");
+    assert!(
+        cipher.len() == 2 && cipher.iter().all(|l| l.starts_with("currentEncryptionAlgorithm:") && l.contains(CIPHER)),
+        "C7: {cipher:?}"
+    );
 }
 
 fn registry(demo: &Demo) {

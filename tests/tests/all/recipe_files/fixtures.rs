@@ -134,10 +134,11 @@ async fn an_identity_server_gets_what_the_rows_say_and_no_line_more() {
         ("user_store.connection_name", Value::Null),
         ("user_store.connection_password", Value::Null),
         ("user_store.base_dn", Value::Null),
+        ("config_data.path", json!("/_system/is_as_km/config")),
     ];
     assert_only(&before, &after, &with_databases(&expected, &databases));
     assert!(after.contains("#[user_store]") || after.contains("# [user_store]"), "C2: commented out, not removed: {after}");
-    for kept_out in ["traffic_manager_urls", "config_data", "serverDetails"] {
+    for kept_out in ["traffic_manager_urls", "serverDetails"] {
         assert!(!after.contains(kept_out), "C4, C15: {kept_out} does not come along");
     }
 }
@@ -151,6 +152,7 @@ fn of_api_manager(profile: &str) -> Vec<(&'static str, Value)> {
         ("apim.key_manager.service_url", json!("https://is.example.com:9443/services/")),
         ("apim.key_manager.type", json!("WSO2-IS")),
         ("transport.passthru_https.sender.parameters.HostnameVerifier", json!("AllowAll")),
+        ("config_data.path", json!("/_system/apim/config")),
     ]
     .into_iter()
     .chain(role)
@@ -309,7 +311,7 @@ async fn nothing_of_the_old_settings_is_lost_silently() {
     is.extend([
         ("apim.gateway.environment", Fate::Dropped),
         ("apim.throttling.url_group", Fate::Dropped),
-        ("config_data.path", Fate::Person),
+        ("config_data.path", Fate::Carried),
         ("server.serverDetails", Fate::Dropped),
         ("server.userAgent", Fate::Dropped),
     ]);
@@ -320,7 +322,7 @@ async fn nothing_of_the_old_settings_is_lost_silently() {
         ("apim.analytics.store_api_url", Fate::Person),
         ("apim.analytics.url_group", Fate::Person),
         ("apim.key_manager.service_url", Fate::Done),
-        ("config_data.path", Fate::Person),
+        ("config_data.path", Fate::Carried),
         ("transport.passthru_https.sender.parameters.HostnameVerifier", Fate::Carried),
     ]);
     assert_eq!(fates("gw-1"), am.into_iter().collect::<Vec<_>>());

@@ -40,7 +40,7 @@ async fn an_identity_server_is_set_up_as_the_guide_says() {
     assert_eq!(conf["super_admin"]["create_admin_account"].as_bool(), Some(false));
     for file in [
         "repository/components/dropins/wso2is.key.manager.core-1.0.15.jar",
-        "repository/components/dropins/wso2is.notification.event.handlers_1.0.15.jar",
+        "repository/components/dropins/wso2is.notification.event.handlers-1.0.15.jar",
         "repository/deployment/server/webapps/keymanager-operations.war",
         "repository/components/dropins/org.wso2.carbon.is.migration-1.0.147.jar",
         "repository/components/lib/mysql-connector-java-8.0.28.jar",
@@ -49,6 +49,28 @@ async fn an_identity_server_is_set_up_as_the_guide_says() {
     ] {
         assert!(home.join(file).is_file(), "{file}");
     }
+}
+
+/// What the site added to the old settings, beside what the old pack shipped.
+const OWN: &str = "[user_store.properties]\nPasswordDigest = \"SHA-512\"\nCaseInsensitiveUsername = false\n\
+    [[event_listener]]\nid = \"own\"\nname = \"com.example.Listener\"\norder = 9\n";
+
+#[tokio::test]
+async fn a_jdbc_store_keeps_its_settings_and_no_shipped_element_comes_along() {
+    let trial = Trial::of_standins_with(OWN).await;
+    trial.run("is-1", "migrate-is");
+    trial.run("cp-1", "none");
+    for node in ["is-1", "cp-1"] {
+        let conf = trial.toml(node);
+        assert_eq!(text(&conf, "user_store/type"), Some("database"), "{node}");
+        assert_eq!(text(&conf, "user_store/properties/PasswordDigest"), Some("SHA-512"), "{node}");
+        assert_eq!(conf["user_store"]["properties"]["CaseInsensitiveUsername"].as_bool(), Some(false), "{node}");
+        assert!(text(&conf, "user_store/connection_url").is_none(), "{node}");
+    }
+    let conf = trial.toml("is-1");
+    let listeners = conf["event_listener"].as_array_of_tables().unwrap().iter();
+    let ids: Vec<&str> = listeners.filter_map(|l| l.get("id")?.as_str()).collect();
+    assert_eq!(ids, ["own", "token_revocation"], "IS-KM's disabled listener is the old pack's own");
 }
 
 #[tokio::test]

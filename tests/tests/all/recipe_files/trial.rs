@@ -30,6 +30,12 @@ pub(super) const CONFIG: &str = "repository/conf/deployment.toml";
 const OLD_IS: &str = "wso2is-km-5.10.0";
 const OLD_AM: &str = "wso2am-3.1.0";
 
+/// An element of an array that the old pack of the Identity Servers ships.
+const SHIPPED_LISTENER: &str = "[[event_listener]]\nid = \"mutual_tls_authenticator\"\n\
+    type = \"org.wso2.carbon.identity.core.handler.AbstractIdentityHandler\"\n\
+    name = \"org.wso2.carbon.identity.oauth2.token.handler.clientauth.mutualtls.MutualTLSClientAuthenticator\"\n\
+    order = \"158\"\nenable = false\n";
+
 /// What stands in the old homes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OldFiles<'a> {
@@ -54,11 +60,20 @@ pub(super) struct Trial {
 impl Trial {
     /// On what the stand-ins' old packs ship.
     pub(super) async fn of_standins() -> Self {
-        Self::with_files(&[]).await
+        Self::made("", &[]).await
     }
 
     /// The same, with these files in the old homes.
     pub(super) async fn with_files(files: &[(&str, &str, &str)]) -> Self {
+        Self::made("", files).await
+    }
+
+    /// The same, where the old settings hold more, beside the arrays that the old packs shipped.
+    pub(super) async fn of_standins_with(more: &str) -> Self {
+        Self::made(more, &[]).await
+    }
+
+    async fn made(more: &str, files: &[(&str, &str, &str)]) -> Self {
         let database = |name: &str, database: &str| {
             format!(
                 "[database.{name}]\ntype = \"mysql\"\nurl = \"jdbc:mysql://db/{database}?a=b&amp;c=d\"\nusername = \"w\"\n\
@@ -66,8 +81,8 @@ impl Trial {
             )
         };
         let both = database("apim_db", "am_db") + &database("shared_db", "shared_db");
-        let settings = |more: &str| format!("[user_store]\ntype = \"database\"\n{both}{more}");
-        let old = [(OLD_IS, settings("")), (OLD_AM, settings("[apim]\n"))];
+        let settings = |own: &str| format!("[user_store]\ntype = \"database\"\n{both}{own}{more}");
+        let old = [(OLD_IS, settings(SHIPPED_LISTENER)), (OLD_AM, settings("[apim]\n"))];
         Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "", files }).await
     }
 
@@ -187,11 +202,12 @@ impl Trial {
     }
 }
 
-/// The edit with what it takes from another file.
+/// The edit with what it takes from another file. Secrets are markers here, of no secret's length.
 fn filled(edit: &TomlEdit) -> TomlEdit {
+    let edit = TomlEdit { lengths: BTreeMap::new(), ..edit.clone() };
     match &edit.carry {
         Some(carry) => edit::carried(&fs::read(&carry.from).unwrap(), carry, edit.clone()).unwrap(),
-        None => edit.clone(),
+        None => edit,
     }
 }
 

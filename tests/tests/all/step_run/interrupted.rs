@@ -13,13 +13,16 @@ use super::{
     migration::Scene,
 };
 
+/// Files of a large pack.
+const FILES: usize = 30_000;
+
 /// A pack of many small files: unpacking it takes a while.
 fn large_pack(machine: &Machine) -> std::path::PathBuf {
     let mut pack = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
-    for number in 0..6000 {
+    for number in 0..FILES {
         pack.start_file(format!("wso2is-5.11.0/repository/{}/{number}.txt", number % 60), options).unwrap();
-        pack.write_all(format!("file {number}\n").repeat(200).as_bytes()).unwrap();
+        pack.write_all(format!("file {number}\n").repeat(20).as_bytes()).unwrap();
     }
     machine.write("files/pack.zip", pack.finish().unwrap().into_inner())
 }
@@ -61,7 +64,7 @@ fn an_unpack_that_was_killed_is_finished_by_the_same_command() {
     assert_eq!((&resumed.step("before")["earlier"], &resumed.step("unpack")["earlier"]), (&json!(true), &json!(false)));
     assert_eq!(resumed.step("before")["attempt"], killed.step("before")["attempt"], "the same run goes on");
     assert!(beside().is_empty(), "{:?}", beside());
-    assert_eq!(walkdir::WalkDir::new(&home).into_iter().filter(|e| e.as_ref().unwrap().file_type().is_file()).count(), 6000);
+    assert_eq!(walkdir::WalkDir::new(&home).into_iter().filter(|e| e.as_ref().unwrap().file_type().is_file()).count(), FILES);
 
     let left = tree(&home);
     let again = machine.run(&arguments).ended(0);

@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Names the folder of the programs, where it is not that of this test's build.
 const BIN_DIR: &str = "CAVALCADE_BIN_DIR";
 
-/// The program: built beside this test by `cargo build --workspace --bins`.
-fn program() -> PathBuf {
+/// A program of ours: built beside this test by `cargo build --workspace --bins`.
+pub(super) fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os(BIN_DIR)
         .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(), PathBuf::from);
-    let program = folder.join("cavalcade-agent");
+    let program = folder.join(name);
     assert!(program.is_file(), "{} is not built: cargo build --workspace --bins", program.display());
     program
 }
@@ -84,7 +84,7 @@ impl Machine {
 
     /// The command, its state folder `state`, JSON on standard output.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(program("cavalcade-agent"));
         command.args(["step", "run", "--output", "json"]).args(arguments).stdin(Stdio::null());
         command.env("CAVALCADE_STEP_STATE", self.path("state")).env("CAVALCADE_AGENT_STATE", self.path("agent"));
         command.env("HOME", self.folder.path()).env_remove("CAVALCADE_LOG");

@@ -146,7 +146,7 @@ fn an_effect_belongs_into_the_agents_ledger() {
     assert!(home.join("touched").exists());
     assert_eq!(run(&machine, &arguments, &over).ended(0).outcomes(), [("once", "unchanged")]);
     let ledger = Ledger::open(&RealHost::default(), &machine.path("agent/ledger")).unwrap();
-    let effect = ledger.state().effects.values().next().unwrap();
+    let effect = ledger.state().effects.earlier(&EffectKey(format!("touch-it|home:host-1:{}", home.display()))).unwrap().1;
     assert_eq!(effect.ending, Some(Ending::Succeeded));
     assert!(effect.attempt.run.as_str().starts_with("step-"), "{effect:?}");
 }

@@ -1,9 +1,9 @@
-//! Exit codes of the commands: the one list, which `docs/cli.md` shows too.
+//! Exit codes of the commands of both programs: the one list, which `docs/cli.md` shows too.
 
 use std::process::ExitCode;
 
-use cavalcade_common::codes::{artifact, link, operator, run};
-use cavalcade_common::error::Fault;
+use crate::codes::{agent, artifact, link, operator, run};
+use crate::error::{Code, Fault};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,11 +27,27 @@ pub enum Exit {
     Indeterminate = 7,
     /// The controller or an agent cannot be reached.
     Unreachable = 8,
-    /// The controller refused the command.
+    /// The other side, or the person who was asked, refused the command.
     Refused = 9,
     /// The operator left with Ctrl-C; the run goes on.
     Left = 130,
 }
+
+const UNREACHABLE: [Code; 4] = [operator::NO_CONTROLLER, run::HOST_UNREACHABLE, link::UNREACHABLE, link::LINK_LOST];
+/// A name that is not there is wrong use, and so is a file that is not what another file says of it.
+const USAGE: [Code; 6] =
+    [operator::USAGE, run::NO_STEP, artifact::PACK_UNREADABLE, artifact::ARTIFACT_DIGEST, link::BAD_ADDRESS, link::NOT_ENROLLED];
+const REFUSED: [Code; 9] = [
+    operator::ANSWERED_NO,
+    link::TOKEN_REFUSED,
+    link::ENROLMENT_BUSY,
+    link::WRONG_CONTROLLER,
+    link::ALREADY_ENROLLED,
+    link::CSR_REFUSED,
+    link::TLS_REFUSED,
+    link::REVOKED,
+    agent::LEDGER_EXISTS,
+];
 
 impl Exit {
     /// All of them, in the order of the numbers.
@@ -77,15 +93,15 @@ impl Exit {
     #[must_use]
     pub fn of(fault: &Fault) -> Self {
         let code = fault.code;
-        if [operator::NO_CONTROLLER, run::HOST_UNREACHABLE, link::UNREACHABLE].contains(&code) {
-            return Self::Unreachable;
-        }
+        let among = |codes: &[Code]| codes.contains(&code);
         match code.0 {
-            _ if code == operator::USAGE || code == artifact::PACK_UNREADABLE => Self::Usage,
+            _ if among(&UNREACHABLE) => Self::Unreachable,
+            _ if among(&USAGE) => Self::Usage,
             // Files that people write, fleet, recipe and plan.
             1100..=1299 => Self::Usage,
             _ if code == run::CHECKS_BLOCK => Self::Blocked,
             _ if code == run::AGENT_ANSWER => Self::Failed,
+            _ if among(&REFUSED) => Self::Refused,
             // What the run refuses; the journal's own failures are not refusals.
             5020..=5099 => Self::Refused,
             _ => Self::Failed,
@@ -114,11 +130,18 @@ mod tests {
         let of = |code| Exit::of(&Fault::new(code, ""));
         assert_eq!(of(operator::NO_CONTROLLER), Exit::Unreachable);
         assert_eq!(of(operator::USAGE), Exit::Usage);
-        assert_eq!(of(cavalcade_common::codes::plan::PLAN_DAMAGED), Exit::Usage);
+        assert_eq!(of(crate::codes::plan::PLAN_DAMAGED), Exit::Usage);
         assert_eq!(of(run::STEP_CHANGED), Exit::Refused);
         assert_eq!(of(run::CHECKS_BLOCK), Exit::Blocked);
         assert_eq!(of(run::JOURNAL_FULL), Exit::Failed);
         assert_eq!(of(run::HOST_UNREACHABLE), Exit::Unreachable);
         assert_eq!(of(link::TOKEN_STORE), Exit::Failed);
+        assert_eq!(of(run::NO_STEP), Exit::Usage);
+        assert_eq!(of(run::NO_RUN), Exit::Refused);
+        assert_eq!(of(artifact::ARTIFACT_DIGEST), Exit::Usage);
+        assert_eq!(of(operator::ANSWERED_NO), Exit::Refused);
+        assert_eq!(of(link::TOKEN_REFUSED), Exit::Refused);
+        assert_eq!(of(link::UNREACHABLE), Exit::Unreachable);
+        assert_eq!(of(link::NOT_ENROLLED), Exit::Usage);
     }
 }
