@@ -132,10 +132,10 @@ fn a_database_password_in_the_vault_stays_there() {
     );
     let reference = "$secret{am_password}";
     let made = |vault: Value, user: &'static str| {
-        plan(&fleet, move |_, facts| {
+        plan(&fleet, move |id, facts| {
             facts["old"]["conf"]["vault"] = vault.clone();
             let databases = &mut facts["old"]["databases"];
-            databases["apim_db"]["password_reference"] = json!(reference);
+            databases["apim_db"]["password_reference"] = json!((id != "gw-2").then_some(reference));
             databases["apim_db"]["username"] = json!(user);
             databases["shared_db"]["password_reference"] = json!(null);
         })
@@ -149,6 +149,7 @@ fn a_database_password_in_the_vault_stays_there() {
     assert_eq!(password(&on, "set-up-is", "is-2", "shared-database", "shared_db"), plain);
     assert_eq!(password(&on, "set-up-am", "gw-1", "databases", "apim_db"), reference);
     assert_eq!(password(&on, "set-up-am", "gw-1", "databases", "shared_db"), plain);
+    assert_eq!(password(&on, "set-up-am", "gw-2", "databases", "apim_db"), plain, "another node's vault is no help to it");
     let off = made(json!(null), "wso2carbon");
     assert_eq!(password(&off, "set-up-is", "is-2", "identity-database", "identity_db"), plain, "nothing resolves it");
     let other = made(json!(["am_password"]), "another");

@@ -294,7 +294,8 @@ fn databases_of(input: &Input<'_>, facts: &Value, made_from: &mut BTreeMap<Strin
                 if let Some((text, reads)) = jdbc::derived(input, engine(database), fact, facts, key) {
                     value[key] = text.into();
                     made_from.insert(format!("databases.{name}.{key}"), reads);
-                } else if key != "type" {
+                } else if ["url", "driver"].contains(&key) {
+                    // Another node's reference would name an alias of its own vault.
                     value[key] = jdbc::of_another(input, engine(database), fact, key).into();
                 }
             }
