@@ -151,6 +151,10 @@ fn alone(source: &str, tokens: &[Token], scope: &Scope) -> Result<(), Expression
         i.and_then(|i| tokens.get(i)).is_none_or(|t| words.contains(&&source[t.range.clone()]))
     };
     for (i, token) in tokens.iter().enumerate().filter(|(_, t)| t.kind == Kind::Name) {
+        // What stands in the parentheses of a filter or test is its argument, which need not be a boolean.
+        if i >= 2 && tokens[i - 1].kind == Kind::Open && tokens[i - 2].kind == Kind::Callee {
+            continue;
+        }
         let after_not = i > 0 && &source[tokens[i - 1].range.clone()] == "not";
         let begins = after_not || is_word(i.checked_sub(1), &["and", "or", "("]);
         let ends = is_word(Some(i + 1), &["and", "or", ")"]);
@@ -201,7 +205,8 @@ mod tests {
     use crate::written::read;
 
     fn scope() -> Scope {
-        match json!({ "facts": { "user_store": { "type": "jdbc" }, "on": true, "text": "false" }, "node": { "id": "a" } }) {
+        match json!({ "facts": { "user_store": { "type": "jdbc" }, "on": true, "text": "false", "list": ["jdbc"] }, "node": { "id": "a" } })
+        {
             Value::Object(map) => Scope::new(map),
             _ => panic!("is a mapping"),
         }
@@ -231,6 +236,8 @@ mod tests {
         assert_eq!(decide("\"facts.user_store.type == 'ldap'\"").map(|v| v.0), Ok(false));
         assert_eq!(decide("facts.on and not (facts.on)").map(|v| v.0), Ok(false));
         assert_eq!(decide("true").map(|v| v.0), Ok(true));
+        let argument = "\"['jdbc', 'ldap'] | without(facts.list) | length == 1\"";
+        assert_eq!(decide(argument).map(|v| v.0), Ok(true), "a filter's argument is no condition");
     }
 
     #[test]

@@ -284,7 +284,8 @@ fn api_managers_that_cannot_share_their_data_are_seen() {
         symmetric(world.of(node));
     }
     beside(&mut world, "default", named);
-    assert_eq!(world.found(), [], "no finding of encryption-key either");
+    let of_keys: Vec<_> = world.found().into_iter().filter(|(check, ..)| check.starts_with("encryption")).collect();
+    assert_eq!(of_keys, [], "no finding of encryption-key either");
 
     let versioned = |facts: &mut serde_json::Value| facts["old"]["values"]["versioning_tags"] = json!("true");
     let found = |profile: &'static str| with("registry-versioning-differs", move |w| beside(w, profile, versioned));
