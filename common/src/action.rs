@@ -107,33 +107,6 @@ impl Action {
         }
     }
 
-    /// Whether it changes files and nothing else, each with a kept copy that it can be undone from.
-    #[must_use]
-    pub fn is_of_files(&self) -> bool {
-        match self {
-            Self::Toml(_)
-            | Self::Yaml(_)
-            | Self::Text(_)
-            | Self::Artifact(_)
-            | Self::Unpack(_)
-            | Self::Copy(_)
-            | Self::Remove(_) => true,
-            Self::Server(_)
-            | Self::Job(_)
-            | Self::Command(_)
-            | Self::Sql(_)
-            | Self::Query(_)
-            | Self::Backup(_)
-            | Self::Restore(_)
-            | Self::Http(_)
-            | Self::Tcp(_)
-            | Self::Log(_)
-            | Self::Exchange(_)
-            | Self::Autostart(_)
-            | Self::Undo(_) => false,
-        }
-    }
-
     /// Whether it changes the database of this name.
     #[must_use]
     pub fn changes(&self, database: &str) -> bool {

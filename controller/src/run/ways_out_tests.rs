@@ -171,7 +171,9 @@ async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
     }
 }
 
+#[cfg(test)]
 #[path = "begun_once_tests.rs"]
 mod begun_once;
+#[cfg(test)]
 #[path = "supersede_tests.rs"]
 mod supersede;

@@ -9,11 +9,12 @@ use cavalcade_common::id::{AttemptId, Digest, EffectKey, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report};
+use jiff::Timestamp;
 
 use super::step::{Phase, StepState};
 use super::transition::{Illegal, Moment};
 use super::{ApprovalGiven, DecisionTaken, Mode, RunState};
-use crate::event::{Resolution, Who};
+use crate::event::{Resolution, Scope, Who};
 
 impl RunState {
     pub(super) fn step_mut(&mut self, key: &StepKey) -> Result<&mut StepState, Illegal> {
@@ -37,6 +38,46 @@ impl RunState {
         }
         self.note(moment, by, verb, "run", why);
         self.mode = to;
+        Ok(())
+    }
+
+    pub(super) fn scope_changed(&mut self, moment: Moment, by: &Who, scope: &Scope) {
+        self.scope = scope.clone();
+        self.note(moment, by, "apply", "run", "with another scope");
+    }
+
+    pub(super) fn job_stopped(&mut self, moment: Moment, step: &StepKey, by: &Who, why: &str) -> Result<(), Illegal> {
+        self.step_mut(step)?;
+        self.note(moment, by, "stop-job", step, why);
+        Ok(())
+    }
+
+    pub(super) fn secret_repinned(
+        &mut self,
+        moment: Moment,
+        name: &str,
+        digest: &Digest,
+        by: &Who,
+        why: &str,
+    ) -> Result<(), Illegal> {
+        self.open()?;
+        self.pins.insert(name.to_owned(), digest.clone());
+        self.note(moment, by, "repin", format!("secret {name}"), why);
+        Ok(())
+    }
+
+    pub(super) fn past_window(&mut self, moment: Moment, by: &Who, why: &str) -> Result<(), Illegal> {
+        self.open()?;
+        self.past_window = true;
+        self.note(moment, by, "resume --past-window", "run", why);
+        Ok(())
+    }
+
+    pub(super) fn window_moved(&mut self, moment: Moment, end: Timestamp, by: &Who, why: &str) -> Result<(), Illegal> {
+        self.open()?;
+        self.window_end = Some(end);
+        self.past_window = false;
+        self.note(moment, by, "resume --window-end", end, why);
         Ok(())
     }
 

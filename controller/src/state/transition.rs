@@ -96,11 +96,7 @@ impl State {
             Event::Permitted { attempt, .. } => {
                 self.run_mut(&attempt.run)?;
             }
-            Event::ScopeChanged { run, by, scope } => {
-                let state = self.run_mut(run)?;
-                state.scope = scope.clone();
-                state.note(moment, by, "apply", "run", "with another scope");
-            }
+            Event::ScopeChanged { run, by, scope } => self.run_mut(run)?.scope_changed(moment, by, scope),
             Event::Approved { run, stage, by, says } => self.run_mut(run)?.approved(moment, *stage, by, says)?,
             Event::Paused { run, by } => self.run_mut(run)?.mode(moment, by, "pause", "", Mode::Paused { by: by.clone() })?,
             Event::Resumed { run, by } => self.run_mut(run)?.mode(moment, by, "resume", "", Mode::Going)?,
@@ -119,39 +115,21 @@ impl State {
             Event::Rejudged { run, step, by, holds, evidence } => {
                 self.run_mut(run)?.rejudged(moment, step, by, *holds, evidence)?;
             }
-            Event::JobStopped { run, step, by, why } => {
-                let state = self.run_mut(run)?;
-                state.step_mut(step)?;
-                state.note(moment, by, "stop-job", step, why);
-            }
+            Event::JobStopped { run, step, by, why } => self.run_mut(run)?.job_stopped(moment, step, by, why)?,
             Event::DatabaseRestored { run, database, by, reopened } => {
                 let steps = reopened.iter().map(|key| (key.clone(), self.held(run, key))).collect();
                 self.run_mut(run)?.database_restored(moment, database, by, steps)?;
             }
             Event::HostLost { host, by, why } => self.host_lost(moment, host, by, why),
             Event::Kept { run, steps, by, why } => self.run_mut(run)?.kept(moment, steps, by, why)?,
-            Event::WindowMoved { run, end, by, why } => {
-                let state = self.run_mut(run)?;
-                state.open()?;
-                state.window_end = Some(*end);
-                state.past_window = false;
-                state.note(moment, by, "resume --window-end", end, why);
-            }
+            Event::WindowMoved { run, end, by, why } => self.run_mut(run)?.window_moved(moment, *end, by, why)?,
             Event::StepAdded { run, step, by, why } => self.run_mut(run)?.step_added(moment, step, by, why)?,
             Event::SecretPinned { run, name, digest, by } => self.run_mut(run)?.secret_pinned(moment, name, digest, by)?,
             Event::TookOver { run, from } => self.took_over(run, from)?,
             Event::SecretRepinned { run, name, digest, by, why } => {
-                let state = self.run_mut(run)?;
-                state.open()?;
-                state.pins.insert(name.clone(), digest.clone());
-                state.note(moment, by, "repin", format!("secret {name}"), why);
+                self.run_mut(run)?.secret_repinned(moment, name, digest, by, why)?;
             }
-            Event::PastWindow { run, by, why } => {
-                let state = self.run_mut(run)?;
-                state.open()?;
-                state.past_window = true;
-                state.note(moment, by, "resume --past-window", "run", why);
-            }
+            Event::PastWindow { run, by, why } => self.run_mut(run)?.past_window(moment, by, why)?,
             Event::RunClosed { run, result } => {
                 let state = self.run_mut(run)?;
                 state.mode = Mode::Closed(*result);

@@ -166,6 +166,7 @@ pub struct StepStatus {
     /// Whether nothing of ours interrupts it.
     pub never_interrupted: bool,
     /// Databases that it changes where no ledger of ours sees it: they are restored before it runs again.
+    #[serde(default)]
     pub databases: Vec<String>,
 }
 

@@ -73,7 +73,7 @@ fn what_cannot_be_taken_back_wants_a_word() {
     session.run(["stop-job", "1.1@is-2", "--confirm"]).ends(0);
     session.run(["restore", "am_db"]).ends(2).err_has(&["--yes"]);
     session.run(["restore", "am_db", "--yes"]).ends(0);
-    assert_eq!(session.script.asked(Method::Restore)[0]["database"], json!("am_db"));
+    assert_eq!(session.script.asked(Method::Restore)[0]["databases"], json!(["am_db"]));
     session.run(["approve", "start"]).ends(2).err_has(&["--yes", "a way back loses new data", "opened by anna"]);
     session.run(["approve", "start", "--yes", "--why", "seen the proof"]).ends(0);
     let sent = &session.script.asked(Method::Approve)[0];
