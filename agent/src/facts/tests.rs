@@ -61,6 +61,7 @@ async fn a_km_is_told_from_an_is_by_its_toml() {
     assert_eq!((&old["offset"], &old["hostname"], &old["running"]), (&json!(1), &json!("km.example"), &json!([])));
     let db = json!({
         "type": "mysql", "url": "jdbc:mysql://db:3306/AM?a=b&amp;c=d", "username": "wso2",
+        "hostname": null, "port": null, "name": null,
         "driver": "com.mysql.cj.jdbc.Driver", "auto_commit": null, "password_reference": null,
     });
     assert_eq!(old["databases"]["apim_db"], db, "the URL is kept as it is written");
