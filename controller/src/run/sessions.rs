@@ -74,17 +74,17 @@ impl RunLoop {
 
     /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
     fn offer_again(&mut self, host: &HostId) {
-        self.confirm(host, |phase| phase.is_under_way());
+        self.confirm(host, |phase, _| phase.is_under_way());
     }
 
-    /// Offers the attempts of a host whose steps stand so once more. Those of a run that is cancelled are taken back
+    /// Offers the attempts of a host whose steps stand so, in a run that is cancelled or not, once more. Those of a run that is cancelled are taken back
     /// instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
-    fn confirm(&mut self, host: &HostId, stands: impl Fn(Phase) -> bool) {
+    fn confirm(&mut self, host: &HostId, stands: impl Fn(Phase, bool) -> bool) {
         let mut attempts: Vec<(AttemptId, bool)> = Vec::new();
         for run in self.state.open_runs() {
             let cancelled = matches!(run.mode, Mode::Cancelling { .. });
             for step in run.all_steps().filter(|s| &s.host == host) {
-                let Some(state) = run.step(&step.key).filter(|state| stands(state.phase)) else { continue };
+                let Some(state) = run.step(&step.key).filter(|state| stands(state.phase, cancelled)) else { continue };
                 let attempt = AttemptId { run: run.id.clone(), step: step.key.clone(), number: state.attempt };
                 attempts.push((attempt, cancelled && state.phase != Phase::Running));
             }
@@ -142,25 +142,7 @@ impl RunLoop {
     /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. In a
     /// run that is cancelled what was accepted and has not begun is asked back as often.
     fn offer_lost(&mut self, host: &HostId) {
-        self.confirm(host, |phase| phase == Phase::Offered);
-        self.take_back(host);
-    }
-
-    fn take_back(&mut self, host: &HostId) {
-        let accepted: Vec<AttemptId> = self
-            .state
-            .open_runs()
-            .filter(|run| matches!(run.mode, Mode::Cancelling { .. }))
-            .flat_map(|run| {
-                run.all_steps().filter(|s| &s.host == host).filter_map(|s| {
-                    let state = run.step(&s.key).filter(|state| state.phase == Phase::Accepted)?;
-                    Some(AttemptId { run: run.id.clone(), step: s.key.clone(), number: state.attempt })
-                })
-            })
-            .collect();
-        for attempt in accepted {
-            self.outbox.push((host.clone(), ToAgent::Withdraw { attempt, epoch: self.state.epoch }));
-        }
+        self.confirm(host, |phase, cancelled| phase == Phase::Offered || (cancelled && phase == Phase::Accepted));
     }
 
     /// Whether this host has the current attempt of the step: an agent speaks for its own nodes only.

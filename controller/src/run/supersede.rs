@@ -70,11 +70,9 @@ pub(super) fn settle(old: &RunState, plan: &HashedPlan, words: &Superseding, los
         }
     }
     let (keep, undo) = (said(&words.keep, &differing)?, said(&words.undo, &differing)?);
-    let open: Vec<String> = differing.keys().filter(|n| !keep.contains(*n) && !undo.contains(*n)).map(shown).collect();
+    let says = |(n, d): (&Name, &Differing<'_>)| format!("{}{}", shown(n), if d.new.is_none() { " (gone)" } else { "" });
+    let open: Vec<String> = differing.iter().filter(|(n, _)| !keep.contains(*n) && !undo.contains(*n)).map(says).collect();
     if !open.is_empty() {
-        let gone = |n: &Name| differing.get(n).is_some_and(|d| d.new.is_none());
-        let says = |n: &Name| if gone(n) { format!("{} (gone)", shown(n)) } else { shown(n) };
-        let open: Vec<String> = differing.keys().filter(|n| !keep.contains(*n) && !undo.contains(*n)).map(says).collect();
         let what = format!("finished steps of run {} are other ones in this plan: {}", old.id, open.join(", "));
         return Err(Fault::new(codes::run::DIFFERS, what)
             .help("say of each --keep STEP (it stays as it is and counts as done) or --undo STEP; STEP may be `all`"));

@@ -167,6 +167,16 @@ async fn a_transaction_of_the_script_is_done_whole_or_not_at_all() {
     }
 }
 
+/// A first attempt whose future is dropped when its INSERT has reached the server: the connection is closed under it.
+async fn left_at_work(db: &Db, sql: &str, digest: &Digest) {
+    let run = db.run(sql, digest, "1");
+    tokio::select! {
+        biased;
+        ended = run_script(&run, &silent) => panic!("it ended: {ended:?}"),
+        () = db.executing_once("INSERT INTO a") => {}
+    }
+}
+
 /// The lock tells that an earlier session still executes: the next attempt waits for it and shows it (rule 22).
 #[tokio::test]
 async fn a_statement_that_outlives_its_client_is_waited_for() {
@@ -176,15 +186,7 @@ async fn a_statement_that_outlives_its_client_is_waited_for() {
     let sql = "ALTER TABLE a ADD y INTEGER;\nINSERT INTO a (x) SELECT 2 FROM DUAL WHERE SLEEP(20) = 0;\n\
                ALTER TABLE a ADD z INTEGER;";
     let digest = Digest::of(sql.as_bytes());
-    {
-        // The future is dropped when the statement has reached the server: the connection is closed under it.
-        let run = db.run(sql, &digest, "1");
-        tokio::select! {
-            biased;
-            ended = run_script(&run, &silent) => panic!("it ended: {ended:?}"),
-            () = db.executing_once("INSERT INTO a") => {}
-        }
-    }
+    left_at_work(&db, sql, &digest).await;
     let shown = Mutex::new(Vec::new());
     let show = |p| shown.lock().expect("one thread").push(p);
     let e = run_script(&db.run(sql, &digest, "2"), &show).await.expect_err("an INSERT cannot be seen");
@@ -212,14 +214,7 @@ async fn a_statement_that_outlives_its_client_is_no_stranger() {
     // Long enough for every look, and it goes on without its client.
     let sql = "INSERT INTO a (x) SELECT 2 FROM DUAL WHERE SLEEP(120) = 0;";
     let digest = Digest::of(sql.as_bytes());
-    {
-        let run = db.run(sql, &digest, "1");
-        tokio::select! {
-            biased;
-            ended = run_script(&run, &silent) => panic!("it ended: {ended:?}"),
-            () = db.executing_once("INSERT INTO a") => {}
-        }
-    }
+    left_at_work(&db, sql, &digest).await;
     let others = strangers(db.target(), &NoSessions { but_from: Vec::new() }).await.expect("looks");
     assert!(others.is_empty(), "{others:?}");
     db.executing_once("INSERT INTO a").await;
