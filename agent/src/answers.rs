@@ -1,6 +1,7 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
 mod databases;
+mod logins;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +49,10 @@ impl Answers for HostAnswers {
                     // `apply` may ask for a database alone.
                     all.entry(node).or_insert_with(|| serde_json::json!({}))["databases"] = found.into();
                 }
+                for (node, found) in logins::facts(&wanted.logins, &wanted.secrets, self.secrets.as_ref()).await {
+                    all.entry(node).or_insert_with(|| serde_json::json!({}))["logins"] = found.into();
+                }
+                facts::state_disk(&self.host, &self.state_dir, &mut all).await;
                 Ok(Answer::Facts(all))
             }
             Ask::Preview { steps, secrets, given, hide } => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::DbTarget;
-use crate::id::NodeId;
+use crate::id::{Digest, NodeId};
 use crate::plan::PlanNode;
 use crate::secret::SecretRef;
 
@@ -23,7 +23,10 @@ pub struct FactsWanted {
     /// Databases whose steps run from this host.
     #[serde(default)]
     pub databases: Vec<DatabaseWanted>,
-    /// Where the secrets are found that the databases name.
+    /// Accounts of the servers whose login is tried from this host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logins: Vec<LoginWanted>,
+    /// Where the secrets are found that databases and logins name.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretRef>,
     /// Key patterns whose values are never told.
@@ -49,6 +52,9 @@ pub struct Look {
     /// By name: globs of files whose digests are told, each by its path (`facts.old.files.NAME`).
     #[serde(default)]
     pub files: BTreeMap<String, Vec<String>>,
+    /// By name: folders that are compared as a whole, each by one digest of its files (`facts.old.folders.NAME`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folders: BTreeMap<String, FoldersWanted>,
     /// By name: globs of files and folders of which only number and size are told (`facts.old.trees.NAME`).
     #[serde(default)]
     pub trees: BTreeMap<String, Vec<String>>,
@@ -58,6 +64,9 @@ pub struct Look {
     /// Passwords that the vendor ships keystores with, tried behind those of the old deployment.toml.
     #[serde(default)]
     pub keystore_passwords: Vec<String>,
+    /// Globs of trust stores: whose certificates the node's servers trust (`facts.trust`, `facts.reach`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trust_stores: Vec<String>,
     /// By name: values found in files by a pattern (`facts.old.values.NAME`).
     #[serde(default)]
     pub values: BTreeMap<String, ValueWanted>,
@@ -75,6 +84,12 @@ pub struct Look {
     /// Ports that the new server will listen on (`facts.ports`).
     #[serde(default)]
     pub ports: Vec<u16>,
+    /// Ports that the old server listens on (`facts.old_ports`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old_ports: Vec<u16>,
+    /// Folder that holds `etc`, `var` and `usr`, where autostart is looked for: `/` where nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart_root: Option<String>,
     /// `host:port` of servers that it must reach with TLS (`facts.reach`).
     #[serde(default)]
     pub reach: Vec<String>,
@@ -94,6 +109,29 @@ pub struct TableWanted {
     pub file: String,
     /// Dotted path of the table.
     pub table: String,
+}
+
+/// Folders that are compared as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoldersWanted {
+    /// Globs of the folders; files that match are left out.
+    pub globs: Vec<String>,
+    /// Paths below each folder that do not count: what a server adds when it unpacks it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+}
+
+impl FoldersWanted {
+    /// One digest for the files of a folder, by their paths below it. Agents make it of what is on the disk, the controller of
+    /// what a pack shipped.
+    #[must_use]
+    pub fn digest<'f>(&self, files: impl IntoIterator<Item = (&'f str, &'f Digest)>) -> Digest {
+        let counted = files.into_iter().filter(|(path, _)| !self.without.iter().any(|left_out| left_out == path));
+        let lines: BTreeMap<&str, &str> = counted.map(|(path, digest)| (path, digest.as_str())).collect();
+        let text: String = lines.into_iter().map(|(path, digest)| format!("{path}\0{digest}\n")).collect();
+        Digest::of(text.as_bytes())
+    }
 }
 
 /// A value in a file, found by a pattern.
@@ -120,4 +158,37 @@ pub struct DatabaseWanted {
     /// By name: a SELECT whose first column of its first row is told as text (`facts.databases.NAME.asked`).
     #[serde(default)]
     pub asks: BTreeMap<String, String>,
+}
+
+/// A servers' account on a database, tried from a host where new servers will use it (`facts.logins.NAME` of these nodes).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginWanted {
+    /// The nodes of the host that will use it.
+    pub nodes: Vec<NodeId>,
+    /// The database as these servers reach it, with their account.
+    pub target: DbTarget,
+    /// The account that scripts run with: what they make must be of use to the servers.
+    pub scripts: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_its_files_and_nothing_else() {
+        let wanted = FoldersWanted { globs: Vec::new(), without: vec!["META-INF/war-tracker".to_owned()] };
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let of = |files: &[(&'static str, &'static str)]| {
+            let files: Vec<(&str, Digest)> = files.iter().map(|(path, text)| (*path, Digest::of(text.as_bytes()))).collect();
+            wanted.digest(files.iter().map(|(path, digest)| (*path, digest)))
+        };
+        let known = wanted.digest([("a.jsp", &one), ("b.jsp", &two)]);
+        assert_eq!(of(&[("b.jsp", "2"), ("a.jsp", "1")]), known, "in any order");
+        assert_eq!(of(&[("a.jsp", "1"), ("META-INF/war-tracker", "x"), ("b.jsp", "2")]), known);
+        for other in [of(&[("a.jsp", "1")]), of(&[("a.jsp", "1"), ("b.jsp", "3")]), of(&[("a.jsp", "1"), ("c.jsp", "2")])] {
+            assert_ne!(other, known);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use cavalcade_common::codes::artifact as codes;
@@ -20,6 +20,10 @@ use crate::fleet::digest_of;
 const SCHEMA: &str = "cavalcade.pack/1";
 /// Where a pack keeps its settings, below its root folder.
 const CONFIG: &str = "repository/conf/deployment.toml";
+/// How a web archive's name ends.
+const ARCHIVE: &str = ".war";
+/// Largest web archive that is looked into, in bytes.
+const ARCHIVE_LIMIT: u64 = 512 << 20;
 /// Largest list and largest deployment.toml that are read, in bytes.
 const LIMIT: u64 = 64 << 20;
 
@@ -33,6 +37,9 @@ pub struct Shipped {
     pub root: String,
     /// Digests by path below the root folder.
     pub files: BTreeMap<String, Digest>,
+    /// Digests inside the web archives among the files, by the archive's path: a server unpacks them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<String, BTreeMap<String, Digest>>,
     /// Settings of its deployment.toml, by dotted key.
     pub settings: BTreeMap<String, Value>,
 }
@@ -71,8 +78,13 @@ pub fn to_text(shipped: &Shipped) -> Result<String, Fault> {
 
 fn from_zip(file: File) -> Result<Shipped, zip::result::ZipError> {
     let mut archive = ZipArchive::new(file)?;
-    let mut shipped =
-        Shipped { schema: SCHEMA.to_owned(), root: String::new(), files: BTreeMap::new(), settings: BTreeMap::new() };
+    let mut shipped = Shipped {
+        schema: SCHEMA.to_owned(),
+        root: String::new(),
+        files: BTreeMap::new(),
+        archives: BTreeMap::new(),
+        settings: BTreeMap::new(),
+    };
     for index in 0..archive.len() {
         let entry = archive.by_index(index)?;
         let name = entry.name()?.into_owned();
@@ -85,9 +97,32 @@ fn from_zip(file: File) -> Result<Shipped, zip::result::ZipError> {
             shipped.settings = settings(&text).map_err(|e| std::io::Error::other(format!("{CONFIG}, {e}")))?;
             continue;
         }
+        if path.ends_with(ARCHIVE) && entry.size() <= ARCHIVE_LIMIT {
+            let mut bytes = Vec::new();
+            entry.take(ARCHIVE_LIMIT).read_to_end(&mut bytes)?;
+            shipped.files.insert(path.to_owned(), Digest::of(&bytes));
+            // One that is no archive is a file like any other.
+            if let Ok(inside) = inside(&bytes) {
+                shipped.archives.insert(path.to_owned(), inside);
+            }
+            continue;
+        }
         shipped.files.insert(path.to_owned(), digest_of(entry)?.0);
     }
     Ok(shipped)
+}
+
+/// Digests of the files in an archive, by their paths.
+fn inside(bytes: &[u8]) -> Result<BTreeMap<String, Digest>, zip::result::ZipError> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes))?;
+    let mut found = BTreeMap::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index)?;
+        if entry.is_file() {
+            found.insert(entry.name()?.into_owned(), digest_of(entry)?.0);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -101,12 +136,18 @@ mod tests {
     fn pack(folder: &Path) -> std::path::PathBuf {
         let path = folder.join("wso2am-3.1.0.zip");
         let mut zip = ZipWriter::new(File::create(&path).expect("is made"));
-        for (name, text) in [
-            ("wso2am-3.1.0/repository/conf/deployment.toml", "[server]\nhostname = \"localhost\"\n"),
-            ("wso2am-3.1.0/repository/components/lib/a.jar", "jar"),
+        let mut war = ZipWriter::new(Cursor::new(Vec::new()));
+        war.start_file("index.jsp", SimpleFileOptions::default()).expect("is added");
+        war.write_all(b"page").expect("is written");
+        let war = war.finish().expect("is closed").into_inner();
+        for (name, bytes) in [
+            ("wso2am-3.1.0/repository/conf/deployment.toml", b"[server]\nhostname = \"localhost\"\n".as_slice()),
+            ("wso2am-3.1.0/repository/components/lib/a.jar", b"jar".as_slice()),
+            ("wso2am-3.1.0/webapps/shop.war", war.as_slice()),
+            ("wso2am-3.1.0/webapps/broken.war", b"no archive".as_slice()),
         ] {
             zip.start_file(name, SimpleFileOptions::default()).expect("is added");
-            zip.write_all(text.as_bytes()).expect("is written");
+            zip.write_all(bytes).expect("is written");
         }
         zip.finish().expect("is closed");
         path
@@ -118,6 +159,9 @@ mod tests {
         let shipped = read(&pack(folder.path())).expect("is read");
         assert_eq!(shipped.root, "wso2am-3.1.0");
         assert_eq!(shipped.files.get("repository/components/lib/a.jar"), Some(&Digest::of(b"jar")));
+        let page = BTreeMap::from([("index.jsp".to_owned(), Digest::of(b"page"))]);
+        assert_eq!(shipped.archives, BTreeMap::from([("webapps/shop.war".to_owned(), page)]));
+        assert_eq!(shipped.files.get("webapps/broken.war"), Some(&Digest::of(b"no archive")));
         assert_eq!(shipped.settings, BTreeMap::from([("server.hostname".to_owned(), json!("localhost"))]));
         let list = folder.path().join("wso2am-3.1.0.json");
         std::fs::write(&list, to_text(&shipped).expect("is written")).expect("is written");

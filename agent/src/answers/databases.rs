@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cavalcade_common::action::DbTarget;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::facts::DatabaseWanted;
@@ -28,24 +29,32 @@ pub(super) async fn facts(
     by_node
 }
 
-async fn one_of(wanted: &DatabaseWanted, secrets: &BTreeMap<String, SecretRef>, resolver: &dyn SecretResolver) -> DbFacts {
-    let DatabaseWanted { node: _, target, asks } = wanted;
+/// The target with the value of its password, and the book that hides it again.
+///
+/// # Errors
+/// A secret that this host does not find, or that was not sent along.
+pub(super) async fn with_password(
+    target: &DbTarget,
+    secrets: &BTreeMap<String, SecretRef>,
+    resolver: &dyn SecretResolver,
+) -> Result<(DbTarget, SecretBook), Fault> {
     let named = markers(&target.password);
     let needed = secrets.iter().filter(|(name, _)| named.contains(&name.as_str()));
     let needed = needed.map(|(name, place)| (name.clone(), place.clone())).collect();
-    let revealed = match resolver.resolve(&needed).await {
-        Ok(book) => match book.reveal(&target.password) {
-            Ok(password) => Ok((password, book)),
-            Err(missing) => Err(Fault::new(codes::agent::SECRET_MISSING, missing.to_string())),
-        },
-        Err(fault) => Err(fault),
-    };
-    let (password, book): (_, SecretBook) = match revealed {
+    let book = resolver.resolve(&needed).await?;
+    let missing = |what: String| Fault::new(codes::agent::SECRET_MISSING, what);
+    let password = book.reveal(&target.password).map_err(|e| missing(e.to_string()))?;
+    let mut target = target.clone();
+    password.expose().clone_into(&mut target.password);
+    Ok((target, book))
+}
+
+async fn one_of(wanted: &DatabaseWanted, secrets: &BTreeMap<String, SecretRef>, resolver: &dyn SecretResolver) -> DbFacts {
+    let DatabaseWanted { node: _, target, asks } = wanted;
+    let (target, book) = match with_password(target, secrets, resolver).await {
         Ok(revealed) => revealed,
         Err(fault) => return unreached(target, asks, fault.to_string()),
     };
-    let mut target = target.clone();
-    password.expose().clone_into(&mut target.password);
     let mut facts = describe(&target, asks).await;
     // No server repeats a password; if one does, it goes no further.
     facts.rewrite(|text| book.redact(text));
@@ -54,7 +63,7 @@ async fn one_of(wanted: &DatabaseWanted, secrets: &BTreeMap<String, SecretRef>, 
 
 #[cfg(test)]
 mod tests {
-    use cavalcade_common::action::{DbTarget, Engine};
+    use cavalcade_common::action::Engine;
     use cavalcade_common::secret::marker;
 
     use super::*;

@@ -30,7 +30,7 @@ pub use alone::strangers;
 pub use backup::{BackupManifest, backup};
 pub use contents::{Contents, TableFacts};
 pub use error::{DbError, Refusal};
-pub use facts::{DbFacts, DumpClient, SessionCount, describe, unreached};
+pub use facts::{DbFacts, DumpClient, LoginFacts, ScratchFacts, SessionCount, Stops, describe, login, unreached};
 pub use incarnation::incarnation;
 pub use query::{AssertResult, run_query};
 pub use restore::{Accounts, RestoreOutcome, restore};

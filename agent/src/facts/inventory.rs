@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cavalcade_common::facts::FoldersWanted;
 use serde_json::{Value, json};
 
 use crate::host::glob::Glob;
@@ -10,6 +11,8 @@ use crate::host::inventory::{self, Measured};
 
 /// Most files that one name tells: more do not fit into an answer.
 const FILE_LIMIT: usize = 20_000;
+/// Most files of the folders of one name: a limit on time.
+const FOLDER_FILE_LIMIT: usize = 200_000;
 /// Most names of a tree that are told.
 const NAME_LIMIT: usize = 100;
 
@@ -46,6 +49,28 @@ pub(super) fn files(home: &Path, globs: &[String]) -> Result<Value, String> {
         }
     }
     Ok(Value::Array(files))
+}
+
+/// `[ { path, sha256, files } ]` of the folders, each with one digest of all files in it.
+///
+/// # Errors
+/// The first thing that cannot be told.
+pub(super) fn folders(home: &Path, wanted: &FoldersWanted) -> Result<Value, String> {
+    let mut told = Vec::new();
+    let mut files = 0;
+    for (relative, path) in matches(home, &wanted.globs)? {
+        if !path.is_dir() {
+            continue;
+        }
+        let inside = inventory::digests(&path).map_err(|e| format!("{relative}: {e}"))?;
+        files += inside.len();
+        if files > FOLDER_FILE_LIMIT {
+            return Err(format!("more than {FOLDER_FILE_LIMIT} files in {}", wanted.globs.join(", ")));
+        }
+        let sha256 = wanted.digest(inside.iter().map(|(path, digest)| (path.as_str(), digest)));
+        told.push(json!({ "path": relative, "sha256": sha256, "files": inside.len() }));
+    }
+    Ok(Value::Array(told))
 }
 
 /// `{ files, bytes, matches, names }` of everything at and below what the globs match.

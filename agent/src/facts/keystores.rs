@@ -67,7 +67,7 @@ impl Passwords {
     }
 
     /// Those of this file first. A JKS needs none, so that nothing is guessed for it.
-    fn tries<'a>(&'a self, file: &str, jks: bool) -> Vec<Option<&'a SecretValue>> {
+    pub(super) fn tries<'a>(&'a self, file: &str, jks: bool) -> Vec<Option<&'a SecretValue>> {
         let own = self.clear.iter().filter(|(f, _)| f == file);
         let others = self.clear.iter().filter(|(f, _)| f != file && !jks);
         let mut tries: Vec<Option<&SecretValue>> = Vec::new();
@@ -117,6 +117,15 @@ pub(super) async fn gather(
     told
 }
 
+/// Whether a keystore is one that keytool shows without its password.
+///
+/// # Errors
+/// Those of the file, in words.
+pub(super) fn is_jks(host: &dyn Host, at: &Path) -> Result<bool, String> {
+    let head = host.read_part(at, 0, JKS.len()).map_err(|e| e.to_string())?;
+    Ok(head.is_some_and(|part| part.bytes == JKS))
+}
+
 /// Type and key entries of one keystore.
 async fn store(
     host: &dyn Host,
@@ -125,8 +134,7 @@ async fn store(
     at: &Path,
     passwords: &Passwords,
 ) -> Result<(Option<String>, Vec<Entry>), String> {
-    let head = host.read_part(at, 0, JKS.len()).map_err(|e| e.to_string())?;
-    let jks = head.is_some_and(|part| part.bytes == JKS);
+    let jks = is_jks(host, at)?;
     let file = at.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     for password in passwords.tries(file, jks) {
         let printed = keytool::list(tool, at, password, home).await.map_err(|e| format!("{}: {e}", tool.display()))?;

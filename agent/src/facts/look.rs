@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) problems: Vec<Fault>,
     /// Keystores by their path relative to the old home.
     pub(super) stores: BTreeMap<String, PathBuf>,
+    /// Trust stores, likewise.
+    pub(super) trust_stores: BTreeMap<String, PathBuf>,
     pub(super) passwords: Passwords,
     pub(super) java_home: Option<PathBuf>,
 }
@@ -51,7 +53,9 @@ impl<'a> Gatherer<'a> {
         let processes = old.as_ref().map(|side| self.processes(side)).unwrap_or_default();
         let pids: Vec<u32> = processes.iter().flatten().map(|p| p.id.pid).collect();
         let config = old.as_ref().and_then(|side| self.config(Path::new(&side.home)));
-        let stores = old.as_ref().map(|side| self.stores(Path::new(&side.home))).unwrap_or_default();
+        let globs = [std::mem::take(&mut self.look.keystores), std::mem::take(&mut self.look.trust_stores)];
+        let [stores, trust_stores] =
+            globs.map(|globs| old.as_ref().map(|side| self.stores(Path::new(&side.home), &globs)).unwrap_or_default());
         let passwords = Passwords::of(config.as_ref(), &self.look.keystore_passwords);
         let user_store = config.as_ref().and_then(|c| c.text("user_store.type").map(str::to_owned));
         let java_home = java::home(self.node.runtime.java_home.as_deref(), &pids);
@@ -63,7 +67,9 @@ impl<'a> Gatherer<'a> {
         add("user_store", json!({ "type": user_store }));
         add("java", java);
         add("limits", java::limits(&pids));
-        add("ports", self.ports());
+        let (new_ports, old_ports) = (self.look.ports.clone(), self.look.old_ports.clone());
+        add("ports", self.ports(&new_ports));
+        add("old_ports", self.ports(&old_ports));
         add("disks", paths.iter().filter_map(|path| self.disk(path)).collect());
         add("files", self.mounts());
         add("tmp_noexec", self.tmp_noexec());
@@ -74,7 +80,7 @@ impl<'a> Gatherer<'a> {
         for (path, what) in unread {
             self.problem(&path, &what);
         }
-        Seen { facts, problems: self.problems, stores, passwords, java_home }
+        Seen { facts, problems: self.problems, stores, trust_stores, passwords, java_home }
     }
 
     fn problem(&mut self, path: &Path, what: &str) {
@@ -138,8 +144,8 @@ impl<'a> Gatherer<'a> {
         }
     }
 
-    fn stores(&mut self, home: &Path) -> BTreeMap<String, PathBuf> {
-        let found = inventory::matches(home, &self.look.keystores);
+    fn stores(&mut self, home: &Path, globs: &[String]) -> BTreeMap<String, PathBuf> {
+        let found = inventory::matches(home, globs);
         found.unwrap_or_else(|error| {
             self.problem(home, &format!("keystores: {error}"));
             BTreeMap::new()
@@ -188,6 +194,7 @@ impl<'a> Gatherer<'a> {
             old.insert(key.to_owned(), Value::Object(values));
         };
         named(self, "files", look.files.iter().map(|(name, globs)| (name, inventory::files(home, globs))).collect());
+        named(self, "folders", look.folders.iter().map(|(name, wanted)| (name, inventory::folders(home, wanted))).collect());
         named(self, "trees", look.trees.iter().map(|(name, globs)| (name, inventory::tree(home, globs))).collect());
         let found = look.values.iter().map(|(name, v)| (name, values::find(self.host, home, v).map(|text| json!(text))));
         let found = found.collect();
@@ -266,9 +273,10 @@ impl<'a> Gatherer<'a> {
     /// What would start the homes, laid into `old` and `new`.
     fn autostart(&self, facts: &mut Map<String, Value>) {
         let mut unseen = BTreeSet::new();
+        let root = self.look.autostart_root.as_deref().unwrap_or("/");
         for (name, side) in [("old", &self.node.old), ("new", &self.node.new)] {
             let (Some(side), Some(Value::Object(into))) = (side, facts.get_mut(name)) else { continue };
-            let found = autostart::find(Path::new("/"), Path::new(&side.home));
+            let found = autostart::find(Path::new(root), Path::new(&side.home));
             into.insert("autostart".to_owned(), autostart_facts(&found.entries, &self.hide));
             unseen.extend(found.unseen);
         }
@@ -285,8 +293,8 @@ impl<'a> Gatherer<'a> {
         }
     }
 
-    fn ports(&mut self) -> Value {
-        let found = machine::ports(&self.look.ports);
+    fn ports(&mut self, wanted: &[u16]) -> Value {
+        let found = machine::ports(wanted);
         self.or_null(Path::new("/proc/net/tcp"), found)
     }
 

@@ -14,6 +14,7 @@ mod look;
 mod machine;
 mod reach;
 mod settings;
+mod trust;
 mod values;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use cavalcade_common::facts::{FactsWanted, NodeWanted};
 use cavalcade_common::id::NodeId;
 use serde_json::{Value, json};
 
-use crate::host::Host;
+use crate::host::{Host, disks};
 
 pub(crate) use home::product_at;
 
@@ -44,17 +45,36 @@ pub async fn gather(host: &Arc<dyn Host>, wanted: &FactsWanted) -> BTreeMap<Node
     all
 }
 
+/// Adds the file system of the agent's own folder, where packs and undo copies lie, to the facts of each node.
+pub async fn state_disk(host: &Arc<dyn Host>, folder: &Path, all: &mut BTreeMap<NodeId, Value>) {
+    let path = folder.to_owned();
+    let disk = aside(host.as_ref(), move || disks::of(&path).ok()).await.flatten();
+    // Null where it cannot be told: packs then count where they are put.
+    let disk = disk.and_then(|disk| serde_json::to_value(disk).ok()).unwrap_or_default();
+    for facts in all.values_mut() {
+        facts["state_disk"] = disk.clone();
+    }
+}
+
 async fn of_node(host: &Arc<dyn Host>, wanted: &FactsWanted, node: &NodeWanted) -> Value {
     let (inside, asked) = (host.clone(), node.clone());
     let (paths, hide) = (wanted.paths.clone(), wanted.hide.clone());
     let seen = aside(host.as_ref(), move || look::Gatherer::new(inside.as_ref(), asked, &hide).gather(&paths));
-    let (seen, reach) = tokio::join!(seen, reach::gather(&node.look.reach));
-    let Some(seen) = seen else {
+    let Some(seen) = seen.await else {
         let fault = Fault::new(FACTS_UNREADABLE, "the look at this node ended without a result").on(&node.node.id);
         return json!({ "problems": [fault] });
     };
-    let look::Seen { mut facts, mut problems, stores, passwords, java_home } = seen;
-    facts.insert("reach".to_owned(), reach);
+    let look::Seen { mut facts, mut problems, stores, trust_stores, passwords, java_home } = seen;
+    let home = node.node.old.as_ref().map(|side| Path::new(&side.home));
+    let anchors = match home {
+        Some(home) => trust::anchors(host.as_ref(), home, java_home.as_deref(), &trust_stores, &passwords).await,
+        None => Err("there is no old home".to_owned()),
+    };
+    facts.insert(
+        "trust".to_owned(),
+        json!({ "certificates": anchors.as_ref().ok().map(Vec::len), "problem": anchors.as_ref().err() }),
+    );
+    facts.insert("reach".to_owned(), reach::gather(&node.look.reach, anchors.ok().as_deref()).await);
     if let (Some(old), Some(side)) = (facts.get_mut("old").and_then(Value::as_object_mut), &node.node.old) {
         let home = Path::new(&side.home);
         let told = keystores::gather(host.as_ref(), home, java_home.as_deref(), &stores, &passwords).await;

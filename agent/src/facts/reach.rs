@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use super::trust;
 use crate::host::tls_peer::{self, Peer};
 
 /// One address, connection and handshake together.
@@ -23,22 +24,24 @@ struct Certificate {
     expires: Option<Timestamp>,
 }
 
-/// `[ { address, connected, names, matches, expires, problem } ]` in the order of the addresses.
-pub(super) async fn gather(addresses: &[String]) -> Value {
-    gather_within(addresses, LIMIT).await
+/// `[ { address, connected, names, matches, expires, trusted, problem } ]` in the order of the addresses. `anchors`: what
+/// this node trusts, where that is known.
+pub(super) async fn gather(addresses: &[String], anchors: Option<&[Vec<u8>]>) -> Value {
+    gather_within(addresses, anchors, LIMIT).await
 }
 
 /// The same with this much time for each address.
-async fn gather_within(addresses: &[String], limit: Duration) -> Value {
+async fn gather_within(addresses: &[String], anchors: Option<&[Vec<u8>]>, limit: Duration) -> Value {
     let looks = stream::iter(addresses.to_vec()).map(|address| async move {
         let peer = tls_peer::look(&address, limit).await;
-        facts(&address, peer)
+        facts(&address, peer, anchors)
     });
     Value::Array(looks.buffered(TOGETHER).collect().await)
 }
 
-fn facts(address: &str, peer: Peer) -> Value {
-    let (certificate, unread) = match peer.certificate.as_deref().map(read) {
+fn facts(address: &str, peer: Peer, anchors: Option<&[Vec<u8>]>) -> Value {
+    let trusted = anchors.and_then(|anchors| trust::trusted(&peer.chain, anchors));
+    let (certificate, unread) = match peer.chain.first().map(|own| read(own)) {
         None => (Certificate::default(), None),
         Some(Ok(certificate)) => (certificate, None),
         Some(Err(why)) => (Certificate::default(), Some(why)),
@@ -50,6 +53,7 @@ fn facts(address: &str, peer: Peer) -> Value {
         "matches": certificate.names.iter().any(|name| stands_for(name, host)),
         "names": certificate.names,
         "expires": certificate.expires,
+        "trusted": trusted,
         "problem": unread.or(peer.problem),
     })
 }

@@ -36,6 +36,9 @@ async fn server(names: &[&str], common_name: &str) -> String {
     address
 }
 
+/// A noisy machine may take its time.
+const PATIENT: Duration = Duration::from_secs(60);
+
 #[tokio::test]
 async fn certificates_are_seen_as_presented() {
     let own = server(&["is.example.com", "127.0.0.1"], "x").await;
@@ -47,12 +50,18 @@ async fn certificates_are_seen_as_presented() {
     bound.bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
     let closed = bound.local_addr().expect("has one").to_string();
     let addresses = [own, other, bare, bare_by_name, closed];
-    let found = gather_within(&addresses, Duration::from_secs(60)).await;
+    let found = gather_within(&addresses, None, PATIENT).await;
     let found = found.as_array().expect("a list");
     let of = |at: usize, key: &str| found[at][key].clone();
     assert_eq!(of(0, "names"), json!(["is.example.com", "127.0.0.1"]));
     assert_eq!((of(0, "matches"), of(0, "connected"), of(0, "problem")), (json!(true), json!(true), Value::Null));
     assert_eq!(of(0, "expires"), json!("2031-05-06T00:00:00Z"));
+    assert_eq!(of(0, "trusted"), Value::Null, "nobody knows what this node trusts");
+    let certificate = tls_peer::look(&addresses[0], PATIENT).await.chain;
+    let trusts = async |anchors: &[Vec<u8>]| gather_within(&addresses[..2], Some(anchors), PATIENT).await;
+    let (known, unknown) = (trusts(&certificate).await, trusts(&[]).await);
+    assert_eq!((&known[0]["trusted"], &known[1]["trusted"]), (&json!(true), &json!(false)));
+    assert_eq!(unknown[0]["trusted"], json!(false));
     assert_eq!((of(1, "matches"), of(1, "problem")), (json!(false), Value::Null), "a common name counts only alone");
     assert_eq!((of(2, "matches"), of(3, "matches"), of(3, "names")), (json!(false), json!(true), json!(["localhost"])));
     assert_eq!((of(4, "connected"), of(4, "matches")), (json!(false), json!(false)));
@@ -64,7 +73,7 @@ async fn certificates_are_seen_as_presented() {
 async fn a_server_that_says_nothing_is_waited_for_until_the_limit() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let at = silent.local_addr().expect("has one").to_string();
-    let found = gather_within(&[at], Duration::from_secs(1)).await;
+    let found = gather_within(&[at], None, Duration::from_secs(1)).await;
     assert_eq!((&found[0]["connected"], &found[0]["matches"], &found[0]["names"]), (&json!(true), &json!(false), &json!([])));
     assert_eq!(found[0]["problem"], json!("no answer within 1s"));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use cavalcade_common::facts::{FactsWanted, Look, NodeWanted, TableWanted, ValueWanted};
+use cavalcade_common::facts::{FactsWanted, FoldersWanted, Look, NodeWanted, TableWanted, ValueWanted};
 use cavalcade_common::id::{Digest, NodeId};
 use cavalcade_common::plan::PlanNode;
 use serde_json::{Value, json};
@@ -217,7 +217,7 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
     let port = socket.local_addr().expect("has one").port();
-    let look = Look { ports: vec![port], ..Look::default() };
+    let look = Look { ports: vec![port], old_ports: vec![port], ..Look::default() };
     let host: Arc<dyn Host> = Arc::new(RealHost::default());
     let before = facts_on(host.clone(), &machine, node.clone(), look.clone()).await;
     assert_eq!((&before["java"]["home"], &before["java"]["major"]), (&Value::Null, &Value::Null));
@@ -244,5 +244,45 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     let jdk = std::fs::canonicalize(machine.at("jdk")).expect("is there");
     assert_eq!(after["java"]["home"], json!(jdk));
     let held = json!({ "port": port, "free": false, "pid": server.0.id(), "home": machine.at("old") });
-    assert_eq!(after["ports"], json!([held]));
+    assert_eq!((&after["ports"], &after["old_ports"]), (&json!([held]), &json!([held])));
+}
+
+#[tokio::test]
+async fn autostart_is_looked_for_where_the_fleet_says() {
+    let machine = Machine::new();
+    machine.write("old/bin/version.txt", b"WSO2 API Manager v3.1.0");
+    let unit = format!("[Service]\nExecStart={}/bin/wso2server.sh start\n", machine.at("old"));
+    machine.write("chroot/etc/systemd/system/wso2am.service", unit.as_bytes());
+    let elsewhere = facts(&machine, Look::default()).await;
+    assert_eq!(elsewhere["old"]["autostart"], json!([]));
+    let look = Look { autostart_root: Some(machine.at("chroot")), ..Look::default() };
+    let found = facts(&machine, look).await;
+    assert_eq!(found["old"]["autostart"][0]["name"], json!("wso2am.service"), "{found}");
+}
+
+#[tokio::test]
+async fn the_file_system_of_the_agents_own_folder_is_told() {
+    let machine = Machine::new();
+    let mut all = std::collections::BTreeMap::from([(NodeId::new("is-1").expect("an id"), json!({}))]);
+    let host: Arc<dyn Host> = FileHost::new();
+    super::state_disk(&host, std::path::Path::new(&machine.at("state")), &mut all).await;
+    let disk = all.into_values().next().expect("one node")["state_disk"].take();
+    assert_eq!(disk["path"], json!(machine.at("state")));
+    assert!(disk["free_bytes"].as_u64() > Some(0), "{disk}");
+}
+
+#[tokio::test]
+async fn a_folder_is_told_by_one_digest_of_its_files() {
+    let machine = Machine::new();
+    machine.write("old/webapps/shop.war", b"a file");
+    machine.write("old/webapps/shop/index.jsp", b"1");
+    machine.write("old/webapps/shop/META-INF/war-tracker", b"at the time of unpacking");
+    let wanted = FoldersWanted { globs: vec!["webapps/*".to_owned()], without: vec!["META-INF/war-tracker".to_owned()] };
+    let look = Look { folders: [("webapps".to_owned(), wanted.clone())].into(), ..Look::default() };
+    let found = facts(&machine, look.clone()).await;
+    let shipped = wanted.digest([("index.jsp", &Digest::of(b"1"))]);
+    assert_eq!(found["old"]["folders"]["webapps"], json!([{ "path": "webapps/shop", "sha256": shipped, "files": 2 }]));
+    machine.write("old/webapps/shop/index.jsp", b"2");
+    let changed = facts(&machine, look).await;
+    assert_ne!(changed["old"]["folders"]["webapps"][0]["sha256"], json!(shipped));
 }

@@ -1,5 +1,6 @@
 //! Files of a home by digest, and how much is in a tree. Nothing is taken into memory whole.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -47,6 +48,24 @@ pub fn digest(path: &Path) -> io::Result<Option<(Digest, u64)>> {
     tree::digest(&file).map(Some)
 }
 
+/// Digests of the files below a folder, by their paths below it. Symlinks are followed to files, not to folders.
+///
+/// # Errors
+/// Those of the file system, and those of [`digest`].
+pub fn digests(folder: &Path) -> io::Result<BTreeMap<String, Digest>> {
+    let mut found = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(folder).follow_root_links(true).min_depth(1) {
+        let entry = entry.map_err(io::Error::from)?;
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let Some((digest, _)) = digest(entry.path())? else { continue };
+        let below = entry.path().strip_prefix(folder).map_err(io::Error::other)?;
+        found.insert(below.to_string_lossy().into_owned(), digest);
+    }
+    Ok(found)
+}
+
 /// Adds what is at and below a path. A symlink at the path itself is followed, those below it are not.
 ///
 /// # Errors
@@ -86,6 +105,9 @@ mod tests {
         assert_eq!(digest(&at("file")).expect("reads"), Some((Digest::of(b"1"), 1)));
         assert_eq!(digest(&at("t")).expect("reads"), None);
         assert_eq!(digest(&at("broken")).expect_err("leads nowhere").kind(), io::ErrorKind::NotFound);
+        let in_tree = digests(&at("link")).expect("reads");
+        let expected = [("2".to_owned(), Digest::of(b"1")), ("a/1".to_owned(), Digest::of(b"12345"))];
+        assert_eq!(in_tree.into_iter().collect::<Vec<_>>(), expected, "the link to a folder is not walked");
         let mut sum = Measured::default();
         measure(&at("link"), &mut sum).expect("counts");
         measure(&at("file"), &mut sum).expect("counts");

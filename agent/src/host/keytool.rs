@@ -38,8 +38,31 @@ pub(crate) async fn list(
     password: Option<&SecretValue>,
     as_owner_of: &Path,
 ) -> io::Result<Printed> {
+    printed(keytool, "-v", store, password, as_owner_of).await
+}
+
+/// Prints the certificates of a keystore as PEM, in the same way.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) async fn certificates(
+    keytool: &Path,
+    store: &Path,
+    password: Option<&SecretValue>,
+    as_owner_of: &Path,
+) -> io::Result<Printed> {
+    printed(keytool, "-rfc", store, password, as_owner_of).await
+}
+
+async fn printed(
+    keytool: &Path,
+    form: &str,
+    store: &Path,
+    password: Option<&SecretValue>,
+    as_owner_of: &Path,
+) -> io::Result<Printed> {
     let mut command = Command::new(keytool);
-    command.args(["-list", "-v", "-keystore"]).arg(store);
+    command.args(["-list", form, "-keystore"]).arg(store);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LANG", "C").env("LC_ALL", "C").env("TZ", "UTC");
     if let Some(password) = password {
         command.args(["-storepass:env", PASSWORD]).env(PASSWORD, password.expose());

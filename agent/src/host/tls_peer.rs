@@ -17,8 +17,8 @@ use tokio_rustls::TlsConnector;
 pub(crate) struct Peer {
     /// Whether it accepted the connection.
     pub(crate) connected: bool,
-    /// Its certificate (DER), where it came so far.
-    pub(crate) certificate: Option<Vec<u8>>,
+    /// Its certificate and those that it presents with it (DER), where it came so far.
+    pub(crate) chain: Vec<Vec<u8>>,
     /// What went wrong.
     pub(crate) problem: Option<String>,
 }
@@ -33,8 +33,8 @@ pub(crate) async fn look(address: &str, limit: Duration) -> Peer {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("no answer within {}", cavalcade_common::duration::format(limit))),
     };
-    let certificate = shown.certificate.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Peer { connected, certificate, problem }
+    let chain = std::mem::take(&mut *shown.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    Peer { connected, chain, problem }
 }
 
 async fn handshake(address: &str, shown: Arc<Shown>, connected: &mut bool) -> io::Result<()> {
@@ -49,16 +49,16 @@ async fn handshake(address: &str, shown: Arc<Shown>, connected: &mut bool) -> io
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop)
 }
 
-/// Keeps the certificate and says yes to everything: a key of 1024 bits, too, is to be seen.
+/// Keeps the certificates and says yes to everything: a key of 1024 bits, too, is to be seen.
 #[derive(Debug)]
 struct Shown {
     provider: Arc<CryptoProvider>,
-    certificate: Mutex<Option<Vec<u8>>>,
+    chain: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { provider: Arc::new(rustls::crypto::ring::default_provider()), certificate: Mutex::default() }
+        Self { provider: Arc::new(rustls::crypto::ring::default_provider()), chain: Mutex::default() }
     }
 }
 
@@ -66,12 +66,13 @@ impl ServerCertVerifier for Shown {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.to_vec());
+        let presented = [end_entity].into_iter().chain(intermediates).map(|certificate| certificate.to_vec());
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = presented.collect();
         Ok(ServerCertVerified::assertion())
     }
 

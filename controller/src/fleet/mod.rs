@@ -5,6 +5,7 @@
 mod artifact;
 mod check;
 mod file;
+mod jdbc;
 mod node;
 mod range;
 mod read;
@@ -27,6 +28,7 @@ use crate::recipe::SettingRule;
 pub(crate) use artifact::digest_of;
 pub use artifact::{contents, pin};
 pub use file::read_limited;
+pub use jdbc::JdbcAddress;
 pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};
 

@@ -123,6 +123,8 @@ async fn changed_facts(operations: &Operations, plan: &Plan) -> Result<Option<St
     let mut wanted = plan.asked.clone();
     for of_host in wanted.values_mut() {
         of_host.nodes.retain(|n| deciding.iter().any(|d| d.node == n.node.id));
+        // A login decides nothing in a plan.
+        of_host.logins.clear();
         if !databases {
             of_host.databases.clear();
         }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use cavalcade_common::action::Engine;
+use cavalcade_common::action::{DbTarget, Engine};
 use cavalcade_common::finding::Severity;
 use serde_json::Value;
 
 use super::{Check, Looks, Seen};
-use crate::fleet::{Database, FleetNode};
+use crate::fleet::{Database, FleetNode, JdbcAddress};
 
 const AREA: &str = "databases";
 
@@ -37,6 +37,23 @@ pub(super) const CHECKS: &[Check] = &[
                 altered, indexed and dropped; the named lock is taken; the account sees its own sessions.",
         remedy: "grant what is missing to the account of `admin`",
         look: rights,
+    },
+    Check {
+        name: "database-scratch",
+        area: AREA,
+        severity: Severity::Error,
+        about: "The scratch database of each database is there and empty: a backup is proved in it, while the servers are down. \
+                What an interrupted proof of ours left in it counts as empty.",
+        remedy: "create it, empty, for the account of `admin`, or name another `scratch`; nothing of others may be in it",
+        look: scratch,
+    },
+    Check {
+        name: "database-told",
+        area: AREA,
+        severity: Severity::Warning,
+        about: "Everything that is asked of a database can be found out: what is not known cannot be checked.",
+        remedy: "see what the server says; mostly a right to look is missing to the account of `admin`",
+        look: told,
     },
     Check {
         name: "database-sees-others",
@@ -77,7 +94,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "database-address",
         area: AREA,
         severity: Severity::Warning,
-        about: "The old servers' JDBC URLs lead to the database that the fleet file names.",
+        about: "The old servers' JDBC URLs, and the `jdbc_url` that new servers get instead, lead to the database that the fleet \
+                file names: scripts and servers work on one database.",
         remedy: "correct host, port or name in the fleet file; where both name one server, let this pass",
         look: address,
     },
@@ -238,38 +256,66 @@ fn dump_client(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     });
 }
 
-/// Host, port and name of a JDBC URL of the kind `jdbc:ENGINE://HOST:PORT/NAME?...`.
-fn parts(url: &str) -> Option<(String, Option<u16>, String)> {
-    let (_, rest) = url.strip_prefix("jdbc:")?.split_once("://")?;
-    let (server, rest) = rest.split_once('/')?;
-    let server = server.rsplit('@').next().unwrap_or(server);
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()),
-        None => (server, None),
-    };
-    let name = rest.split(['?', ';', '&']).next().unwrap_or(rest);
-    Some((host.to_lowercase(), port, name.to_owned()))
+/// `None` where a URL leads to the database, else where each of them leads.
+fn elsewhere(url: &JdbcAddress, target: &DbTarget) -> Option<(String, String)> {
+    let port = url.port(target.engine);
+    let server = target.socket.is_some() || (target.host.eq_ignore_ascii_case(&url.host) && target.port == port);
+    let there = || format!("{}:{}/{}", target.host, target.port, target.database);
+    (!server || target.database != url.name).then(|| (format!("{}:{port}/{}", url.host, url.name), there()))
 }
 
 fn address(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     for (name, database) in &seen.input.fleet.databases {
+        if let Some(url) = database.jdbc_url.as_deref().and_then(JdbcAddress::of) {
+            match elsewhere(&url, &database.target) {
+                None => looks.ok(),
+                Some((url, there)) => {
+                    looks.note(None, format!("the jdbc_url of {name} leads to {url}, the fleet file's {name} is {there}"), None);
+                }
+            }
+        }
         let Some(fact) = seen.input.recipe.databases.get(name).and_then(|d| d.fact.as_ref()) else { continue };
-        let target = &database.target;
         for (node, facts) in seen.old() {
             let url = facts.pointer(&format!("/old/databases/{fact}/url")).and_then(Value::as_str);
-            let Some((host, port, schema)) = url.and_then(parts) else { continue };
-            let port = port.unwrap_or(match target.engine {
-                Engine::Mysql => 3306,
-                Engine::Postgresql => 5432,
-            });
-            let server = target.socket.is_some() || (target.host.eq_ignore_ascii_case(&host) && target.port == port);
-            let same = server && target.database == schema;
-            looks.expect(same, &node.id, || {
-                let there = format!("{}:{}/{}", target.host, target.port, target.database);
-                format!("its {fact} is {host}:{port}/{schema}, the fleet file's {name} is {there}")
-            });
+            let Some(url) = url.and_then(JdbcAddress::of) else { continue };
+            match elsewhere(&url, &database.target) {
+                None => looks.ok(),
+                Some((url, there)) => looks.find(&node.id, format!("its {fact} is {url}, the fleet file's {name} is {there}")),
+            }
         }
     }
+}
+
+fn scratch(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    each_reached(seen, looks, |name, database, node, found, looks| {
+        if database.target.scratch.is_none() {
+            return;
+        }
+        let Some(scratch) = see(looks, node, name, found, "scratch") else { return };
+        let truth = |key: &str| scratch.get(key).and_then(Value::as_bool);
+        let called = scratch.get("database").and_then(Value::as_str).unwrap_or("?");
+        match (truth("exists"), truth("empty"), truth("ours")) {
+            (Some(true), Some(true), _) | (Some(true), _, Some(true)) => looks.ok(),
+            (Some(false), ..) => looks.find(node, format!("there is no scratch database {called} for {name}")),
+            (Some(true), Some(false), _) => {
+                let holds = scratch.get("holds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+                let holds = holds.collect::<Vec<_>>().join(", ");
+                looks.find(node, format!("the scratch database {called} of {name} is not empty: it holds {holds}"));
+            }
+            (None, ..) | (Some(true), None, _) => match scratch.get("problem").and_then(Value::as_str) {
+                Some(why) => looks.find(node, format!("the scratch database {called} of {name} cannot be looked into: {why}")),
+                None => looks.unseen(node, format!("facts.databases.{name}.scratch.empty")),
+            },
+        }
+    });
+}
+
+fn told(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    each_reached(seen, looks, |name, _, node, found, looks| {
+        let Some(problems) = see(looks, node, name, found, "problems").and_then(Value::as_array) else { return };
+        let problems: Vec<&str> = problems.iter().filter_map(Value::as_str).collect();
+        looks.expect(problems.is_empty(), node, || format!("{name}: {}", problems.join("; ")));
+    });
 }
 
 fn sessions(seen: &Seen<'_>, looks: &mut Looks<'_>) {
@@ -301,14 +347,6 @@ fn long_transactions(seen: &Seen<'_>, looks: &mut Looks<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let of = |host: &str, port, name: &str| Some((host.to_owned(), port, name.to_owned()));
-        assert_eq!(parts("jdbc:mysql://DB:3307/am?autoReconnect=true&amp;useSSL=false"), of("db", Some(3307), "am"));
-        assert_eq!(parts("jdbc:postgresql://u:(secret)@db/am"), of("db", None, "am"));
-        assert_eq!(parts("jdbc:h2:./repository/database/X"), None);
-    }
 
     #[test]
     fn versions_have_a_leading_number() {

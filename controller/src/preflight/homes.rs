@@ -4,6 +4,7 @@ use cavalcade_common::finding::Severity;
 use serde_json::Value;
 
 use super::{Check, Looks, Seen};
+use crate::fleet::FleetNode;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -38,6 +39,23 @@ pub(super) const CHECKS: &[Check] = &[
                 files that its owner cannot change.",
         remedy: "stop that server and start it as the home's owner, or set run_as in the fleet file",
         look: user,
+    },
+    Check {
+        name: "old-server",
+        area: "homes",
+        severity: Severity::Error,
+        about: "What listens on the ports of an old server runs from a home of the fleet file. A server of another home would \
+                neither be stopped nor upgraded.",
+        remedy: "correct old.home or the offset in the fleet file",
+        look: server,
+    },
+    Check {
+        name: "old-running",
+        area: "homes",
+        severity: Severity::Warning,
+        about: "A server runs from every old home: one that does not cannot show that the fleet file means the right home.",
+        remedy: "see whether old.home is the home of the server that is in use; where it is meant to be down, let this pass",
+        look: running,
     },
     Check {
         name: "old-driver-class",
@@ -97,6 +115,37 @@ fn user(seen: &Seen<'_>, looks: &mut Looks<'_>) {
             looks.expect(found == wanted, &node.id, || format!("the old server runs as {found}, not as {wanted}"));
         }
         looks.expect(owner == wanted, &node.id, || format!("the old home belongs to {owner}, not to {wanted}"));
+    }
+}
+
+/// Homes of the fleet file on a node's host.
+fn homes_beside<'f>(seen: &'f Seen<'_>, node: &FleetNode) -> Vec<&'f str> {
+    let here = seen.input.fleet.nodes.iter().filter(|other| other.host == node.host);
+    here.flat_map(|n| n.old.iter().chain(&n.new)).map(|side| side.home.as_str()).collect()
+}
+
+fn server(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let homes = homes_beside(seen, node);
+        // The home may stand on the command line by another name of the same folder: then its process is known all the same.
+        let running = facts.pointer("/old/running").and_then(Value::as_array).into_iter().flatten();
+        let pids: Vec<&Value> = running.filter_map(|process| process.get("pid")).collect();
+        for port in looks.see_list(&node.id, facts, "/old_ports").unwrap_or_default() {
+            let Some(home) = port.get("home").and_then(Value::as_str) else { continue };
+            let known = homes.contains(&home.trim_end_matches('/')) || port.get("pid").is_some_and(|pid| pids.contains(&pid));
+            looks.expect(known, &node.id, || {
+                let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
+                format!("the server that listens on port {number} runs from {home}")
+            });
+        }
+    }
+}
+
+fn running(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, facts) in seen.old() {
+        let Some(running) = looks.see_list(&node.id, facts, "/old/running") else { continue };
+        let home = node.old.as_ref().map_or("", |old| &old.home);
+        looks.expect(!running.is_empty(), &node.id, || format!("no server runs from {home}"));
     }
 }
 

@@ -11,6 +11,7 @@ mod databases;
 mod disks;
 mod homes;
 mod keystores;
+mod logins;
 mod looks;
 mod machines;
 mod network;
@@ -82,7 +83,7 @@ pub struct Check {
 }
 
 /// Every check that is code, in the order in which they are shown.
-pub const CHECKS: [&[Check]; 10] = [
+pub const CHECKS: [&[Check]; 11] = [
     agents::CHECKS,
     homes::CHECKS,
     machines::CHECKS,
@@ -91,6 +92,7 @@ pub const CHECKS: [&[Check]; 10] = [
     autostart::CHECKS,
     keystores::CHECKS,
     databases::CHECKS,
+    logins::CHECKS,
     database_server::CHECKS,
     planning::CHECKS,
 ];

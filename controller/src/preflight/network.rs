@@ -1,10 +1,13 @@
 //! Network: ports that the new servers listen on, and the servers that a node must reach with TLS.
 
+use std::collections::BTreeMap;
+
 use cavalcade_common::finding::Severity;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Check, Looks, Seen};
+use crate::fleet::FleetNode;
 
 /// A certificate that expires sooner is worth a word.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -17,6 +20,15 @@ pub(super) const CHECKS: &[Check] = &[
         about: "Nobody but servers of this fleet listens on the ports of the new servers.",
         remedy: "stop what listens there, or give the node another offset",
         look: ports,
+    },
+    Check {
+        name: "ports-apart",
+        area: "network",
+        severity: Severity::Error,
+        about: "No two new servers of one host want the same port: servers bind all interfaces, and the ports of a kind lie so \
+                that offsets which differ can still meet. Ports that a profile leaves closed count too.",
+        remedy: "give one of the nodes another offset; where its profile opens no such port, let this pass",
+        look: apart,
     },
     Check {
         name: "peer-reached",
@@ -43,6 +55,16 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "renew the certificate before the upgrade, and import it where it is trusted",
         look: times,
     },
+    Check {
+        name: "peer-certificate-trusted",
+        area: "network",
+        severity: Severity::Error,
+        about: "The certificate of each peer leads to one in the node's trust store. Else new servers stop with `PKIX path \
+                building failed`. Names and keys are compared; a signature that is wrong is not seen.",
+        remedy: "import the peer's certificate, or that of its authority, into the trust store of the old home, from which the new \
+                 one gets it; where this node never calls that peer, let this pass",
+        look: trusted,
+    },
 ];
 
 fn ports(seen: &Seen<'_>, looks: &mut Looks<'_>) {
@@ -59,6 +81,34 @@ fn ports(seen: &Seen<'_>, looks: &mut Looks<'_>) {
                 (None, None) => "a process that the agent cannot see".to_owned(),
             };
             looks.expect(free || ours, &node.id, || format!("{who} listens on port {number}"));
+        }
+    }
+}
+
+fn apart(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    let new: Vec<&FleetNode> = seen.input.fleet.nodes.iter().filter(|node| node.new.is_some()).collect();
+    let ports = |node: &FleetNode| -> BTreeMap<u16, &str> {
+        let base = seen.input.recipe.ports.get(&node.role).into_iter().flatten();
+        base.filter_map(|(name, port)| Some((port.checked_add(node.offset)?, name.as_str()))).collect()
+    };
+    for (at, node) in new.iter().enumerate() {
+        let own = ports(node);
+        // Equal offsets are refused with the fleet file.
+        let beside = new[at + 1..].iter().filter(|other| other.host == node.host && other.offset != node.offset);
+        for other in beside {
+            let others = ports(other);
+            let shared: Vec<String> = own
+                .iter()
+                .filter_map(|(port, name)| Some(format!("{port} ({name} of {}, {} of {})", node.id, others.get(port)?, other.id)))
+                .collect();
+            if shared.is_empty() {
+                looks.ok();
+            }
+            for port in shared {
+                [node, other]
+                    .into_iter()
+                    .for_each(|n| looks.find(&n.id, format!("two new servers of one host want the port {port}")));
+            }
         }
     }
 }
@@ -110,5 +160,15 @@ fn times(seen: &Seen<'_>, looks: &mut Looks<'_>) {
         let expires = looks.see_text(node, peer, "/expires").and_then(|text| text.parse::<Timestamp>().ok());
         let Some(expires) = expires else { return };
         looks.expect(expires.duration_since(now) > SOON, node, || format!("the certificate of {address} expires at {expires}"));
+    });
+}
+
+fn trusted(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    peers(seen, looks, |node, address, peer, looks| {
+        if !shown(peer) {
+            return;
+        }
+        let Some(trusted) = looks.see_truth(node, peer, "/trusted") else { return };
+        looks.expect(trusted, node, || format!("nothing in its trust store leads to the certificate of {address}"));
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::codes::written as codes;
 use cavalcade_common::expression::Condition;
-use cavalcade_common::facts::ValueWanted;
+use cavalcade_common::facts::{FoldersWanted, ValueWanted};
 use cavalcade_common::written::{Fields, FromNode, Mark, Node, Pattern, Reader};
 
 /// Where agents look on some nodes. Paths are relative to the old home.
@@ -16,6 +16,10 @@ pub struct FactsWritten {
     pub pack: Option<(String, Mark)>,
     /// By name: globs of files whose digests are told.
     pub files: BTreeMap<String, Vec<String>>,
+    /// By name: folders that are compared as a whole with what the pack shipped, unpacked or as an archive.
+    pub folders: BTreeMap<String, FoldersWanted>,
+    /// Where the pack keeps the template of a file, `*` being the file's path: a server writes such a file anew.
+    pub templates: Option<String>,
     /// Names of `files` whose custom ones are copied: what the pack shipped must be known then.
     pub custom: Vec<String>,
     /// By name: globs of which number and size are told.
@@ -24,6 +28,8 @@ pub struct FactsWritten {
     pub keystores: Vec<String>,
     /// Passwords that the vendor ships keystores with.
     pub keystore_passwords: Vec<String>,
+    /// Globs of trust stores.
+    pub trust_stores: Vec<String>,
     /// By name: values found in files by a pattern.
     pub values: BTreeMap<String, ValueWanted>,
     /// By name: dotted keys of the old deployment.toml whose value is told.
@@ -50,10 +56,13 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     let written = FactsWritten {
         pack,
         files: f.or("files", BTreeMap::new(), r),
+        folders: f.node("folders").map(|n| folders(n, r)).unwrap_or_default(),
+        templates: f.opt("templates", r),
         custom: f.or("custom", Vec::new(), r),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
         keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
+        trust_stores: f.or("trust_stores", Vec::new(), r),
         values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
         conf: f.or("conf", BTreeMap::new(), r),
         tables: f.node("tables").map(|n| tables(n, r)).unwrap_or_default(),
@@ -78,6 +87,21 @@ fn table(name: &str, node: &Node, r: &mut Reader) -> Option<TableWritten> {
     let table = f.req("table", r);
     f.finish(r);
     Some(TableWritten { at: at?, table: table? })
+}
+
+fn folders(node: &Node, r: &mut Reader) -> BTreeMap<String, FoldersWanted> {
+    let Some(entries) = node.entries() else {
+        r.fault(codes::WRONG_KIND, node.mark, format!("`folders` is a mapping by name, this is {}", node.kind()));
+        return BTreeMap::new();
+    };
+    let one = |name: &str, node: &Node, r: &mut Reader| {
+        let mut f = Fields::of(node, format!("the folders `{name}`"), r)?;
+        let globs = f.req("globs", r);
+        let without = f.or("without", Vec::new(), r);
+        f.finish(r);
+        Some(FoldersWanted { globs: globs?, without })
+    };
+    entries.iter().filter_map(|e| Some((e.key.clone(), one(&e.key, &e.value, r)?))).collect()
 }
 
 fn values(node: &Node, r: &mut Reader) -> BTreeMap<String, ValueWanted> {

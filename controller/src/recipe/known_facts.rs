@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 55] = [
+pub const DELIVERED: [&str; 60] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -26,6 +26,7 @@ pub const DELIVERED: [&str; 55] = [
     "old.databases.NAME.auto_commit",
     "old.databases.NAME.password_reference",
     "old.files.NAME",
+    "old.folders.NAME",
     "old.trees.NAME.files",
     "old.trees.NAME.bytes",
     "old.trees.NAME.names",
@@ -49,11 +50,15 @@ pub const DELIVERED: [&str; 55] = [
     "java.keytool",
     "limits",
     "ports",
+    "old_ports",
     "reach",
+    "trust",
     "disks",
+    "state_disk",
     "files",
     "autostart_unseen",
     "databases.NAME",
+    "logins.NAME",
     "host.cpus",
     "host.memory_bytes",
     "host.now",
@@ -66,14 +71,15 @@ pub const DELIVERED: [&str; 55] = [
 type Asked = (&'static str, fn(&FactsWritten) -> Vec<&String>);
 
 /// Where a recipe's own names stand in a path: what must be asked for under `facts`.
-const ASKED: [Asked; 7] = [
+const ASKED: [Asked; 8] = [
     ("old.files.", |f| f.files.keys().collect()),
+    ("old.folders.", |f| f.folders.keys().collect()),
     ("old.trees.", |f| f.trees.keys().collect()),
     ("old.values.", |f| f.values.keys().collect()),
     ("old.conf.", |f| f.conf.keys().collect()),
     ("old.tables.", |f| f.tables.keys().collect()),
-    ("custom.", |f| f.files.keys().collect()),
-    ("changed.", |f| f.files.keys().collect()),
+    ("custom.", |f| f.files.keys().chain(f.folders.keys()).collect()),
+    ("changed.", |f| f.files.keys().chain(f.folders.keys()).collect()),
 ];
 
 /// Whether something delivers the fact of this path (without `facts.`). A path that ends above facts counts.

@@ -25,11 +25,14 @@ pub(super) fn facts(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &
             names.map(|name| (name.clone(), value.clone())).collect()
         };
         let lists = nothing(&mut written.files.keys(), &json!([]));
+        let folders = nothing(&mut written.folders.keys(), &json!([]));
         for kind in ["custom", "changed"] {
             lay_under(facts, kind, lists.clone());
+            lay_under(facts, kind, folders.clone());
         }
         let Some(old) = facts.get_mut("old").filter(|old| old.is_object()) else { continue };
         lay_under(old, "files", lists);
+        lay_under(old, "folders", folders);
         lay_under(old, "trees", nothing(&mut written.trees.keys(), &json!({ "files": 0, "bytes": 0, "names": [] })));
         lay_under(old, "values", nothing(&mut written.values.keys(), &Value::Null));
         lay_under(old, "conf", nothing(&mut written.conf.keys(), &Value::Null));

@@ -13,7 +13,7 @@ use cavalcade_common::plan::{
 use cavalcade_common::secret;
 use cavalcade_common::step::{ReadStep, StepBody, WrittenStep};
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::{FromNode, Mark, nearest};
+use cavalcade_common::written::{FromNode, Mark, Node, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
@@ -228,18 +228,20 @@ fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<S
             found.extend(remark.says.text().map(ToOwned::to_owned));
             continue;
         };
-        let mut says = None;
-        let mut concerned = Vec::new();
+        // The text may name what is on the node: one remark for each text, with the nodes that it is true of.
+        let mut says: Vec<(String, Vec<&str>)> = Vec::new();
         for node in nodes {
             r.recipe.node = Some(node.node.id.to_string());
-            if condition.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
-                concerned.push(node.node.id.as_str());
-                let filled = template::fill(&remark.says, &node.scope, &mut Reads::new(), &mut r.recipe);
-                says = says.or_else(|| filled.text().map(ToOwned::to_owned));
-            }
+            let holds = condition.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds);
+            let filled = holds.then(|| template::fill(&remark.says, &node.scope, &mut Reads::new(), &mut r.recipe));
             r.recipe.node = None;
+            let Some(text) = filled.as_ref().and_then(Node::text) else { continue };
+            match says.iter_mut().find(|(known, _)| known == text) {
+                Some((_, concerned)) => concerned.push(node.node.id.as_str()),
+                None => says.push((text.to_owned(), vec![node.node.id.as_str()])),
+            }
         }
-        found.extend(says.map(|s| format!("{s} ({})", concerned.join(", "))));
+        found.extend(says.into_iter().map(|(text, concerned)| format!("{text} ({})", concerned.join(", "))));
     }
     found
 }

@@ -1,9 +1,11 @@
-//! Files of an old home against what its pack shipped: which are custom, which were changed.
+//! Files and folders of an old home against what its pack shipped: which are custom, which were changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::expression::Scope;
+use cavalcade_common::facts::FoldersWanted;
+use cavalcade_common::id::Digest;
 use cavalcade_common::template::Reads;
 use cavalcade_common::written::Reader;
 use serde_json::{Map, Value, json};
@@ -12,33 +14,38 @@ use super::{Input, Readers};
 use crate::fleet::FleetNode;
 use crate::pack::Shipped;
 
-/// Adds `custom` and `changed` to the facts of a node: lists of paths by the names of `old.files`, null where nobody knows
-/// what the pack shipped. What an answer gives stands already and is left.
+/// Adds `custom` and `changed` to the facts of a node: lists of paths by the names of `old.files` and
+/// `old.folders`, null where nobody knows what the pack shipped. What an answer gives stands already and is left.
 ///
 /// Where the recipe copies custom files and nobody knows which they are, that is a fault that lists the candidates.
 pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mut Value, r: &mut Readers) {
-    let Some(files) = facts.pointer("/old/files").and_then(Value::as_object).cloned() else { return };
-    let (mut shipped, mut asked, mut pack) = (None, Vec::new(), None);
+    let found = |kind: &str| facts.get("old")?.get(kind)?.as_object().cloned();
+    let Some(files) = found("files") else { return };
+    let folders = found("folders").unwrap_or_default();
+    let (mut known, mut asked, mut pack) = (Known::default(), Vec::new(), None);
     for written in &input.recipe.facts {
         if written.nodes.decide(scope, &mut r.recipe).is_some_and(|v| v.holds) {
             let named = written.pack.as_ref().map(|(name, _)| name);
-            shipped = shipped.or_else(|| named.and_then(|name| input.shipped.get(name)));
+            known.shipped = known.shipped.or_else(|| named.and_then(|name| input.shipped.get(name)));
+            known.templates = known.templates.or(written.templates.as_deref());
+            known.folders.extend(&written.folders);
             pack = pack.or(named);
             asked.extend(&written.custom);
         }
     }
     let drivers = facts.pointer("/old/driver_classes").and_then(Value::as_object).cloned().unwrap_or_default();
-    let drivers: Vec<&Value> = drivers.values().collect();
     let (mut custom, mut changed) = (Map::new(), Map::new());
-    for (name, found) in &files {
-        let found = found.as_array().map(Vec::as_slice).unwrap_or_default();
-        let (own, other) = match shipped {
-            Some(shipped) => {
+    let names: BTreeSet<&String> = files.keys().chain(folders.keys()).collect();
+    for name in names {
+        let list = |all: &Map<String, Value>| all.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let (files, folders) = (list(&files), list(&folders));
+        let (own, other) = match known.differences(name, &files, &folders) {
+            Some((mut own, other)) => {
                 // The JDBC driver comes as an artifact: an older one beside it would be a second version.
-                let own = found.iter().filter(|file| !drivers.contains(&&file["path"])).cloned().collect::<Vec<_>>();
-                (of_kind(&own, shipped, Kind::Custom), of_kind(found, shipped, Kind::Changed))
+                own.retain(|path| !drivers.values().any(|jar| jar == path));
+                (json!(own), json!(other))
             }
-            None if found.is_empty() => (json!([]), json!([])),
+            None if files.is_empty() && folders.is_empty() => (json!([]), json!([])),
             None => (Value::Null, Value::Null),
         };
         custom.insert(name.clone(), own);
@@ -54,10 +61,16 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
 
 /// The facts behind `facts.custom.NAME` and `facts.changed.NAME`: `apply` looks at those again.
 pub(super) fn made_from(facts: &Value) -> BTreeMap<String, Reads> {
-    let files = facts.pointer("/old/files").and_then(Value::as_object).into_iter().flatten();
-    let both = files.flat_map(|(name, found)| ["custom", "changed"].map(|kind| (kind, name, found)));
-    let from = |name: &str, found: &Value| Reads::from([(format!("facts.old.files.{name}"), found.clone())]);
-    both.map(|(kind, name, found)| (format!("facts.{kind}.{name}"), from(name, found))).collect()
+    let mut behind = BTreeMap::<String, Reads>::new();
+    for kind in ["files", "folders"] {
+        for (name, found) in facts["old"][kind].as_object().into_iter().flatten() {
+            for made in ["custom", "changed"] {
+                let reads = behind.entry(format!("facts.{made}.{name}")).or_default();
+                reads.insert(format!("facts.old.{kind}.{name}"), found.clone());
+            }
+        }
+    }
+    behind
 }
 
 /// What the old pack of a node shipped, where that is known.
@@ -69,22 +82,80 @@ pub(super) fn pack<'a>(input: &Input<'a>, scope: &Scope, r: &mut Reader) -> Opti
     })
 }
 
-enum Kind {
-    Custom,
-    Changed,
+/// What is known of the pack.
+#[derive(Default)]
+struct Known<'a> {
+    shipped: Option<&'a Shipped>,
+    /// Where it keeps the template of a file, `*` being the file's path.
+    templates: Option<&'a str>,
+    folders: BTreeMap<&'a String, &'a FoldersWanted>,
 }
 
-/// Paths that the pack does not have, or has with another content.
-fn of_kind(found: &[Value], shipped: &Shipped, kind: Kind) -> Value {
-    let is = |file: &&Value| {
-        let (path, digest) = (file["path"].as_str().unwrap_or_default(), file["sha256"].as_str().unwrap_or_default());
-        match (shipped.files.get(path), &kind) {
-            (None, Kind::Custom) => true,
-            (Some(known), Kind::Changed) => known.as_str() != digest,
-            (None, Kind::Changed) | (Some(_), Kind::Custom) => false,
+impl Known<'_> {
+    /// Paths that the pack does not have, and those that it has with another content; `None` where nobody knows the pack.
+    fn differences(&self, name: &str, files: &[Value], folders: &[Value]) -> Option<(Vec<String>, Vec<String>)> {
+        let shipped = self.shipped?;
+        let (mut custom, mut changed) = (Vec::new(), Vec::new());
+        for (path, digest) in files.iter().filter_map(told) {
+            match shipped.files.get(path) {
+                None => custom.push(path.to_owned()),
+                Some(known) if known.as_str() != digest && !self.is_rendered(shipped, path) => changed.push(path.to_owned()),
+                Some(_) => {}
+            }
         }
-    };
-    found.iter().filter(is).map(|file| file["path"].clone()).collect()
+        let wanted = self.folders.iter().find(|(known, _)| known.as_str() == name).map(|(_, wanted)| *wanted);
+        for (path, digest) in folders.iter().filter_map(told) {
+            match wanted.map_or(Folder::Foreign, |wanted| folder(shipped, wanted, path, digest)) {
+                Folder::Foreign => custom.push(path.to_owned()),
+                Folder::Changed => changed.push(path.to_owned()),
+                Folder::AsShipped => {}
+            }
+        }
+        Some((custom, changed))
+    }
+
+    /// Whether a server writes the file anew from a template: then it never is what the pack shipped.
+    fn is_rendered(&self, shipped: &Shipped, path: &str) -> bool {
+        self.templates.is_some_and(|templates| shipped.files.contains_key(&templates.replace('*', path)))
+    }
+}
+
+fn told(found: &Value) -> Option<(&str, &str)> {
+    Some((found["path"].as_str()?, found["sha256"].as_str()?))
+}
+
+/// A folder against the pack.
+enum Folder {
+    /// Neither the folder nor an archive of its name is in the pack.
+    Foreign,
+    /// It is there, with other files.
+    Changed,
+    /// It is what the pack shipped, or what a server unpacks of it. Of an archive that an older list does not look into too.
+    AsShipped,
+}
+
+fn folder(shipped: &Shipped, wanted: &FoldersWanted, path: &str, digest: &str) -> Folder {
+    let inside = format!("{path}/");
+    // Sorted: the files of the folder stand together.
+    let files = shipped.files.range(inside.clone()..).take_while(|(file, _)| file.starts_with(&inside));
+    let files: Vec<(&str, &Digest)> = files.filter_map(|(file, digest)| Some((file.strip_prefix(&inside)?, digest))).collect();
+    let archives: Vec<&String> = shipped.files.keys().filter(|file| is_archive_of(file, path)).collect();
+    if files.is_empty() && archives.is_empty() {
+        return Folder::Foreign;
+    }
+    let mut same = !files.is_empty() && wanted.digest(files).as_str() == digest;
+    for archive in archives {
+        same |= shipped
+            .archives
+            .get(archive)
+            .is_none_or(|inside| wanted.digest(inside.iter().map(|(file, digest)| (file.as_str(), digest))).as_str() == digest);
+    }
+    if same { Folder::AsShipped } else { Folder::Changed }
+}
+
+/// Whether a file is the archive that a folder is unpacked from: `shop.war` of `shop`.
+fn is_archive_of(file: &str, folder: &str) -> bool {
+    file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('.')).is_some_and(|extension| !extension.contains(['.', '/']))
 }
 
 /// Adds names to a mapping of facts without touching what an answer put there.
@@ -100,7 +171,7 @@ pub(super) fn lay_under(facts: &mut Value, key: &str, names: Map<String, Value>)
 /// Says what a person has to tell.
 fn ask(node: &FleetNode, pack: Option<&String>, unknown: &[&String], files: &Map<String, Value>, fleet: &mut Reader) {
     for name in unknown {
-        let candidates = files[name.as_str()].as_array().into_iter().flatten();
+        let candidates = files.get(name.as_str()).and_then(Value::as_array).into_iter().flatten();
         let list: Vec<&str> = candidates.filter_map(|file| file["path"].as_str()).collect();
         let message = format!("which of these did the old pack not ship? {}", list.join(", "));
         let pack = pack.map_or_else(String::new, |pack| {
@@ -112,3 +183,7 @@ fn ask(node: &FleetNode, pack: Option<&String>, unknown: &[&String], files: &Map
         fleet.node = None;
     }
 }
+
+#[cfg(test)]
+#[path = "custom_tests.rs"]
+mod tests;

@@ -158,3 +158,11 @@ mod across_lists;
 #[cfg(test)]
 #[path = "conditions_tests.rs"]
 mod conditions;
+
+#[cfg(test)]
+#[path = "remark_tests.rs"]
+mod remark;
+
+#[cfg(test)]
+#[path = "survey_tests.rs"]
+mod survey_of_the_example;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::error::Faults;
 use cavalcade_common::expression;
-use cavalcade_common::facts::{DatabaseWanted, FactsWanted, Look, NodeWanted, TableWanted};
-use cavalcade_common::id::HostId;
-use cavalcade_common::secret::markers;
+use cavalcade_common::facts::{DatabaseWanted, FactsWanted, LoginWanted, Look, NodeWanted, TableWanted};
+use cavalcade_common::id::{HostId, NodeId};
+use cavalcade_common::secret::{SecretRef, markers};
 use cavalcade_common::written::Reader;
+use serde_json::Value;
 
-use super::{Input, name};
-use crate::fleet::FleetNode;
+use super::{Input, name, wanted};
+use crate::fleet::{Database, FleetNode};
 
 /// What each host is asked. Facts of `input`, and what was asked for them, do not matter.
 ///
@@ -32,10 +33,11 @@ pub fn survey(input: &Input<'_>) -> Result<BTreeMap<HostId, FactsWanted>, Faults
             wanted.databases.push(DatabaseWanted { node: node.id.clone(), target, asks });
         }
     }
-    for wanted in all.values_mut() {
+    for (host, wanted) in &mut all {
         wanted.paths.sort();
         wanted.paths.dedup();
-        let text = serde_json::to_string(&wanted.databases).unwrap_or_default();
+        wanted.logins = logins(input, host);
+        let text = serde_json::to_string(&(&wanted.databases, &wanted.logins)).unwrap_or_default();
         let used = markers(&text).into_iter().filter_map(|n| Some((n.to_owned(), input.fleet.secrets.get(n)?.clone())));
         // What only the controller has is not needed for facts: nobody was asked yet, and nothing is made before a run.
         wanted.secrets = used.filter(|(_, place)| !place.is_brought()).collect();
@@ -43,18 +45,43 @@ pub fn survey(input: &Input<'_>) -> Result<BTreeMap<HostId, FactsWanted>, Faults
     r.finish(Some(all))
 }
 
+/// The servers' accounts on the databases, from a host that will have new servers. One whose password only the controller
+/// will have cannot be tried before a run.
+fn logins(input: &Input<'_>, host: &HostId) -> Vec<LoginWanted> {
+    let here = input.fleet.nodes.iter().filter(|node| node.host == *host && node.new.is_some());
+    let nodes: Vec<NodeId> = here.map(|node| node.id.clone()).collect();
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    let brought = |name: &&str| input.fleet.secrets.get(*name).is_some_and(SecretRef::is_brought);
+    let login = |database: &Database| {
+        let target = database.as_servers().filter(|target| !markers(&target.password).iter().any(brought))?;
+        Some(LoginWanted { nodes: nodes.clone(), target, scripts: database.target.user.clone() })
+    };
+    input.fleet.databases.values().filter_map(login).collect()
+}
+
 fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
     let scope = name::before_facts(input, node);
-    let mut look = Look { ports: ports(input, node), reach: reach(input, node), ..Look::default() };
+    let options = wanted::option_values(input);
+    let mut look = Look {
+        ports: node.new.iter().flat_map(|_| ports(input, node, node.offset)).collect(),
+        old_ports: node.old.iter().flat_map(|_| ports(input, node, node.old_offset)).collect(),
+        reach: reach(input, node),
+        autostart_root: options.get("autostart_root").and_then(Value::as_str).map(str::to_owned),
+        ..Look::default()
+    };
     r.node = Some(node.id.to_string());
     for written in &input.recipe.facts {
         if written.nodes.decide(&scope, r).is_none_or(|v| !v.holds) {
             continue;
         }
         look.files.extend(written.files.clone());
+        look.folders.extend(written.folders.clone());
         look.trees.extend(written.trees.clone());
         look.keystores.extend(written.keystores.clone());
         look.keystore_passwords.extend(written.keystore_passwords.clone());
+        look.trust_stores.extend(written.trust_stores.clone());
         look.values.extend(written.values.clone());
         look.conf.extend(written.conf.clone());
         look.libraries.extend(written.libraries.clone());
@@ -74,13 +101,10 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
     look
 }
 
-/// Ports of the node's new server, with its offset.
-fn ports(input: &Input<'_>, node: &FleetNode) -> Vec<u16> {
-    if node.new.is_none() {
-        return Vec::new();
-    }
+/// Ports of a server of the node's kind.
+fn ports(input: &Input<'_>, node: &FleetNode, offset: u16) -> Vec<u16> {
     let base = input.recipe.ports.get(&node.role).into_iter().flatten();
-    base.filter_map(|(_, port)| port.checked_add(node.offset)).collect()
+    base.filter_map(|(_, port)| port.checked_add(offset)).collect()
 }
 
 /// Where the old servers of the other nodes listen for https.

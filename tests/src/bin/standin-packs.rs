@@ -106,9 +106,9 @@ struct DemoFleet {
 }
 
 fn demo_fleet(demo: DemoFleet) -> anyhow::Result<()> {
-    layout::check_packs(&demo.packs)?;
-    // Free now, and held until everything is written; then the servers take them.
     let extent = if demo.full { Extent::Full } else { Extent::Ldap };
+    layout::check_packs(&demo.packs, extent)?;
+    // Free now, and held until everything is written; then the servers take them.
     let (nodes, _leases) = layout::place(extent.hosts(), &FREE)?;
     let layout = Layout {
         folder: demo.folder,

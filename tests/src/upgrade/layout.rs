@@ -41,6 +41,9 @@ const ARTIFACTS: [(&str, &[&str]); 14] = [
     ("is_primary_keystore", &[packs::PRIMARY_STORE]),
 ];
 
+/// Those of them that only the full extent has a step for.
+const OF_FULL: [&str; 3] = ["registry_versioning_script", "tenantloader", "is_primary_keystore"];
+
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
@@ -229,7 +232,11 @@ impl Layout {
         let recipe = recipe::load(RECIPE, Path::new(".")).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         let mut artifacts = serde_json::Map::new();
         for (name, patterns) in ARTIFACTS.into_iter().filter(|(name, _)| recipe.artifacts.contains_key(*name)) {
-            artifacts.insert(name.to_owned(), json!({ "file": packs::find(&self.packs, patterns)? }));
+            match packs::find(&self.packs, patterns) {
+                Ok(file) => drop(artifacts.insert(name.to_owned(), json!({ "file": file }))),
+                Err(error) if is_needed(name, self.extent) => return Err(error),
+                Err(_) => {}
+            }
         }
         let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
         let mut secrets: BTreeMap<&str, Value> = self.secrets().into_iter().map(|(name, _)| (name, secret(name))).collect();
@@ -370,13 +377,18 @@ pub fn accounts_sql(extent: Extent) -> String {
     sql
 }
 
-/// Whether every artifact is there; names the first that is not.
+/// Whether a fleet of this extent cannot do without the artifact.
+fn is_needed(artifact: &str, extent: Extent) -> bool {
+    extent == Extent::Full || !OF_FULL.contains(&artifact)
+}
+
+/// Whether every artifact that the extent needs is there; names the first that is not.
 ///
 /// # Errors
 ///
 /// When one is missing or there are several.
-pub fn check_packs(folder: &Path) -> anyhow::Result<()> {
-    for (_, patterns) in ARTIFACTS {
+pub fn check_packs(folder: &Path, extent: Extent) -> anyhow::Result<()> {
+    for (_, patterns) in ARTIFACTS.into_iter().filter(|(name, _)| is_needed(name, extent)) {
         packs::find(folder, patterns)?;
     }
     for old in [packs::OLD_IS_PACK, packs::OLD_AM_PACK] {
@@ -392,7 +404,20 @@ mod tests {
     #[test]
     fn a_folder_without_packs_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let error = check_packs(folder.path()).unwrap_err().to_string();
+        let error = check_packs(folder.path(), Extent::Ldap).unwrap_err().to_string();
         assert!(error.contains("wso2is-5.11.0"), "{error}");
+    }
+
+    #[test]
+    fn what_only_the_full_extent_uses_is_asked_for_there_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, patterns) in ARTIFACTS {
+            if !OF_FULL.contains(&name) {
+                std::fs::write(folder.path().join(patterns[0].replace('*', "-1")), "").unwrap();
+            }
+        }
+        check_packs(folder.path(), Extent::Ldap).unwrap();
+        let error = check_packs(folder.path(), Extent::Full).unwrap_err().to_string();
+        assert!(error.contains("registry-versioning"), "{error}");
     }
 }

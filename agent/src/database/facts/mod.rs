@@ -5,9 +5,11 @@
 
 mod asks;
 mod direct;
+mod login;
 mod mysql;
 mod postgresql;
 mod rights;
+mod scratch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +22,9 @@ use super::error::DbError;
 use super::link::{Link, Purpose};
 use super::sessions::{self, Session};
 use super::vendor;
+pub use login::{LoginFacts, Stops, login};
 use rights::Trial;
+pub use scratch::ScratchFacts;
 
 /// How long everything about one database may take.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -69,6 +73,8 @@ pub struct DbFacts {
     pub refused: BTreeMap<String, String>,
     /// The scratch database that rights were tried in.
     pub tried_in: Option<String>,
+    /// The scratch database as it was before rights were tried in it; `None` where none is named.
+    pub scratch: Option<ScratchFacts>,
     /// PostgreSQL: extensions of the database.
     pub extensions: Option<Vec<String>>,
     /// The server accepts no writes.
@@ -111,6 +117,8 @@ pub struct DbFacts {
     pub dump_client: Option<DumpClient>,
     /// Answers to the recipe's questions: first column of the first row.
     pub asked: BTreeMap<String, Option<String>>,
+    /// Why a question has no answer, by its name. A table that is not there may be the very thing that was asked.
+    pub unanswered: BTreeMap<String, String>,
 }
 
 /// Sessions of one account from one host.
@@ -147,8 +155,9 @@ impl DbFacts {
 
     /// Changes every text that may repeat what a server said.
     pub fn rewrite(&mut self, by: impl Fn(&str) -> String) {
-        let asked = self.asked.values_mut().flatten();
-        for text in self.problem.iter_mut().chain(&mut self.problems).chain(self.refused.values_mut()).chain(asked) {
+        let told = self.asked.values_mut().flatten().chain(self.unanswered.values_mut()).chain(self.refused.values_mut());
+        let scratch = self.scratch.iter_mut().filter_map(|s| s.problem.as_mut());
+        for text in self.problem.iter_mut().chain(&mut self.problems).chain(told).chain(scratch) {
             *text = by(text);
         }
     }
@@ -208,10 +217,11 @@ async fn look(target: &DbTarget, asks: &BTreeMap<String, String>, trial: &Trial,
         facts.pooler = facts.note(pooled).flatten();
         twin.close().await;
     }
+    facts.scratch = scratch::look(target).await;
     rights::tables(target, trial, facts).await;
     for (name, sql) in asks {
         let answer = asks::ask(&mut link, target.engine, sql).await;
-        let answer = answer.map_err(|why| facts.problems.push(format!("`{name}`: {why}")));
+        let answer = answer.map_err(|why| facts.unanswered.insert(name.clone(), why));
         facts.asked.insert(name.clone(), answer.ok().flatten());
     }
     link.close().await;

@@ -99,13 +99,9 @@ async fn schema(link: &mut Link, database: &str, facts: &mut DbFacts) -> Result<
     Ok(())
 }
 
-fn rights(grants: &Grants, database: &str, facts: &mut DbFacts) {
+pub(super) fn rights(grants: &Grants, database: &str, facts: &mut DbFacts) {
     for (name, right) in [("create", "CREATE"), ("alter", "ALTER"), ("index", "INDEX"), ("write", "INSERT"), ("drop", "DROP")] {
-        let has = grants.on_database(right, database);
-        facts.rights.insert(name.to_owned(), has);
-        if has == Some(false) {
-            facts.refused.insert(name.to_owned(), format!("the account has no {right} on `{database}`"));
-        }
+        right_on(grants, database, name, right, facts);
     }
     let accounts = grants.everywhere("CREATE USER");
     facts.rights.insert("lock_accounts".to_owned(), accounts);
@@ -114,6 +110,23 @@ fn rights(grants: &Grants, database: &str, facts: &mut DbFacts) {
     }
     facts.rights.insert("process".to_owned(), grants.everywhere("PROCESS"));
     facts.superuser = grants.everywhere("SUPER");
+}
+
+fn right_on(grants: &Grants, database: &str, name: &str, right: &str, facts: &mut DbFacts) {
+    let has = grants.on_database(right, database);
+    facts.rights.insert(name.to_owned(), has);
+    if has == Some(false) {
+        facts.refused.insert(name.to_owned(), format!("the account has no {right} on `{database}`"));
+    }
+}
+
+/// The right to make foreign keys. MariaDB has the word and asks for nothing.
+pub(super) async fn references(link: &mut Link, grants: &Grants, database: &str, facts: &mut DbFacts) -> Result<(), DbError> {
+    let version = link.value("SELECT VERSION()", "asking for the version").await?.unwrap_or_default();
+    if !is_mariadb(&version) {
+        right_on(grants, database, "references", "REFERENCES", facts);
+    }
+    Ok(())
 }
 
 /// Servers that replicate from this one: those that registered, or threads that send them the log.

@@ -1,8 +1,11 @@
 //! Facts that PostgreSQL tells.
 
+use cavalcade_common::action::Engine;
+
+use super::login::TABLES_OF_SCRIPTS;
 use super::{DbFacts, LONG, number, pairs};
 use crate::database::error::DbError;
-use crate::database::link::Link;
+use crate::database::link::{Link, text};
 
 const WHAT: &str = "asking for facts";
 
@@ -53,7 +56,7 @@ async fn database(link: &mut Link, facts: &mut DbFacts) -> Result<(), DbError> {
 }
 
 /// What the account may do in the database itself: make tables in its schema, and change those that it or its roles own.
-async fn rights(link: &mut Link, facts: &mut DbFacts) -> Result<(), DbError> {
+pub(super) async fn rights(link: &mut Link, facts: &mut DbFacts) -> Result<(), DbError> {
     let sql = "SELECT r.rolsuper, r.rolsuper OR r.rolcreaterole, \
                COALESCE(pg_catalog.has_schema_privilege(pg_catalog.current_schema(), 'CREATE'), false), \
                (SELECT c.oid::regclass::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -77,6 +80,27 @@ async fn rights(link: &mut Link, facts: &mut DbFacts) -> Result<(), DbError> {
     let foreign = foreign.map(|table| format!("the table {table} belongs to another role"));
     for name in ["alter", "index", "drop"] {
         tell(name, foreign.clone());
+    }
+    Ok(())
+}
+
+/// Whether the session's account may use the tables that another one will make: as a member of its role, or by the default
+/// privileges of that role.
+pub(super) async fn tables_of(link: &mut Link, other: &str, facts: &mut DbFacts) -> Result<(), DbError> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_has_role(r.oid, 'USAGE') OR EXISTS (SELECT 1 FROM pg_catalog.pg_default_acl d, \
+         pg_catalog.aclexplode(d.defaclacl) a WHERE d.defaclrole = r.oid AND d.defaclobjtype = 'r' AND a.privilege_type = 'INSERT' \
+         AND CASE a.grantee WHEN 0 THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END) \
+         FROM pg_catalog.pg_roles r WHERE r.rolname = {}",
+        text(Engine::Postgresql, other)
+    );
+    let may = link.value(&sql, "asking for rights on tables of scripts").await?.map(|cell| cell == "t");
+    facts.rights.insert(TABLES_OF_SCRIPTS.to_owned(), may);
+    if may == Some(false) {
+        let why = format!(
+            "tables that {other} makes will be closed to it: GRANT {other}, or ALTER DEFAULT PRIVILEGES FOR ROLE {other}"
+        );
+        facts.refused.insert(TABLES_OF_SCRIPTS.to_owned(), why);
     }
     Ok(())
 }

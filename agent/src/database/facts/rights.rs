@@ -2,7 +2,7 @@
 
 use cavalcade_common::action::{DbTarget, Engine};
 
-use super::DbFacts;
+use super::{DbFacts, scratch};
 use crate::database::error::DbError;
 use crate::database::ledger::qualified;
 use crate::database::link::{Link, Purpose};
@@ -25,7 +25,7 @@ impl Trial {
 
     /// Takes the table away that a trial left when it was cut off.
     pub(super) async fn clean(&self, target: &DbTarget) -> Result<(), DbError> {
-        let Some(scratch) = scratch(target) else { return Ok(()) };
+        let Some(scratch) = scratch::of(target) else { return Ok(()) };
         let mut link = Link::open(&scratch, Purpose::Own).await?;
         let table = qualified(&mut link, &scratch, &self.table).await?;
         link.run(&format!("DROP TABLE IF EXISTS {table}")).await.map_err(DbError::query("taking away the table of a trial"))?;
@@ -34,19 +34,12 @@ impl Trial {
     }
 }
 
-/// The scratch database as a target of its own; none where the database itself is named.
-fn scratch(target: &DbTarget) -> Option<DbTarget> {
-    let database = target.scratch.clone().filter(|s| !s.eq_ignore_ascii_case(&target.database))?;
-    let name = format!("{} (scratch)", target.name);
-    Some(DbTarget { name, database, scratch: None, ..target.clone() })
-}
-
 /// Makes, changes and drops a table in the scratch database, in a session as a script has it. What the grants on the
 /// database itself deny stays denied.
 pub(super) async fn tables(target: &DbTarget, trial: &Trial, facts: &mut DbFacts) {
-    let Some(scratch) = scratch(target) else { return };
-    let opened = Link::open(&scratch, Purpose::Script).await;
-    let Some(mut link) = facts.note(opened) else { return };
+    let Some(scratch) = scratch::of(target) else { return };
+    // Why it cannot be opened stands with what is told of it.
+    let Ok(mut link) = Link::open(&scratch, Purpose::Script).await else { return };
     let table = qualified(&mut link, &scratch, &trial.table).await;
     let Some(table) = facts.note(table) else { return };
     facts.tried_in = Some(scratch.database.clone());

@@ -2,6 +2,7 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cavalcade_common::action::Action;
 use cavalcade_common::codes;
 use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::finding::Severity;
@@ -23,6 +24,11 @@ const CASES: &[Case] = &[
     ("old-offset", "is-2", |w| w.of("is-2")["old"]["offset"] = json!(3)),
     ("old-profile", "cp-1", |w| w.of("cp-1")["old"]["running"][0]["profile"] = json!(null)),
     ("old-user", "is-2", |w| w.of("is-2")["old"]["running"][0]["user"] = json!("root")),
+    ("old-server", "is-2", |w| {
+        let port = json!({ "port": 9443, "free": false, "pid": 8, "home": "/opt/wso2/other" });
+        w.of("is-2")["old_ports"][0] = port;
+    }),
+    ("old-running", "is-2", |w| w.of("is-2")["old"]["running"] = json!([])),
     ("old-driver-class", "is-2", |w| w.of("is-2")["old"]["driver_classes"]["com.mysql.cj.jdbc.Driver"] = json!(null)),
     ("new-home-free", "is-2", |w| w.of("is-2")["new"]["exists"] = json!(true)),
     ("java-home", "is-2", |w| w.of("is-2")["java"]["version"] = json!(null)),
@@ -34,9 +40,11 @@ const CASES: &[Case] = &[
     ("disk-network", "is-2.example.com", |w| w.of("is-2")["disks"][0]["network"] = json!(true)),
     ("selinux", "is-2", |w| w.of("is-2")["files"]["selinux"] = json!(true)),
     ("port-free", "is-2", |w| w.of("is-2")["ports"][0]["home"] = json!(null)),
+    ("ports-apart", "cp-1 gw-1", |w| second_server(w, 100)),
     ("peer-reached", "is-2", |w| w.of("is-2")["reach"][0]["connected"] = json!(false)),
     ("peer-certificate-name", "is-2", |w| w.of("is-2")["reach"][0]["matches"] = json!(false)),
     ("peer-certificate-time", "is-2", |w| w.of("is-2")["reach"][0]["expires"] = json!("2026-12-01T00:00:00Z")),
+    ("peer-certificate-trusted", "is-2", |w| w.of("is-2")["reach"][0]["trusted"] = json!(false)),
     ("autostart-unseen", "is-2", |w| w.of("is-2")["autostart_unseen"] = json!(["/var/spool/cron: permission denied"])),
     ("autostart", "is-2", |w| w.of("is-2")["old"]["autostart"][0]["person"] = json!("a package links it")),
     ("keystores-readable", "is-2", |w| w.of("is-2")["old"]["keystores"] = json!(null)),
@@ -45,6 +53,17 @@ const CASES: &[Case] = &[
     ("database-reached", "is-1", |w| *w.db("am_db") = json!({ "reachable": false, "problem": "connection refused" })),
     ("database-engine", "is-1", |w| w.db("am_db")["engine"] = json!("oracle")),
     ("database-rights", "is-1", |w| w.db("am_db")["rights"]["index"] = json!(false)),
+    ("database-scratch", "is-1", |w| {
+        let scratch = &mut w.db("am_db")["scratch"];
+        (scratch["empty"], scratch["holds"]) = (json!(false), json!(["table AM_API"]));
+    }),
+    ("database-told", "is-1", |w| w.db("am_db")["problems"] = json!(["looking for replicas failed"])),
+    ("server-login", "gw-1", |w| {
+        second_server(w, 10);
+        let login = &mut w.of("gw-1")["logins"]["shared_db"];
+        (login["reached"], login["problem"], login["rights"]) = (json!(false), json!("access denied"), json!({}));
+    }),
+    ("server-rights", "cp-1", |w| w.of("cp-1")["logins"]["am_db"]["rights"]["alter"] = json!(false)),
     ("database-sees-others", "is-1", |w| w.db("am_db")["rights"]["lock_accounts"] = json!(false)),
     ("database-accounts-apart", "is-1", |w| w.fleet = w.fleet.replacen("admin: { user: ddl", "admin: { user: wso2carbon", 1)),
     ("database-login", "is-1", |w| w.db("am_db")["login_plugin"] = json!("caching_sha2_password")),
@@ -131,6 +150,19 @@ const CASES: &[Case] = &[
         w.db("shared_db")["asked"]["api_artifacts"] = json!("2000");
     }),
 ];
+
+/// Another API Manager on the host of the first, with this offset.
+fn second_server(w: &mut World, offset: u16) {
+    let node = format!(
+        "  gw-1:\n    role: api-manager\n    host: cp-1.example.com\n    offset: {offset}\n    old_offset: {offset}\n    \
+         old: {{ home: /opt/wso2/gw-old, profile: gateway-worker }}\n    new: {{ home: /opt/wso2/gw-new, profile: gateway-worker }}\n"
+    );
+    w.fleet.push_str(&node);
+    let mut facts = w.of("cp-1").clone();
+    (facts["old"]["offset"], facts["old"]["running"][0]["profile"]) = (json!(offset), json!("gateway-worker"));
+    facts["disks"][0]["path"] = json!("/opt/wso2/gw-new");
+    w.facts.insert("gw-1".to_owned(), facts);
+}
 
 /// Checks of every fleet and of the recipe of this one.
 fn of_the_fleet() -> Vec<Explained> {
@@ -263,6 +295,80 @@ fn with_gateway(w: &mut World, change: impl Fn(&mut serde_json::Value), more: &s
 }
 
 #[test]
+fn the_login_of_the_servers_counts_where_it_is_used() {
+    let refused = |w: &mut World| w.of("cp-1")["logins"]["am_db"]["rights"]["alter"] = json!(false);
+    let plan = |stages: &[&str]| {
+        let mut plan = crate::view::example_plan::plan();
+        let jobs = plan.stages.iter_mut().flat_map(|s| &mut s.steps).filter(|s| matches!(s.action, Action::Job(_)));
+        for (job, node) in jobs.zip(stages.iter().cycle()) {
+            job.key.node = node.parse().expect("a name");
+        }
+        assert!(plan.steps().any(|(_, s)| matches!(s.action, Action::Job(_))), "the example migrates");
+        plan
+    };
+    let with_plan = |node: &'static str| {
+        move |w: &mut World| {
+            refused(w);
+            w.planned = Some(Ok(plan(&[node])));
+        }
+    };
+    assert_eq!(with("server-rights", with_plan("cp-1")), [(Severity::Error, "cp-1".to_owned())]);
+    assert_eq!(with("server-rights", with_plan("is-1")), [], "this node runs no migration client");
+    let unknown = |w: &mut World| w.of("cp-1")["logins"]["am_db"]["rights"]["alter"] = json!(null);
+    assert_eq!(with("server-rights", unknown), [(Severity::Unseen, "cp-1".to_owned())]);
+    let untried = |w: &mut World| w.of("cp-1")["logins"]["am_db"]["reached"] = json!(null);
+    assert_eq!(with("server-login", untried), [(Severity::Unseen, "cp-1".to_owned())]);
+}
+
+#[test]
+fn a_login_whose_secret_only_the_controller_has_is_said_to_be_untried() {
+    let mut world = World::good();
+    world.fleet = world.fleet.replace("server: { env: SERVER }", "server: { prompt: the password }");
+    for node in ["is-1", "is-2", "cp-1"] {
+        world.of(node)["logins"] = json!({});
+    }
+    let found = world.results().findings;
+    assert!(found.iter().all(|f| f.severity == Severity::Unseen && f.nodes == ["is-1", "is-2", "cp-1"]), "{found:#?}");
+    let said: Vec<&str> = found.iter().map(|f| f.found.as_str()).collect();
+    assert!(said.contains(&"the servers' login at am_db: only the controller will have the secret server"), "{said:?}");
+}
+
+#[test]
+fn a_url_of_the_fleet_file_is_compared_with_its_database() {
+    let url = |url: &'static str| {
+        move |w: &mut World| w.fleet = w.fleet.replacen("name: am\n", &format!("name: am\n    jdbc_url: {url}\n"), 1)
+    };
+    let nowhere = (Severity::Warning, String::new());
+    assert_eq!(with("database-address", url("jdbc:mysql://db/am?useSSL=false")), []);
+    assert_eq!(with("database-address", url("jdbc:mysql://db/am_old")), [nowhere.clone()]);
+    assert_eq!(with("database-address", url("jdbc:mysql://db:3307/am")), [nowhere]);
+}
+
+#[test]
+fn a_scratch_database_is_there_and_ours_or_empty() {
+    let scratch = |value: serde_json::Value| move |w: &mut World| w.db("am_db")["scratch"] = value.clone();
+    let error = [(Severity::Error, "is-1".to_owned())];
+    assert_eq!(with("database-scratch", scratch(json!({ "exists": false, "problem": "unknown database" }))), error);
+    assert_eq!(with("database-scratch", scratch(json!({ "exists": null, "problem": "access denied" }))), error);
+    assert_eq!(with("database-scratch", scratch(json!({ "exists": true, "empty": false, "ours": true }))), []);
+    assert_eq!(with("database-scratch", scratch(json!(null))), [(Severity::Unseen, "is-1".to_owned())]);
+}
+
+#[test]
+fn offsets_that_differ_may_still_meet() {
+    for (offset, meets) in [(37, true), (52, true), (100, true), (152, true), (1, false), (10, false)] {
+        let found = with("ports-apart", |w| second_server(w, offset));
+        assert_eq!(!found.is_empty(), meets, "{offset}: {found:?}");
+    }
+}
+
+#[test]
+fn a_home_by_another_name_is_known_by_its_process() {
+    let linked = |w: &mut World| w.of("is-2")["old_ports"][0]["home"] = json!("/opt/wso2/current");
+    assert_eq!(with("old-server", linked), []);
+}
+
+#[test]
 fn a_gateway_whose_label_no_environment_has_is_seen() {
     let nothing = |_: &mut serde_json::Value| ();
     let error = [(Severity::Error, "gw-1".to_owned())];
@@ -373,7 +479,7 @@ fn users_may_have_a_database_of_their_own() {
 fn what_an_old_agent_does_not_tell_is_not_looked_at() {
     let mut world = World::good();
     let facts = json!({
-        "old": { "exists": true, "version": "5.10.0", "offset": 0, "owner": "wso2", "running": [] },
+        "old": { "exists": true, "version": "5.10.0", "offset": 0, "owner": "wso2", "running": [{ "pid": 7, "user": "wso2" }] },
         "new": { "exists": false, "made_by_us": false },
         "java": { "home": "/opt/java", "version": "11.0.20" },
         "disks": [], "problems": [],

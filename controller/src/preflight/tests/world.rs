@@ -34,6 +34,7 @@ databases:
     engine: mariadb
     host: db
     name: am
+    scratch: am_proof
     from: is-1
     admin: { user: ddl, password: ddl }
     server: { user: wso2carbon, password: server }
@@ -41,6 +42,7 @@ databases:
     engine: mariadb
     host: db
     name: shared
+    scratch: shared_proof
     from: is-1
     admin: { user: ddl, password: ddl }
     server: { user: wso2carbon, password: server }
@@ -85,7 +87,8 @@ impl World {
         {
             facts.insert(name.to_owned(), node(product, profile));
         }
-        facts.entry("is-1".to_owned()).and_modify(|f| f["databases"] = json!({ "am_db": database(), "shared_db": database() }));
+        let databases = json!({ "am_db": database("am_proof"), "shared_db": database("shared_proof") });
+        facts.entry("is-1".to_owned()).and_modify(|f| f["databases"] = databases);
         let entries = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
         let contents = [
             ("is_pack", entries(&["wso2is-5.11.0/bin/wso2server.sh", "wso2is-5.11.0/repository/conf/deployment.toml"])),
@@ -211,9 +214,11 @@ fn node(product: &str, profile: Option<&str>) -> Value {
         "java": { "home": "/opt/java", "version": "11.0.20", "major": 11, "keytool": true },
         "limits": { "open_files": 65535 },
         "ports": [{ "port": 9443, "free": false, "pid": 7, "home": "/opt/wso2/old" }, { "port": 9763, "free": true }],
+        "old_ports": [{ "port": 9443, "free": false, "pid": 7, "home": "/opt/wso2/old" }, { "port": 9763, "free": true }],
+        "logins": { "am_db": login("am"), "shared_db": login("shared") },
         "reach": [{
             "address": "peer:9443", "connected": true, "names": ["peer"], "matches": true, "expires": "2030-01-01T00:00:00Z",
-            "problem": null,
+            "trusted": true, "problem": null,
         }],
         "disks": [{
             "path": "/opt/wso2/new", "mount": "/opt", "free_bytes": 50_u64 << 30, "read_only": false, "network": false,
@@ -225,9 +230,17 @@ fn node(product: &str, profile: Option<&str>) -> Value {
     })
 }
 
-fn database() -> Value {
+fn login(name: &str) -> Value {
     json!({
-        "reachable": true, "problem": null, "engine": "mariadb", "version": "10.11.6-MariaDB", "charset": "latin1",
+        "user": "wso2carbon", "at": format!("db:3306/{name}"), "reached": true, "problem": null,
+        "rights": { "create": true, "alter": true, "index": true, "write": true, "drop": true }, "refused": {},
+    })
+}
+
+fn database(scratch: &str) -> Value {
+    json!({
+        "scratch": { "database": scratch, "exists": true, "empty": true, "ours": false, "holds": [], "problem": null },
+        "reachable": true, "problem": null, "problems": [], "engine": "mariadb", "version": "10.11.6-MariaDB", "charset": "latin1",
         "collation": "latin1_swedish_ci", "case_sensitive": false, "superuser": false, "extensions": null,
         "rights": { "create": true, "alter": true, "index": true, "drop": true, "lock": true, "sessions": true,
                     "foreign_sessions": true, "lock_accounts": true },
