@@ -60,7 +60,7 @@ const JAVA: &str = r#"#!/bin/sh
 for a in "$@"; do case "$a" in -Dcarbon.home=*) home=${a#-Dcarbon.home=} ;; esac; done
 log="$home/repository/logs/wso2carbon.log"
 say() { echo "TID: [-1234] [] [$(date '+%Y-%m-%d %H:%M:%S,%3N')]  INFO {x} - $1" | tee -a "$log"; }
-stay() { while [ ! -e "$home/stop-now" ]; do sleep 0.03; done; exit 0; }
+stay() { while [ ! -e "$home/stop-now" ] && [ -e "$home" ]; do sleep 0.03; done; exit 0; }
 trap 'echo "down $$" >> "$home/../witness"; exit 143' TERM
 echo "up $$ $*" >> "$home/../witness"
 echo $$ > "$home/wso2carbon.pid"

@@ -113,7 +113,7 @@ impl Agent {
 
     /// A child in the attempt's folder that stays until the machine is gone; it has ended where the script is empty.
     async fn hold(&self, attempt: &AttemptId, stays: bool) {
-        let script = if stays { "while [ ! -e stop-now ]; do sleep 0.03; done" } else { "exit 0" };
+        let script = if stays { "while [ ! -e stop-now ] && [ -e ../home ]; do sleep 0.03; done" } else { "exit 0" };
         let dir = self.executor.attempt_dir(attempt);
         let spec = HeldSpec {
             dir: dir.clone(),

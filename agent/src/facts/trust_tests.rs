@@ -40,14 +40,14 @@ fn a_chain_leads_to_a_trusted_certificate_or_it_does_not() {
     let leaf = params("leaf", false).signed_by(&key(), &middle_signs).expect("a certificate");
     let (root, middle, leaf) = (der(&root), der(&middle), der(&leaf));
     let whole = [leaf.clone(), middle.clone()];
-    assert_eq!(trusted(&whole, &[root.clone()]), Some(true));
-    assert_eq!(trusted(&[leaf.clone(), middle.clone(), root.clone()], &[root.clone()]), Some(true));
-    assert_eq!(trusted(&[leaf.clone()], &[middle.clone()]), Some(true), "one in the middle is enough");
-    assert_eq!(trusted(&[leaf.clone()], &[leaf.clone()]), Some(true), "the certificate itself is trusted");
-    assert_eq!(trusted(&[leaf.clone()], &[root.clone()]), Some(false), "what leads to the root was not presented");
+    assert_eq!(trusted(&whole, std::slice::from_ref(&root)), Some(true));
+    assert_eq!(trusted(&[leaf.clone(), middle.clone(), root.clone()], std::slice::from_ref(&root)), Some(true));
+    assert_eq!(trusted(std::slice::from_ref(&leaf), &[middle.clone()]), Some(true), "one in the middle is enough");
+    assert_eq!(trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&leaf)), Some(true), "the certificate itself is trusted");
+    assert_eq!(trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&root)), Some(false), "what leads to the root was not presented");
     assert_eq!(trusted(&whole, &[]), Some(false));
-    assert_eq!(trusted(&[], &[root.clone()]), None);
-    assert_eq!(trusted(&[b"x".to_vec()], &[root.clone()]), None);
+    assert_eq!(trusted(&[], std::slice::from_ref(&root)), None);
+    assert_eq!(trusted(&[b"x".to_vec()], std::slice::from_ref(&root)), None);
     assert_eq!(trusted(&whole, &[b"x".to_vec()]), None, "what cannot be read may be the one that counts");
 }
 

@@ -58,7 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "peer-certificate-trusted",
         area: "network",
-        severity: Severity::Error,
+        severity: Severity::Warning,
         about: "The certificate of each peer leads to one in the node's trust store. Else new servers stop with `PKIX path \
                 building failed`. Names and keys are compared; a signature that is wrong is not seen.",
         remedy: "import the peer's certificate, or that of its authority, into the trust store of the old home, from which the new \

@@ -340,7 +340,7 @@ fn a_url_of_the_fleet_file_is_compared_with_its_database() {
     };
     let nowhere = (Severity::Warning, String::new());
     assert_eq!(with("database-address", url("jdbc:mysql://db/am?useSSL=false")), []);
-    assert_eq!(with("database-address", url("jdbc:mysql://db/am_old")), [nowhere.clone()]);
+    assert_eq!(with("database-address", url("jdbc:mysql://db/am_old")), std::slice::from_ref(&nowhere));
     assert_eq!(with("database-address", url("jdbc:mysql://db:3307/am")), [nowhere]);
 }
 
