@@ -36,6 +36,7 @@ use crate::run::input::Input;
 use crate::run::view::View;
 use crate::run::{INPUT_ROOM, RunLoop, WallClock};
 use crate::session::Sessions;
+use crate::state::State;
 use crate::token::TokenStore;
 use crate::vault::Vault;
 
@@ -78,15 +79,7 @@ struct Data {
 impl DataHandler for Data {
     async fn logs(&self, host: &HostId, batch: Vec<LogRecord>) -> Result<u64, Fault> {
         let state = self.view.borrow().state.clone();
-        let elsewhere =
-            |r: &LogRecord| state.open_runs().any(|run| run.plan.plan.node(&r.node).is_some_and(|node| &node.host != host));
-        if let Some(foreign) = batch.iter().find(|r| elsewhere(r)) {
-            return Err(Fault::new(
-                codes::link::WIRE,
-                format!("{host} sent lines of {}, which another host serves", foreign.node),
-            )
-            .on(host));
-        }
+        let batch = served_here(&state, host, batch);
         // The ledger's identity numbers the lines too: an agent that was enrolled again counts from 1.
         let incarnation = self.view.borrow().state.hosts.get(host).map(|h| h.incarnation.clone());
         let incarnation = incarnation.unwrap_or_else(|| Incarnation(String::new()));
@@ -97,6 +90,29 @@ impl DataHandler for Data {
         let open = self.artifacts.open_artifact(sha256).await.map_err(|e| e.fault())?;
         Ok((open.size, Box::new(open.reader().map_err(|e| e.fault())?)))
     }
+}
+
+/// The batch without the text of lines that an open run has on another host. They stand as a gap: a host that was replaced
+/// still sends what its node wrote before, and must not wait with everything else that it has.
+fn served_here(state: &State, host: &HostId, batch: Vec<LogRecord>) -> Vec<LogRecord> {
+    let elsewhere = |r: &LogRecord| state.open_runs().any(|run| run.plan.plan.node(&r.node).is_some_and(|n| &n.host != host));
+    let mut left_out = 0_u64;
+    let kept = batch.into_iter().map(|record| {
+        if !elsewhere(&record) {
+            return record;
+        }
+        left_out += 1;
+        LogRecord {
+            text: format!("(a line of {}, which another host serves, is left out)", record.node),
+            gap: record.gap.max(1),
+            ..record
+        }
+    });
+    let kept = kept.collect();
+    if left_out > 0 {
+        tracing::warn!(%host, left_out, "lines of nodes that another host serves are left out");
+    }
+    kept
 }
 
 #[async_trait]

@@ -102,11 +102,21 @@ mariadb_fetch() {
     mariadb_say "ready: $(mariadb_exec "$mariadb_root" mariadbd --no-defaults --version)"
 }
 
+# The packages by the names that the package lists know: Debian 13 calls libaio1 libaio1t64. Arguments: options of apt.
+mariadb_names() {
+    for mariadb_name in $MARIADB_PACKAGES; do
+        if apt-cache "$@" show "${mariadb_name}t64" >/dev/null 2>&1; then
+            mariadb_name=${mariadb_name}t64
+        fi
+        printf '%s ' "$mariadb_name"
+    done
+}
+
 # Downloads the packages into a folder. Where the system's package lists are missing or old, they are brought up to date:
 # the system's own by root, else a copy in that folder, which nobody but this download sees.
 mariadb_download() {
-    # shellcheck disable=SC2086 # the list is split on purpose
-    if (cd "$1" && apt-get download $MARIADB_PACKAGES >apt.log 2>&1); then
+    # shellcheck disable=SC2046 # the list is split on purpose
+    if (cd "$1" && apt-get download $(mariadb_names) >apt.log 2>&1); then
         return 0
     fi
     if [ "$(id -u)" = 0 ]; then
@@ -118,8 +128,8 @@ mariadb_download() {
     fi
     mariadb_into=$1
     shift
-    # shellcheck disable=SC2086 # the list is split on purpose
-    (cd "$mariadb_into" && apt-get -q "$@" update && apt-get -q "$@" download $MARIADB_PACKAGES) \
+    # shellcheck disable=SC2046 # the list is split on purpose
+    (cd "$mariadb_into" && apt-get -q "$@" update && apt-get -q "$@" download $(mariadb_names "$@")) \
         >"$mariadb_into/apt.log" 2>&1
 }
 

@@ -6,7 +6,7 @@ use cavalcade_common::settings::settings;
 use serde_json::{Map, Value, json};
 use toml_edit::Key;
 
-use super::hide::without_password;
+use super::hide::{is_reference, without_password};
 
 /// A deployment.toml as settings by dotted key. Holds passwords, so it has no Debug form.
 #[derive(Clone, Default)]
@@ -71,7 +71,7 @@ impl Config {
     /// The reference to the secure vault that stands in place of a database's password, by way of other settings too.
     fn vaulted(&self, database: &str) -> Option<String> {
         let key = format!("database.{}.password", Key::new(database));
-        self.resolved(&key).filter(|text| text.starts_with("$secret{")).map(str::to_owned)
+        self.resolved(&key).filter(|text| is_reference(text)).map(str::to_owned)
     }
 
     /// The `[database.*]` tables. Only what is named here gets out: never the password, nor any key that is not known.

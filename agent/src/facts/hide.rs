@@ -17,6 +17,11 @@ pub(super) fn without_password(url: &str) -> String {
     LOGIN.replace_all(&url, "$1$2:(secret)@").into_owned()
 }
 
+/// Whether a text stands for a secret in the product's secure vault.
+pub(super) fn is_reference(text: &str) -> bool {
+    text.strip_prefix("$secret{").is_some_and(|rest| rest.strip_suffix('}').is_some_and(|alias| !alias.contains(['{', '}'])))
+}
+
 /// The key patterns of what was asked.
 pub(super) struct Hide {
     /// `None`: one of them is no regular expression, so everything is hidden.
@@ -54,7 +59,12 @@ impl Hide {
 
     /// What may be told of a value that may not be told as it is.
     pub(super) fn told_of(&self, key: &str, value: &Value) -> Value {
-        let Value::Array(items) = value else { return Value::Bool(true) };
+        let items = match value {
+            // A reference to the secure vault is no secret, and who reads it knows that the secret is there.
+            Value::String(text) if is_reference(text) => return value.clone(),
+            Value::Array(items) => items,
+            _ => return Value::Bool(true),
+        };
         let part = |item: &Value| {
             let told = item.as_object()?.iter().filter(|(name, inner)| self.tells(&format!("{key}.{name}"), inner));
             Some(Value::Object(told.map(|(name, inner)| (name.clone(), inner.clone())).collect()))

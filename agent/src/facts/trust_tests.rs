@@ -43,8 +43,16 @@ fn a_chain_leads_to_a_trusted_certificate_or_it_does_not() {
     assert_eq!(trusted(&whole, std::slice::from_ref(&root)), Some(true));
     assert_eq!(trusted(&[leaf.clone(), middle.clone(), root.clone()], std::slice::from_ref(&root)), Some(true));
     assert_eq!(trusted(std::slice::from_ref(&leaf), &[middle.clone()]), Some(true), "one in the middle is enough");
-    assert_eq!(trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&leaf)), Some(true), "the certificate itself is trusted");
-    assert_eq!(trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&root)), Some(false), "what leads to the root was not presented");
+    assert_eq!(
+        trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&leaf)),
+        Some(true),
+        "the certificate itself is trusted"
+    );
+    assert_eq!(
+        trusted(std::slice::from_ref(&leaf), std::slice::from_ref(&root)),
+        Some(false),
+        "what leads to the root was not presented"
+    );
     assert_eq!(trusted(&whole, &[]), Some(false));
     assert_eq!(trusted(&[], std::slice::from_ref(&root)), None);
     assert_eq!(trusted(&[b"x".to_vec()], std::slice::from_ref(&root)), None);

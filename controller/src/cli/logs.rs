@@ -65,6 +65,7 @@ enum Form {
     /// The text alone, as the node wrote it; gaps as lines.
     Raw,
     /// One JSON document for each record.
+    #[value(alias = "json")]
     Jsonl,
 }
 

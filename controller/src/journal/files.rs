@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 const RESERVE: i64 = 16 << 20;
 /// After so many writes a lost reserve is asked for again.
 const REFILL: u32 = 64;
+/// And after as many looks: a loop looks about once a second.
+const REFILL_LOOKS: u32 = 16;
 
 /// Behind the journal's name and before the number of a file that a recovery made.
 const RECOVERED: &str = ".recovered-";
@@ -69,17 +71,18 @@ pub(super) struct Reserve {
     path: PathBuf,
     held: AtomicBool,
     writes: AtomicU32,
+    looks: AtomicU32,
 }
 
 impl Reserve {
     /// No room, for a journal that is only copied.
     pub(super) fn none() -> Self {
-        Self { path: PathBuf::new(), held: AtomicBool::new(false), writes: AtomicU32::new(0) }
+        Self { path: PathBuf::new(), held: AtomicBool::new(false), writes: AtomicU32::new(0), looks: AtomicU32::new(0) }
     }
 
     /// Takes the room. Without success the journal begins in its reserve.
     pub(super) fn take(path: PathBuf) -> Self {
-        let reserve = Self { path, held: AtomicBool::new(false), writes: AtomicU32::new(0) };
+        let reserve = Self { path, held: AtomicBool::new(false), writes: AtomicU32::new(0), looks: AtomicU32::new(0) };
         reserve.hold();
         reserve
     }
@@ -120,7 +123,16 @@ impl Reserve {
 
     /// Called after each write; now and then it tries to take the room back.
     pub(super) fn after_write(&self) {
-        if !self.is_held() && self.writes.fetch_add(1, Ordering::SeqCst) % REFILL == REFILL - 1 {
+        self.refill_each(&self.writes, REFILL);
+    }
+
+    /// Called at each look of who waits for room; now and then it tries to take the room back.
+    pub(super) fn after_look(&self) {
+        self.refill_each(&self.looks, REFILL_LOOKS);
+    }
+
+    fn refill_each(&self, count: &AtomicU32, times: u32) {
+        if !self.is_held() && count.fetch_add(1, Ordering::SeqCst) % times == times - 1 {
             self.hold();
         }
     }

@@ -126,6 +126,12 @@ pub trait Journal: Send + Sync {
         false
     }
 
+    /// Tries to take the reserve back, not at every call; whether it is there. Nothing is written while nothing runs, so
+    /// who looks at the journal from time to time has to ask.
+    fn refill(&self) -> bool {
+        !self.in_reserve()
+    }
+
     /// At most `limit` entries from position `from` on, in order.
     ///
     /// # Errors

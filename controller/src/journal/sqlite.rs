@@ -415,6 +415,11 @@ impl Journal for SqliteJournal {
         !self.reserve.is_held()
     }
 
+    fn refill(&self) -> bool {
+        self.reserve.after_look();
+        self.reserve.is_held()
+    }
+
     async fn append(&self, epoch: Epoch, entries: Vec<NewEntry>) -> Result<u64, JournalError> {
         self.write(Change::Append { epoch, entries: &entries }).await
     }

@@ -206,7 +206,8 @@ fn a_windows_service_is_changed_where_the_fleet_file_says_that_there_is_one() {
     let with = of("  is_windows_service: true\n");
     let Some(Action::Text(edit)) = action(&with, "migrate-is", "is-1", "windows-service") else { panic!("is an edit") };
     assert_eq!(edit.file, "/opt/wso2/wso2is-5.11.0/bin/wso2server.bat");
-    assert_eq!((edit.replace[0].find.as_str(), edit.replace[0].with.as_str()), (" -Dmigrate -Dcomponent=identity", ""));
+    let taken: Vec<&str> = edit.replace.iter().map(|r| r.find.as_str()).collect();
+    assert_eq!(taken, [" -Dmigrate", " -Dcomponent=identity"]);
     assert_eq!(action(&of(""), "migrate-is", "is-1", "windows-service"), None);
 }
 
@@ -222,8 +223,8 @@ fn postgresql_gets_its_driver_its_types_and_a_validation_query() {
     };
     let postgresql = of(&fleet);
     for node in ["cp-1", "tm-1", "gw-2"] {
-        let edit = toml(&postgresql, "set-up-am", node, "validation-query");
-        for database in ["apim_db", "shared_db"] {
+        for (step, database) in [("validation-query", "apim_db"), ("validation-query-shared", "shared_db")] {
+            let edit = toml(&postgresql, "set-up-am", node, step);
             assert_eq!(edit.set[&format!("database.{database}.validationQuery")], "SELECT 1", "{node}");
         }
         let database = &toml(&postgresql, "set-up-am", node, "databases").merge["database.apim_db"];
@@ -231,6 +232,162 @@ fn postgresql_gets_its_driver_its_types_and_a_validation_query() {
     }
     assert_eq!(toml(&postgresql, "set-up-is", "is-1", "identity-database").merge["database.identity_db"]["type"], "postgre");
     assert_eq!(action(&of(FLEET), "set-up-am", "cp-1", "validation-query"), None, "MySQL has one of its own");
+}
+
+/// The example with a user database and a configuration registry of their own, on this engine.
+fn apart(engine: &str) -> String {
+    let one = |name: &str| {
+        format!(
+            "  {name}:\n    engine: {engine}\n    host: db1.example.com\n    name: {name}\n    from: is-1\n    scratch: {name}_proof\n    \
+             admin: {{ user: wso2_ddl, password: ddl_password }}\n    server: {{ user: wso2carbon, password: server_password }}\n"
+        )
+    };
+    with_more("databases", &format!("{}{}", one("user_db"), one("config_db")))
+}
+
+fn with_databases_apart(facts: &mut Value) {
+    for name in ["user", "config"] {
+        facts["old"]["databases"][name] = facts["old"]["databases"]["shared_db"].clone();
+    }
+}
+
+#[test]
+fn each_database_has_the_validation_query_of_its_own_engine() {
+    let mixed = plan(&apart("postgresql"), |_, facts| with_databases_apart(facts));
+    for (step, database) in [("validation-query-user", "user"), ("validation-query-config", "config")] {
+        let edit = toml(&mixed, "set-up-am", "cp-1", step);
+        assert_eq!(edit.set[&format!("database.{database}.validationQuery")], "SELECT 1");
+    }
+    for step in ["validation-query", "validation-query-shared"] {
+        assert_eq!(action(&mixed, "set-up-am", "cp-1", step), None, "these are on MySQL");
+    }
+    let same = plan(&apart("mysql"), |_, facts| with_databases_apart(facts));
+    for step in ["validation-query-user", "validation-query-config"] {
+        assert_eq!(action(&same, "set-up-am", "cp-1", step), None);
+    }
+}
+
+#[test]
+fn a_configuration_registry_apart_is_one_on_every_server_and_loses_its_versions_too() {
+    let script = "\nartifacts:\n  registry_versioning_script: { file: artifacts/versioning.sql }\n";
+    let fleet = apart("mysql").replacen("\nartifacts:\n", script, 1);
+    let of = |versioned: &'static str| {
+        plan(&fleet, move |_, facts| {
+            with_databases_apart(facts);
+            facts["old"]["values"]["versioning_tags"] = json!(versioned);
+        })
+    };
+    let with = of("true");
+    for (stage, node) in [("set-up-is", "is-1"), ("set-up-am", "gw-1")] {
+        assert!(toml(&with, stage, node, "config-database").merge.contains_key("database.config"), "{node}");
+    }
+    let Some(Action::Sql(sql)) = action(&with, "registry-versioning-config", "is-1", "versioning-script") else {
+        panic!("is run")
+    };
+    assert_eq!(sql.target.name, "config_db");
+    let without = of("false");
+    assert_eq!(action(&without, "registry-versioning-config", "is-1", "versioning-script"), None);
+    let Some(Action::Job(job)) = action(&without, "migrate-am", "cp-1", "migrate") else { panic!("is run") };
+    assert_eq!(job.databases, ["am_db", "shared_db", "user_db", "config_db"], "a second run wants all of them restored");
+}
+
+#[test]
+fn an_internal_keystore_of_its_own_goes_on_decrypting() {
+    let fleet = with_more("artifacts", "  is_primary_keystore: { file: artifacts/new.jks }\n").replacen(
+        "\nsecrets:\n",
+        "\nsecrets:\n  is_primary_keystore_password: { file: /run/secrets/new }\n",
+        1,
+    );
+    let of = |internal: Value| {
+        plan(&fleet, move |_, facts| {
+            facts["old"]["weak_key"] = json!(true);
+            facts["old"]["conf"]["internal_keystore"] = internal.clone();
+            facts["old"]["settings"] = json!([setting("keystore.internal.file_name", "added")]);
+        })
+    };
+    let own = of(json!("internal.jks"));
+    assert_eq!(action(&own, "set-up-is", "is-1", "internal-keystore"), None);
+    assert_eq!(fates(&own, "is-1")["keystore.internal.file_name"], Fate::Carried);
+    let edit = toml(&own, "set-up-is", "is-1", "primary-keystore");
+    assert_eq!(edit.set["keystore.primary.file_name"], "new.jks", "the weak one is replaced all the same");
+    assert!(action(&of(json!(null)), "set-up-is", "is-1", "internal-keystore").is_some());
+}
+
+#[test]
+fn a_key_in_the_vault_is_taken_on_trust() {
+    let of = |key: Value| {
+        plan(FLEET, move |_, facts| {
+            facts["old"]["conf"]["encryption_type"] = json!("symmetric");
+            facts["old"]["conf"]["encryption_key"] = key.clone();
+        })
+    };
+    let vaulted = of(json!("$secret{encryption_key}"));
+    for (stage, node) in [("set-up-is", "is-1"), ("set-up-am", "cp-1")] {
+        assert_eq!(action(&vaulted, stage, node, "encryption-key-is-the-old-one"), None, "{node}: the text differs in any case");
+        assert!(action(&of(json!(true)), stage, node, "encryption-key-is-the-old-one").is_some(), "{node}");
+    }
+    assert!(vaulted.remarks.iter().any(|r| r.contains("$secret{encryption_key}")), "{:?}", vaulted.remarks);
+}
+
+#[test]
+fn what_the_old_key_manager_alone_has_does_not_come_along_unseen() {
+    let found = plan(FLEET, |_, facts| {
+        let of = |key: &str, value: &str| json!({ "key": key, "change": "added", "hidden": false, "value": value });
+        facts["old"]["settings"] = json!([
+            of("oauth.grant_type.own", "org.wso2.carbon.apimgt.keymgt.handlers.ExtendedPasswordGrantHandler"),
+            of("oauth.token_validation.own", "com.example.Validator"),
+            of("apim.key_manager.own", "org.wso2.carbon.apimgt.X"),
+        ]);
+    });
+    let is = fates(&found, "is-1");
+    assert_eq!(is["oauth.grant_type.own"], Fate::Person);
+    assert_eq!((is["oauth.token_validation.own"], is["apim.key_manager.own"]), (Fate::Carried, Fate::Dropped));
+    assert_eq!(fates(&found, "cp-1")["oauth.grant_type.own"], Fate::Carried, "an API Manager has the class");
+}
+
+#[test]
+fn only_what_a_step_does_on_the_node_is_called_done() {
+    let keys = ["apim.throttling.event_duplicate_url", "apim.sync_runtime_artifacts.gateway.gateway_labels", "server.mode"];
+    let found = plan(FLEET, |_, facts| {
+        facts["old"]["settings"] = keys.map(|key| setting(key, "changed")).into();
+    });
+    let of = |node: &str| keys.map(|key| fates(&found, node)[key]);
+    assert_eq!(of("gw-1"), [Fate::Person, Fate::Done, Fate::Carried]);
+    assert_eq!(of("tm-1"), [Fate::Person, Fate::Dropped, Fate::Carried]);
+    assert_eq!(of("is-1")[2], Fate::Dropped);
+}
+
+#[test]
+fn what_nobody_compared_is_said() {
+    let found = |shipped: &BTreeMap<String, Shipped>| {
+        let plan = plan_knowing(FLEET, RECIPE, shipped, |_, facts| {
+            facts["old"]["files"]["scripts"] = json!([{ "path": "bin/own.sh", "sha256": "cd".repeat(32), "bytes": 1 }]);
+        });
+        plan.unwrap_or_else(|f| panic!("{f}")).remarks.join("\n")
+    };
+    let unknown = found(&BTreeMap::new());
+    assert!(unknown.contains("Name the artifact is_old_pack") && unknown.contains("Name the artifact am_old_pack"), "{unknown}");
+    assert!(!found(&pack(json!({}))).contains("Nobody knows what the old pack shipped"));
+}
+
+#[test]
+fn the_environment_of_an_old_key_manager_is_not_carried() {
+    let fleet = |profile: &str| FLEET.replacen("profile: api-publisher }", &format!("profile: {profile} }}"), 1);
+    assert_ne!(fleet("x"), FLEET, "the control plane was a publisher");
+    let of = |profile: &str| plan(&fleet(profile), |_, _| {});
+    let km = of("api-key-manager");
+    assert_eq!(action(&km, "set-up-am", "cp-1", "gateway-environments"), None, "it has no URL, and 4.0.0 refuses that");
+    let named = toml(&km, "set-up-am", "cp-1", "gateway-environment");
+    assert_eq!(named.append[0].values["name"], "Production and Sandbox");
+    assert!(action(&of("api-publisher"), "set-up-am", "cp-1", "gateway-environments").is_some());
+}
+
+#[test]
+fn a_migration_runs_where_there_was_a_server() {
+    let fleet = FLEET.replacen("    old: { home: /opt/wso2/wso2is-km-5.10.0 }\n", "", 1);
+    assert_ne!(fleet, FLEET);
+    let refused = plan_with(&fleet, RECIPE, |_, _| {}).expect_err("the first Identity Server is a new one").to_string();
+    assert!(refused.contains("a migration runs on a node that has an old home"), "{refused}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn facts() -> Value {
             },
             "conf": {
                 "vault": null, "realm": null, "encryption_provider": null, "encryption_type": null, "encryption_key": null, "keystore_name": null,
-                "keystore_file": null, "keystore_alias": null, "keystore_key_password": null,
+                "keystore_file": null, "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null,
             },
         },
         "new": { "exists": false, "made_by_us": false, "version": null },

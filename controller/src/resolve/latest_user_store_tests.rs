@@ -1,6 +1,7 @@
 //! Row D15, with its condition true and false.
 
 use cavalcade_common::plan::OmittedWhy;
+use serde_json::json;
 
 use super::tests::{FLEET, RECIPE, plan_with};
 
@@ -30,6 +31,26 @@ fn the_latest_user_store_comes_last_and_only_where_it_is_wanted() {
     // Each server is stopped, changed and started, in this order.
     let of_one: Vec<&str> = steps.iter().filter(|(_, node, _)| *node == "is-1").map(|(.., name)| *name).collect();
     assert_eq!(of_one, ["stop", "user-store", "start"]);
+}
+
+#[test]
+fn users_of_a_directory_are_not_left_behind() {
+    let fleet = FLEET.replacen("options:\n", "options:\n  latest_user_store: true\n", 1);
+    let on = |node: &'static str, kind: serde_json::Value| {
+        plan_with(&fleet, RECIPE, move |id, facts| {
+            if id == node {
+                facts["user_store"]["type"] = kind.clone();
+            }
+        })
+    };
+    for (node, kind) in [("is-2", json!("read_write_ldap_unique_id")), ("gw-1", json!("read_only_ldap")), ("is-1", json!(null))] {
+        let refused = on(node, kind.clone()).expect_err("a directory").to_string();
+        assert!(refused.contains("options.latest_user_store makes a JDBC store"), "{node} {kind}: {refused}");
+    }
+    assert!(on("gw-1", json!(null)).is_ok(), "an API Manager's own default is a JDBC store");
+    let answered = FLEET.replacen("options:\n", "options:\n  is_user_store_type: database_unique_id\n", 1);
+    let refused = plan_with(&answered, RECIPE, |_, _| {}).expect_err("nobody asked").to_string();
+    assert!(refused.contains("options.is_user_store_type answers for"), "{refused}");
 }
 
 fn is_row_of(row: Option<&str>, rows: &[&str]) -> bool {

@@ -35,7 +35,7 @@ fn one(node: &FleetNode, found: &Value, rules: &[&crate::recipe::SettingRule]) -
         Some(true) => None,
         _ => found.get("value").cloned(),
     };
-    let rule = rules.iter().find(|rule| rule.matches(&key));
+    let rule = rules.iter().find(|rule| rule.matches(&key, value.as_ref()));
     let (fate, to, why) = match rule {
         // What the pack shipped and the old file no longer holds: there is nothing to carry.
         Some(rule) if change == "removed" && matches!(rule.fate, Fate::Carried | Fate::Renamed) => {

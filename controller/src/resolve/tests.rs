@@ -43,7 +43,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             },
             "conf": {
                 "encryption_provider": null, "encryption_type": null, "encryption_key": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
-                "keystore_alias": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
+                "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
                 "gateway_labels": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },

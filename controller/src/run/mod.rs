@@ -4,6 +4,7 @@
 //! Inputs that wait are taken together, so that one sync of the journal serves them all.
 
 pub mod input;
+pub mod kept;
 mod opening;
 mod permit;
 mod restores;
@@ -249,6 +250,8 @@ impl RunLoop {
     fn decide(&mut self) {
         self.schedules.clear();
         self.look_for_secrets();
+        // The reserve of the disk is for outcomes of what runs (10, rule 31).
+        self.world.no_room = self.journal.in_reserve() && !self.journal.refill();
         let runs: Vec<RunId> = self.state.open_runs().map(|r| r.id.clone()).collect();
         for id in runs {
             // A decision may open the way for the next one (a retry, then its offer): ask again until nothing new comes.
@@ -256,12 +259,7 @@ impl RunLoop {
             while let Some(run) = self.state.runs.get(&id).filter(|r| !r.is_closed()) {
                 let answer = schedule(&self.state, run, &self.world);
                 let mut again = false;
-                // The reserve of the disk is for outcomes of what runs (10, rule 31).
-                let full = self.journal.in_reserve();
                 for decision in answer.decisions.clone() {
-                    if full && matches!(decision, Decision::Offer { .. }) {
-                        continue;
-                    }
                     again |= self.carry_out(decision);
                 }
                 self.schedules.insert(id.clone(), answer);

@@ -1,6 +1,6 @@
 //! The operator's verbs: each checks, then says its event. What it refuses, it refuses with who acted or what is missing.
 
-use cavalcade_common::action::{Action, Class, ServerOp};
+use cavalcade_common::action::Action;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, HostId, RunId, StepKey};
@@ -10,6 +10,7 @@ use cavalcade_common::report::Evidence;
 
 use super::RunLoop;
 use super::input::{Done, Order, Verb, WindowWord};
+use super::kept::{Kept, never_skipped};
 use crate::event::{Event, Resolution, Who};
 use crate::schedule::unrestored;
 use crate::state::step::{Phase, StepState};
@@ -203,8 +204,8 @@ impl RunLoop {
 
     fn skip(&mut self, run: RunId, step: StepKey, by: Who, why: String) -> Result<Done, Fault> {
         let (planned, _) = self.seen_step(&run, &step, None)?;
-        if let Some(what) = never_skipped(planned) {
-            return Err(Fault::new(codes::run::NOT_SKIPPED, format!("{step} is {}: it cannot be skipped", what.what()))
+        if let Some((_, what)) = never_skipped(planned) {
+            return Err(Fault::new(codes::run::NOT_SKIPPED, format!("{step} is {what}: it cannot be skipped"))
                 .in_step(&step)
                 .help(format!("cavalcade resolve {step} --done --evidence FILE replaces it by evidence of the same fact")));
         }
@@ -225,8 +226,8 @@ impl RunLoop {
         // Nobody can tell whether it took place: a person who can says so. Where it certainly did not, or is a proof, only
         // evidence of the same fact stands in for it (10, rule 17).
         let replaced = match never_skipped(planned) {
-            Some(Kept::Proof(what)) => Some(what),
-            Some(Kept::Launch(what)) => Some(what).filter(|_| state.phase == Phase::Failed),
+            Some((Kept::Proof, what)) => Some(what),
+            Some((Kept::Launch, what)) => Some(what).filter(|_| state.phase == Phase::Failed),
             None => None,
         };
         let a_statement = matches!(planned.action, Action::Sql(_)) && !evidence;
@@ -289,36 +290,6 @@ impl RunLoop {
         let done = self.say(&run, Event::JobStopped { run: run.clone(), step, by, why }, "TERM goes to the job's server.")?;
         self.outbox.push((host, ToAgent::StopJob { attempt, epoch, why: text }));
         Ok(done)
-    }
-}
-
-/// What nobody may leave out, in words.
-enum Kept {
-    /// A look at a fact.
-    Proof(&'static str),
-    /// Something that changes.
-    Launch(&'static str),
-}
-
-impl Kept {
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Proof(what) | Self::Launch(what) => what,
-        }
-    }
-}
-
-/// What a step is that nobody may leave out (10, rule 17).
-fn never_skipped(step: &PlanStep) -> Option<Kept> {
-    match &step.action {
-        Action::Server(s) if s.op == ServerOp::Down => Some(Kept::Proof("a proof that an old server is down")),
-        Action::Server(s) if s.op == ServerOp::Wait => Some(Kept::Proof("a proof that a server is up")),
-        Action::Backup(_) => Some(Kept::Proof("a backup")),
-        Action::Query(query) if query.asserts.iter().any(|a| a.no_sessions.is_some()) => {
-            Some(Kept::Proof("a proof that nobody else is in a database"))
-        }
-        _ if !step.needs.is_empty() && step.action.class() != Class::Redo => Some(Kept::Launch("a launch behind a permit")),
-        _ => None,
     }
 }
 

@@ -177,3 +177,18 @@ mod begun_once;
 #[cfg(test)]
 #[path = "supersede_tests.rs"]
 mod supersede;
+
+#[tokio::test(start_paused = true)]
+async fn without_room_for_the_journal_steps_say_so_and_go_on_when_it_is_there_again() {
+    let mut kit = Kit::new().await;
+    kit.journal.set_in_reserve(true);
+    let mut peer = kit.connect("is-1.host").await;
+    kit.apply(&hashed(plan("emea", vec![stage(1, &["is-1"], &edit("1"), json!({}))], json!({}))), Scope::default(), none()).await;
+    kit.settle().await;
+    assert!(peer.offers().is_empty(), "the reserve is for the outcomes of what runs");
+    assert_eq!(kit.wait_of("1.1@is-1").kind, WaitKind::Room);
+    kit.everything_is_named();
+    kit.journal.set_in_reserve(false);
+    kit.settle().await;
+    assert_eq!(peer.offers().len(), 1, "nobody has to do anything more");
+}

@@ -43,9 +43,14 @@ pub struct World {
     pub not_before: BTreeMap<StepKey, Duration>,
     /// By run: secrets that only the controller has and cannot give now, with what ends that.
     pub secrets: BTreeMap<RunId, BTreeMap<String, String>>,
+    /// Whether the journal is in its reserve of disk space: nothing new is dispatched.
+    pub no_room: bool,
     /// Wall clock, for maintenance windows and for nothing else.
     pub wall: Timestamp,
 }
+
+/// What steps wait for while the journal is in its reserve.
+const NO_ROOM: &str = "room on the controller's disk: its journal keeps a reserve, and begins nothing without it";
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,6 +340,9 @@ impl Scheduler<'_> {
                 .as_deref()
                 .map_or_else(|| "its next attempt".to_owned(), |why| format!("its next attempt ({why})"));
             return self.wait(step, WaitKind::Retry, why);
+        }
+        if self.world.no_room {
+            return self.wait(step, WaitKind::Room, NO_ROOM);
         }
         let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt + 1 };
         self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });

@@ -21,6 +21,8 @@ pub enum WaitKind {
     Retry,
     /// An agent that is not connected.
     Link,
+    /// Room for the journal on the controller's disk.
+    Room,
     /// An approval.
     Approval,
     /// The value of a secret.
@@ -40,7 +42,9 @@ impl WaitKind {
     #[must_use]
     pub fn is_persons(self) -> bool {
         match self {
-            Self::Stage | Self::Batch | Self::Ordered | Self::Child | Self::Permit | Self::Retry | Self::Link => false,
+            Self::Stage | Self::Batch | Self::Ordered | Self::Child | Self::Permit | Self::Retry | Self::Link | Self::Room => {
+                false
+            }
             Self::Approval | Self::Secret | Self::Window | Self::Scope | Self::Paused | Self::Person => true,
         }
     }
@@ -48,7 +52,7 @@ impl WaitKind {
     /// Whether it may end with nobody's doing and nothing else going on.
     #[must_use]
     pub fn may_end_by_itself(self) -> bool {
-        matches!(self, Self::Child | Self::Permit | Self::Retry | Self::Link)
+        matches!(self, Self::Child | Self::Permit | Self::Retry | Self::Link | Self::Room)
     }
 }
 

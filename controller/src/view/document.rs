@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalStatus, approval};
 use super::budget::budget;
+use crate::run::kept::{Kept, never_skipped};
 use crate::run::view::View;
 use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
@@ -168,6 +169,9 @@ pub struct StepStatus {
     /// Databases that it changes where no ledger of ours sees it: they are restored before it runs again.
     #[serde(default)]
     pub databases: Vec<String>,
+    /// Why it cannot be skipped.
+    #[serde(default)]
+    pub kept: Option<Kept>,
 }
 
 /// Makes the document.
@@ -318,6 +322,7 @@ fn step_status(view: &View, run: &RunState, step: &PlanStep, state: &StepState, 
             Action::Job(job) => job.databases.clone(),
             _ => Vec::new(),
         },
+        kept: never_skipped(step).map(|(kept, _)| kept),
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn step(key: &str, name: &str, state: &str) -> StepStatus {
         elapsed_seconds: 0,
         never_interrupted: false,
         databases: Vec::new(),
+        kept: None,
     }
 }
 

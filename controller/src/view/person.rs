@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::approval::lines;
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
+use crate::run::kept::Kept;
 use crate::schedule::wait::{Wait, WaitKind};
 
 /// Columns of the text; commands may be wider.
@@ -28,7 +29,7 @@ fn held(run: &RunStatus) -> Option<String> {
     let pending =
         |w: &Wait| steps().any(|s| s.state == "pending" && w.step.as_ref().is_some_and(|key| key.to_string() == s.step));
     let holds = |w: &&Wait| match w.kind {
-        WaitKind::Secret | WaitKind::Window => true,
+        WaitKind::Secret | WaitKind::Window | WaitKind::Room => true,
         // One that failed is told with its fault.
         WaitKind::Person => pending(w),
         WaitKind::Stage
@@ -57,7 +58,10 @@ fn indeterminate(step: &StepStatus, seen: u64, program: &str) -> String {
     out.push_str(&list("unknown", &step.unknown));
     let (key, at) = (&step.step, step.position);
     let happened = if step.kind == "sql" { "it took place, or is left out" } else { "it happened: go on" };
-    let mut ways = vec![(format!("{program} resolve {key} --done --at {at}"), happened)];
+    let mut ways = vec![match step.kept {
+        Some(Kept::Proof) => by_evidence(step, program),
+        Some(Kept::Launch) | None => (format!("{program} resolve {key} --done --at {at}"), happened),
+    }];
     if step.kind != "job" {
         ways.push((format!("{program} resolve {key} --not-done --at {at}"), "it did not: run it again"));
     } else {
@@ -81,6 +85,11 @@ fn of_job(step: &StepStatus, seen: u64, program: &str) -> Vec<(String, &'static 
     ways
 }
 
+/// Proofs, backups and launches are not left out; evidence of the same fact stands in for them.
+fn by_evidence(step: &StepStatus, program: &str) -> (String, &'static str) {
+    (format!("{program} resolve {} --done --evidence FILE --at {}", step.step, step.position), "by a second person")
+}
+
 fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     let mut out = head(step, "failed");
     out.push_str(&list("known", &step.known));
@@ -96,14 +105,12 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
         }
         _ => ways.push((format!("{program} retry {key} --at {at}"), "when the cause is gone")),
     }
-    // Proofs and backups are not left out; evidence of the same fact stands in for them.
-    match step.kind.as_str() {
-        "server down" | "server wait" | "backup" => {
-            let command = format!("{program} resolve {key} --done --evidence FILE --at {at}");
-            ways.push((command, "by a second person"));
+    match (step.kind.as_str(), step.kept) {
+        ("sql", _) => {
+            ways.push((format!("{program} resolve {key} --done --at {at}"), "leave that statement out, go on behind it"))
         }
-        "sql" => ways.push((format!("{program} resolve {key} --done --at {at}"), "leave that statement out, go on behind it")),
-        _ => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
+        (_, Some(_)) => ways.push(by_evidence(step, program)),
+        (_, None) => ways.push((format!("{program} skip {key} --why TEXT --at {at}"), "leave it out, on the record")),
     }
     ways.push((format!("{program} logs --node {} --step {}", step.node, number(step)), "what it wrote"));
     out + &commands(&ways)
@@ -169,6 +176,21 @@ fn number(step: &StepStatus) -> &str {
 mod tests {
     use super::*;
     use crate::view::example;
+
+    #[test]
+    fn no_way_out_is_offered_that_is_refused() {
+        let step = |kind: &str, kept: Option<Kept>, state: &str| StepStatus {
+            kind: kind.to_owned(),
+            kept,
+            ..example::step("3.2@is-1", "x", state)
+        };
+        let text = failed(&step("server start", Some(Kept::Launch), "failed"), 1, "cavalcade");
+        assert!(!text.contains(" skip ") && text.contains("resolve 3.2@is-1 --done --evidence FILE"), "{text}");
+        assert!(failed(&step("toml", None, "failed"), 1, "cavalcade").contains(" skip "));
+        let done =
+            |kept| indeterminate(&step("backup", kept, "indeterminate"), 1, "cavalcade").contains("--done --evidence FILE");
+        assert!(done(Some(Kept::Proof)) && !done(Some(Kept::Launch)) && !done(None));
+    }
 
     #[test]
     fn it_looks_like_this() {

@@ -111,7 +111,7 @@ pub fn standing(run: &RunStatus) -> (&'static str, Style) {
 pub(super) fn shown(wait: &Wait) -> bool {
     match wait.kind {
         WaitKind::Stage | WaitKind::Batch | WaitKind::Ordered => false,
-        WaitKind::Child | WaitKind::Permit | WaitKind::Retry | WaitKind::Link => wait.step.is_some(),
+        WaitKind::Child | WaitKind::Permit | WaitKind::Retry | WaitKind::Link | WaitKind::Room => wait.step.is_some(),
         // One word for a stage behind --until; each node beside --node would be a line that its operator knows.
         WaitKind::Scope => wait.step.is_none(),
         WaitKind::Approval | WaitKind::Secret | WaitKind::Window | WaitKind::Paused | WaitKind::Person => true,

@@ -41,4 +41,12 @@ fn the_windows_service_loses_the_arguments_of_the_migration_and_nothing_else() {
     assert_eq!(once, SCRIPT.replace(" -Dmigrate -Dcomponent=identity", ""), "every other byte stands, CRLF too");
     assert!(!once.contains("-Dmigrate") && once.matches("\r\n").count() == SCRIPT.matches("\r\n").count());
     assert_eq!(edit::text(once.as_bytes(), &edit).expect("is edited"), once.as_bytes(), "nothing more to do");
+    // However a person put them there.
+    for between in
+        [" -Dcomponent=identity -Dmigrate", " -Dmigrate  -Dcomponent=identity", " -Dmigrate -Dx=y -Dcomponent=identity"]
+    {
+        let other = SCRIPT.replace(" -Dmigrate -Dcomponent=identity", between);
+        let clean = String::from_utf8(edit::text(other.as_bytes(), &edit).expect("is edited")).expect("UTF-8");
+        assert!(!clean.contains("-Dmigrate") && !clean.contains("-Dcomponent"), "{between}");
+    }
 }

@@ -82,6 +82,11 @@ async fn a_full_file_takes_nothing_and_goes_on_once_there_is_room() {
         journal.append(epoch, Vec::new()).await.unwrap();
     }
     assert!(!journal.in_reserve());
+    // Also where nothing runs and nothing is written.
+    journal.reserve.release();
+    assert!(journal.in_reserve());
+    assert!((0..16).any(|_| journal.refill()), "a few looks are enough");
+    assert!(!journal.in_reserve());
 }
 
 #[tokio::test]

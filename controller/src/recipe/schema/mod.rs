@@ -142,7 +142,7 @@ pub(crate) fn setting() -> Value {
     object(
         &["key"],
         json!({
-            "nodes": reference("condition"), "key": one_or_list(text()), "why": text(),
+            "nodes": reference("condition"), "key": one_or_list(text()), "holding": text(), "why": text(),
             "carry": flag(), "as": text(), "drop": text(), "done": text(), "person": text(),
         }),
     )
