@@ -15,6 +15,7 @@ mod looks;
 mod machines;
 mod network;
 mod planning;
+mod servers;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,9 +83,10 @@ pub struct Check {
 }
 
 /// Every check that is code, in the order in which they are shown.
-pub const CHECKS: [&[Check]; 10] = [
+pub const CHECKS: [&[Check]; 11] = [
     agents::CHECKS,
     homes::CHECKS,
+    servers::CHECKS,
     machines::CHECKS,
     disks::CHECKS,
     network::CHECKS,

@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 55] = [
+pub const DELIVERED: [&str; 57] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -40,6 +40,7 @@ pub const DELIVERED: [&str; 55] = [
     "new.exists",
     "new.home",
     "new.made_by_us",
+    "new.running",
     "new.version",
     "new.autostart",
     "user_store.type",
@@ -54,6 +55,7 @@ pub const DELIVERED: [&str; 55] = [
     "files",
     "autostart_unseen",
     "databases.NAME",
+    "host.agent_user",
     "host.cpus",
     "host.memory_bytes",
     "host.now",
