@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cavalcade_common::action::{DbTarget, NoSessions};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep};
 
 use super::error::{DbError, Refusal};
@@ -27,6 +27,11 @@ const NAMED: usize = 10;
 /// Looks of this process at one database take turns: each would find the other's session.
 static TURNS: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>> = Mutex::new(BTreeMap::new());
 
+async fn turn(target: &DbTarget) -> OwnedMutexGuard<()> {
+    let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner).entry(target.name.clone()).or_default().clone();
+    turn.lock_owned().await
+}
+
 /// Whether no session is there but those that may be, and which are.
 ///
 /// # Errors
@@ -38,6 +43,7 @@ pub(crate) async fn alone(
     own: u64,
     patience: Duration,
 ) -> Result<(bool, Option<String>), DbError> {
+    let _turn = turn(target).await;
     let allowed = Allowed::of(target, wanted).await?;
     // Not in the transaction of the other assertions: there PostgreSQL keeps showing what it showed first.
     let mut link = Link::open(target, Purpose::Own).await?;
@@ -70,8 +76,7 @@ pub(crate) async fn alone(
 /// # Errors
 /// As [`alone`].
 pub async fn strangers(target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError> {
-    let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner).entry(target.name.clone()).or_default().clone();
-    let _turn = turn.lock().await;
+    let _turn = turn(target).await;
     let allowed = Allowed::of(target, wanted).await?;
     let mut link = Link::open(target, Purpose::Own).await?;
     let found = strange(&mut link, target, &allowed).await;
