@@ -1,6 +1,6 @@
 //! Answers to the controller's questions. Nothing here changes anything but one: a job that a person ends.
 
-mod databases;
+pub(crate) mod databases;
 mod logins;
 
 use std::path::PathBuf;
@@ -65,6 +65,10 @@ impl Answers for HostAnswers {
                 }
                 let book = book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
                 Ok(Answer::Checked(check::all(&self.previewer(book, hide), &steps).await))
+            }
+            Ask::Strangers { database, but_from, secrets, given } => {
+                let book = book(self.secrets.as_ref(), &secrets, &given).await.map_err(|f| f.to_string())?;
+                databases::strangers(&database, but_from, &book).await.map(Answer::Strangers)
             }
             Ask::Rejudge { attempt, evidence } => self.rejudge(&attempt, &evidence).map(Answer::Judged),
         }

@@ -14,6 +14,7 @@ use crate::duration;
 use crate::id::Digest;
 
 mod exchange;
+mod started;
 mod toml;
 mod undo;
 
@@ -363,7 +364,7 @@ fn machine() -> String {
 /// What a server or job runs with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Runtime {
-    /// User that it runs as; `None`: the agent's own.
+    /// User that it runs as; `None`: nobody said, so it is the agent's own, unless that is root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<String>,
     /// JAVA_HOME. The scripts refuse to work without it.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::DbTarget;
 use crate::facts::FactsWanted;
 use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
@@ -261,6 +262,18 @@ pub enum Ask {
         /// Key patterns whose values are hidden.
         hide: Vec<String>,
     },
+    /// Who is in a database that may not be.
+    Strangers {
+        /// The database.
+        database: Box<DbTarget>,
+        /// Names or addresses that sessions may come from.
+        but_from: Vec<String>,
+        /// Where its password is found.
+        secrets: BTreeMap<String, SecretRef>,
+        /// Its value, where only the controller has it.
+        #[serde(skip)]
+        given: GivenSecrets,
+    },
     /// New patterns on the stored output of an attempt's job (`rejudge`).
     Rejudge {
         /// The attempt.
@@ -280,6 +293,8 @@ pub enum Answer {
     Previews(Vec<Preview>),
     /// One for each step asked.
     Checked(Vec<Checked>),
+    /// The sessions that may not be there, each in words.
+    Strangers(Vec<String>),
     /// The judgement.
     Judged(Vec<Evidence>),
 }

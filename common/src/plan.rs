@@ -316,6 +316,14 @@ pub enum Need {
         /// The nodes.
         nodes: Vec<NodeId>,
     },
+    /// No session is in these databases but ours and those that may be (10, rule 16).
+    Alone {
+        /// The databases, each with the node that it is worked on from.
+        databases: BTreeMap<String, NodeId>,
+        /// Names or addresses that sessions may come from all the same.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        but_from: Vec<String>,
+    },
 }
 
 /// One step on one node.

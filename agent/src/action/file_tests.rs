@@ -328,3 +328,42 @@ async fn work_that_nobody_waits_for_ends_without_effect() {
     assert!(machine.names("").is_empty(), "{:?}", machine.names(""));
     assert!(spec.apply(&machine.plain()).await.expect("a retry works").changed);
 }
+
+/// 10, rule 14: what an agent that is root makes in a home belongs to who runs the server. Another agent makes only files of
+/// its own.
+#[tokio::test]
+async fn what_is_made_in_a_home_belongs_to_who_runs_it() {
+    use std::os::unix::fs::MetadataExt;
+    let machine = Machine::new();
+    let is_root = crate::host::owner::is_root();
+    let user = if is_root { "nobody".to_owned() } else { crate::host::machine::own_user() };
+    let wanted = nix::unistd::User::from_name(&user).expect("asks").expect("is known").uid.as_raw();
+    machine.write("old/lib/own.jar", b"own");
+    let spec = Unpack { owner: Some(user), ..unpack(&machine, &pack(PACK)) };
+    spec.apply(&machine.plain()).await.expect("unpacks");
+    let jar = PlaceArtifact {
+        artifact: machine.artifact("client.jar", b"new"),
+        to: machine.at("wso2is-5.11.0/repository/components/dropins/client.jar"),
+        only: None,
+    };
+    jar.apply(&machine.plain()).await.expect("brings");
+    let copy = CopyFiles {
+        from: machine.at("old/lib"),
+        paths: Vec::new(),
+        into: machine.at("wso2is-5.11.0"),
+        as_name: None,
+        count: None,
+        exclude: Vec::new(),
+        only: None,
+    };
+    copy.apply(&machine.plain()).await.expect("copies");
+    for made in
+        ["", "bin/wso2server.sh", "repository/components/dropins", "repository/components/dropins/client.jar", "lib/own.jar"]
+    {
+        let path = std::path::Path::new(&machine.at("wso2is-5.11.0")).join(made);
+        assert_eq!(std::fs::metadata(&path).expect("is there").uid(), wanted, "{}", path.display());
+    }
+    // Where it was copied from nothing has changed.
+    let own = nix::unistd::geteuid().as_raw();
+    assert_eq!(std::fs::metadata(machine.at("old/lib/own.jar")).expect("is there").uid(), own);
+}

@@ -21,6 +21,7 @@ use nix::unistd::Pid;
 
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::held::tests::test_shim;
+use crate::host::machine::own_user;
 use crate::host::real::RealHost;
 use crate::host::test_program::program;
 use crate::host::{Host, Process};
@@ -162,7 +163,9 @@ impl Machine {
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
-        Runtime { run_as: None, java_home: Some(self.at("jdk").display().to_string()), env: BTreeMap::new() }
+        // Who runs the tests may be root, and what he starts says so.
+        let run_as = Some(own_user());
+        Runtime { run_as, java_home: Some(self.at("jdk").display().to_string()), env: BTreeMap::new() }
     }
 
     pub(crate) fn server(&self, op: ServerOp) -> Server {

@@ -65,6 +65,9 @@ impl Host for FileHost {
     fn random_id(&self) -> String {
         format!("{:032x}", self.ids.fetch_add(1, Ordering::SeqCst))
     }
+    fn is_root(&self) -> bool {
+        false
+    }
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         files::read(path)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cavalcade_common::action::DbTarget;
+use cavalcade_common::action::{DbTarget, NoSessions};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::facts::DatabaseWanted;
@@ -11,7 +11,7 @@ use cavalcade_common::secret::{SecretBook, SecretRef, markers};
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
-use crate::database::{DbFacts, describe, unreached};
+use crate::database::{self, DbFacts, describe, unreached};
 use crate::executor::SecretResolver;
 
 /// Facts of all databases, asked at the same time, by node and name.
@@ -27,6 +27,18 @@ pub(super) async fn facts(
         by_node.entry(one.node.clone()).or_default().insert(one.target.name.clone(), facts);
     }
     by_node
+}
+
+/// Sessions in a database that may not be there, each in words.
+///
+/// # Errors
+/// Why nobody can tell: no password, no way there, or an account that does not see others.
+pub(crate) async fn strangers(database: &DbTarget, but_from: Vec<String>, book: &SecretBook) -> Result<Vec<String>, String> {
+    let password = book.reveal(&database.password).map_err(|missing| missing.to_string())?;
+    let target = DbTarget { password: password.expose().to_owned(), ..database.clone() };
+    let found = database::strangers(&target, &NoSessions { but_from }).await;
+    let found = found.map_err(|e| book.redact(&e.fault().to_string()))?;
+    Ok(database::each_named(&found).iter().map(|text| format!("session {text}")).collect())
 }
 
 /// The target with the value of its password, and the book that hides it again.

@@ -1,10 +1,13 @@
 //! Whether nobody else is in a database (10-hard-cases, rule 16).
 
-use std::collections::BTreeSet;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cavalcade_common::action::{DbTarget, NoSessions};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep};
 
 use super::error::{DbError, Refusal};
@@ -21,6 +24,14 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// Most sessions that are named.
 const NAMED: usize = 10;
 
+/// Looks of this process at one database take turns: each would find the other's session.
+static TURNS: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>> = Mutex::new(BTreeMap::new());
+
+async fn turn(target: &DbTarget) -> OwnedMutexGuard<()> {
+    let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner).entry(target.name.clone()).or_default().clone();
+    turn.lock_owned().await
+}
+
 /// Whether no session is there but those that may be, and which are.
 ///
 /// # Errors
@@ -32,6 +43,7 @@ pub(crate) async fn alone(
     own: u64,
     patience: Duration,
 ) -> Result<(bool, Option<String>), DbError> {
+    let _turn = turn(target).await;
     let allowed = Allowed::of(target, wanted).await?;
     // Not in the transaction of the other assertions: there PostgreSQL keeps showing what it showed first.
     let mut link = Link::open(target, Purpose::Own).await?;
@@ -64,6 +76,7 @@ pub(crate) async fn alone(
 /// # Errors
 /// As [`alone`].
 pub async fn strangers(target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError> {
+    let _turn = turn(target).await;
     let allowed = Allowed::of(target, wanted).await?;
     let mut link = Link::open(target, Purpose::Own).await?;
     let found = strange(&mut link, target, &allowed).await;
@@ -92,15 +105,20 @@ async fn strange(link: &mut Link, target: &DbTarget, allowed: &Allowed) -> Resul
 }
 
 fn named(sessions: &[&Session]) -> String {
-    let one = |s: &&Session| match s.host.as_str() {
+    each_named(sessions).join(", ")
+}
+
+/// Number, account and address of each, up to a sensible number of them.
+pub(crate) fn each_named<S: Borrow<Session>>(sessions: &[S]) -> Vec<String> {
+    let one = |s: &Session| match s.host.as_str() {
         "" => format!("{} of {} (local)", s.id, s.user),
         host => format!("{} of {} from {host}", s.id, s.user),
     };
-    let mut names: Vec<String> = sessions.iter().take(NAMED).map(one).collect();
+    let mut names: Vec<String> = sessions.iter().take(NAMED).map(|s| one(s.borrow())).collect();
     if sessions.len() > NAMED {
         names.push(format!("{} more", sessions.len() - NAMED));
     }
-    names.join(", ")
+    names
 }
 
 /// Who may be connected.

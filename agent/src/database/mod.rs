@@ -26,6 +26,7 @@ pub mod split;
 mod vendor;
 mod verify;
 
+pub(crate) use alone::each_named;
 pub use alone::strangers;
 pub use backup::{BackupManifest, backup};
 pub use contents::{Contents, TableFacts};

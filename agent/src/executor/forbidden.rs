@@ -17,8 +17,18 @@ use crate::ledger::state::Phase;
 
 /// The first reason, if there is one.
 pub(super) fn forbidden(executor: &Executor, offer: &Offer) -> Option<Failure> {
+    if let Some(fault) = root_unsaid(&offer.step.action, executor.host.is_root()) {
+        return Some(fault.into());
+    }
     let lives = || attempt_lives(executor, offer).or_else(|| job_lives(executor, offer)).map(Failure::from);
     started_before(executor, offer).or_else(lives)
+}
+
+/// It would start something as root because the agent is root, and nobody said that it may (10, rule 14).
+pub(crate) fn root_unsaid(action: &Action, is_root: bool) -> Option<Fault> {
+    let unsaid = action.starts_with().is_some_and(|runtime| runtime.run_as.is_none());
+    let text = || format!("the agent is root, and no `run_as` says as whom this {} runs", action.kind());
+    (is_root && unsaid).then(|| Fault::new(codes::agent::ROOT_UNSAID, text()))
 }
 
 /// Its effect was started before, and no person replaced that very start (10, rule 1). The controller is told who began it:

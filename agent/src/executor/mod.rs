@@ -8,7 +8,7 @@ mod adoption;
 pub mod attempt;
 pub mod book;
 pub mod bugs;
-mod forbidden;
+pub(crate) mod forbidden;
 pub mod output;
 pub mod permit;
 pub mod turns;

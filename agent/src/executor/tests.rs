@@ -90,7 +90,7 @@ impl Agent {
             effect: None,
             command: ["/bin/sh".to_owned(), "-c".to_owned(), format!("echo run >> runs; {and_then}")].to_vec(),
             cwd: self.machine.home(),
-            runtime: Runtime::default(),
+            runtime: self.machine.runtime(),
             exit: vec![0],
             repeatable,
             present: Vec::new(),
@@ -399,4 +399,37 @@ async fn without_room_a_step_is_refused_and_the_agent_goes_on() {
     }
     assert_eq!(agent.runs(), 0);
     assert!(agent.executor.take_failure().is_none());
+}
+
+/// 10, rule 14.
+#[test]
+fn only_root_that_a_person_named_starts_anything_as_root() {
+    let machine = Machine::new(NORMAL);
+    let mut server = machine.server(ServerOp::Start);
+    let starts = |server: &cavalcade_common::action::Server| Action::Server(server.clone());
+    server.runtime.run_as = Some("root".to_owned());
+    assert_eq!(forbidden::root_unsaid(&starts(&server), true), None);
+    server.runtime.run_as = None;
+    assert_eq!(forbidden::root_unsaid(&starts(&server), false), None);
+    let fault = forbidden::root_unsaid(&starts(&server), true).expect("nobody said so");
+    assert_eq!(fault.code, codes::agent::ROOT_UNSAID);
+    server.op = ServerOp::Down;
+    assert_eq!(forbidden::root_unsaid(&starts(&server), true), None, "a look starts nothing");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_root_refuses_before_intent() {
+    let agent = Agent::new();
+    let mut command = agent.command("true", true);
+    command.runtime.run_as = None;
+    let offer = agent.offer(1, &Action::Command(command));
+    agent.executor.offer(offer.clone()).unwrap();
+    let end = agent.end(&offer.attempt).await;
+    let began = |report: &Report| matches!(report, Report::Began { .. });
+    let began = agent.executor.ledger().state().unacked.values().any(began);
+    if crate::host::owner::is_root() {
+        assert_eq!((end, began, agent.runs()), (failed(codes::agent::ROOT_UNSAID), false, 0));
+    } else {
+        assert_eq!((end, began, agent.runs()), (SUCCEEDED, true, 1));
+    }
 }

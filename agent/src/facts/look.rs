@@ -250,7 +250,8 @@ impl<'a> Gatherer<'a> {
         };
         let exists = self.exists(home);
         let version = if exists { self.version(home).1 } else { None };
-        json!({ "exists": exists, "home": side.home, "made_by_us": made_by_us, "version": version })
+        let running = self.processes(&side).map_or(Value::Null, |found| running(&found));
+        json!({ "exists": exists, "home": side.home, "made_by_us": made_by_us, "version": version, "running": running })
     }
 
     /// Text and version number of a home's version.txt (`WSO2 Identity Server v5.10.0`).

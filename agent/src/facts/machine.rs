@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::host::disks::{self, Disk};
-use crate::host::{Host, machine, sockets};
+use crate::host::{Host, Occupant, machine, sockets};
 
-/// `{ cpus, memory_bytes, utc_offset_seconds, now }`.
+/// `{ agent_user, cpus, memory_bytes, utc_offset_seconds, now }`.
 pub(super) fn facts(host: &dyn Host, problems: &mut Vec<(PathBuf, String)>) -> Value {
     let now = host.now();
     let memory = machine::memory_bytes().unwrap_or_else(|error| {
@@ -16,6 +16,7 @@ pub(super) fn facts(host: &dyn Host, problems: &mut Vec<(PathBuf, String)>) -> V
         None
     });
     json!({
+        "agent_user": machine::own_user(),
         "cpus": machine::cpus(),
         "memory_bytes": memory,
         "utc_offset_seconds": machine::utc_offset_seconds(now),
@@ -23,15 +24,15 @@ pub(super) fn facts(host: &dyn Host, problems: &mut Vec<(PathBuf, String)>) -> V
     })
 }
 
-/// `[ { port, free, pid, home } ]` in the order asked.
+/// `[ { port, free, pid, user, home } ]` in the order asked.
 ///
 /// # Errors
 /// Those of reading `/proc`.
 pub(super) fn ports(wanted: &[u16]) -> io::Result<Value> {
     let found = sockets::listeners(wanted)?;
     let one = |port: &u16| match found.get(port) {
-        Some(listener) => json!({ "port": port, "free": false, "pid": listener.pid, "home": listener.home }),
-        None => json!({ "port": port, "free": true, "pid": null, "home": null }),
+        Some(Occupant { pid, user, home }) => json!({ "port": port, "free": false, "pid": pid, "user": user, "home": home }),
+        None => json!({ "port": port, "free": true, "pid": null, "user": null, "home": null }),
     };
     Ok(wanted.iter().map(one).collect())
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::gather;
 use crate::action::testkit::{FileHost, Machine};
 use crate::host::Host;
+use crate::host::machine::own_user;
 use crate::host::real::RealHost;
 use crate::host::test_program::program;
 
@@ -221,7 +222,7 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     let host: Arc<dyn Host> = Arc::new(RealHost::default());
     let before = facts_on(host.clone(), &machine, node.clone(), look.clone()).await;
     assert_eq!((&before["java"]["home"], &before["java"]["major"]), (&Value::Null, &Value::Null));
-    assert_eq!(before["ports"], json!([{ "port": port, "free": true, "pid": null, "home": null }]));
+    assert_eq!(before["ports"], json!([{ "port": port, "free": true, "pid": null, "user": null, "home": null }]));
 
     let home = format!("-Dcarbon.home={}", machine.at("old"));
     let script = "ulimit -Sn 77; while :; do sleep 0.05; done";
@@ -243,7 +244,7 @@ async fn a_running_server_tells_its_jdk_its_limit_and_its_port() {
     assert_eq!((&after["java"]["major"], &after["java"]["version"]), (&json!(8), &json!("1.8.0_392")));
     let jdk = std::fs::canonicalize(machine.at("jdk")).expect("is there");
     assert_eq!(after["java"]["home"], json!(jdk));
-    let held = json!({ "port": port, "free": false, "pid": server.0.id(), "home": machine.at("old") });
+    let held = json!({ "port": port, "free": false, "pid": server.0.id(), "user": own_user(), "home": machine.at("old") });
     assert_eq!((&after["ports"], &after["old_ports"]), (&json!([held]), &json!([held])));
 }
 

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nix::unistd::{Uid, User};
+use nix::unistd::{Uid, User, geteuid};
+
+/// Name of the user with the number 0.
+const ROOT: &str = "root";
 
 /// Processors that this process may use.
 #[must_use]
@@ -38,12 +41,24 @@ pub fn utc_offset_seconds(at: Timestamp) -> i32 {
     TimeZone::system().to_offset(at).seconds()
 }
 
+/// Name of the user that this process acts as; the number where it has no name.
+#[must_use]
+pub fn own_user() -> String {
+    let uid = geteuid();
+    let user = User::from_uid(uid).ok().flatten();
+    // Rules ask for this name, and a system may have given number 0 a second one.
+    if uid.is_root() { ROOT.to_owned() } else { user.map_or_else(|| uid.to_string(), |u| u.name) }
+}
+
 /// Name of a path's owner; the number where it has no name.
 ///
 /// # Errors
 /// Those of the file system and of the user database.
 pub fn owner_name(path: &Path) -> io::Result<String> {
     let uid = std::fs::metadata(path)?.uid();
+    if uid == 0 {
+        return Ok(ROOT.to_owned());
+    }
     let user = User::from_uid(Uid::from_raw(uid)).map_err(io::Error::from)?;
     Ok(user.map_or_else(|| uid.to_string(), |u| u.name))
 }

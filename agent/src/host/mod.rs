@@ -66,6 +66,28 @@ pub struct Process {
     pub started: Timestamp,
 }
 
+/// Who has what a server would have: its port, or the number in its PID file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupant {
+    /// The kernel's number, where the kernel lets this user see it.
+    pub pid: Option<u32>,
+    /// Name of its user.
+    pub user: Option<String>,
+    /// The `carbon.home` on its command line.
+    pub home: Option<String>,
+}
+
+impl Occupant {
+    /// Number, user and home, as far as they are known.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Some(pid) = self.pid else { return "a process that the agent cannot see".to_owned() };
+        let user = self.user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
+        let home = self.home.as_deref().map(|home| format!(" with the home {home}")).unwrap_or_default();
+        format!("process {pid}{user}{home}")
+    }
+}
+
 /// A child that outlives the agent: held by a shim, its output in a file, its end in a record (10, rules 8 to 14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSpec {
@@ -181,6 +203,8 @@ pub trait Host: Send + Sync + 'static {
     fn resident_kib(&self) -> u64;
     /// A random text of 32 hex digits.
     fn random_id(&self) -> String;
+    /// Whether what this agent starts would be root's where nobody says whose it is.
+    fn is_root(&self) -> bool;
 
     /// Whole content of a file; `None` where there is none. Refuses folders, devices and files above 64 MiB.
     ///
@@ -275,6 +299,23 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of reading `/proc`.
     fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>>;
+    /// The process of this number; `None` where there is none, or where a host keeps no such list.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    fn occupant(&self, pid: u32) -> io::Result<Option<Occupant>> {
+        let _ = pid;
+        Ok(None)
+    }
+    /// Who listens at `host:port` on this machine; `None` where nobody does, where the address leads elsewhere, or where a
+    /// host does not tell.
+    ///
+    /// # Errors
+    /// Those of resolving the name and of reading `/proc`.
+    async fn listener(&self, address: &str) -> io::Result<Option<Occupant>> {
+        let _ = address;
+        Ok(None)
+    }
     /// Sends TERM to a process if it is still the same one.
     ///
     /// # Errors

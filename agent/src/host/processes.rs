@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
 
-use super::{Process, ProcessId};
+use super::{Occupant, Process, ProcessId};
 
 /// Clock ticks of `/proc` in a second: USER_HZ is 100 on every Linux that this program is built for.
 const TICKS: u64 = 100;
@@ -137,6 +137,15 @@ pub(crate) fn home_of(pid: u32) -> Option<String> {
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let home = cmdline.split(|b| *b == 0).find_map(|arg| arg.strip_prefix(HOME_ARGUMENT))?;
     Some(String::from_utf8_lossy(home).into_owned())
+}
+
+/// The process of a number. A zombie holds its number and nothing else.
+///
+/// # Errors
+/// Those of reading `/proc`.
+pub(crate) fn occupant(pid: u32) -> io::Result<Option<Occupant>> {
+    let Some(user) = user_of(pid)? else { return Ok(None) };
+    Ok(Some(Occupant { pid: Some(pid), user: Some(user), home: home_of(pid) }))
 }
 
 /// Leaves out what was just forked and has not exec'ed: it still shows its parent's command line.

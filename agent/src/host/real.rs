@@ -11,8 +11,8 @@ use cavalcade_common::action::HttpCheck;
 use jiff::Timestamp;
 
 use super::held::{self, ShimProgram};
-use super::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Process, ProcessId, RecordFile};
-use super::{files, home_lock, network, processes, record_file};
+use super::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Occupant, Process, ProcessId, RecordFile};
+use super::{files, home_lock, network, owner, processes, record_file, sockets};
 
 /// The machine that this program runs on.
 #[derive(Debug, Clone)]
@@ -62,6 +62,10 @@ impl Host for RealHost {
 
     fn random_id(&self) -> String {
         uuid::Uuid::new_v4().simple().to_string()
+    }
+
+    fn is_root(&self) -> bool {
+        owner::is_root()
     }
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -130,6 +134,14 @@ impl Host for RealHost {
 
     fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>> {
         processes::processes_of(home, || self.now())
+    }
+
+    fn occupant(&self, pid: u32) -> io::Result<Option<Occupant>> {
+        processes::occupant(pid)
+    }
+
+    async fn listener(&self, address: &str) -> io::Result<Option<Occupant>> {
+        sockets::listener_at(address).await
     }
 
     fn terminate(&self, process: &ProcessId) -> io::Result<()> {

@@ -17,7 +17,9 @@ use jiff::Timestamp;
 
 use super::Stopped;
 use super::input::Input;
-use crate::host::{FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Process, ProcessId, RecordFile, home_lock};
+use crate::host::{
+    FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Occupant, Process, ProcessId, RecordFile, home_lock,
+};
 
 /// Locks all homes.
 ///
@@ -140,6 +142,9 @@ impl Host for HeldHomes {
     fn random_id(&self) -> String {
         self.inner.random_id()
     }
+    fn is_root(&self) -> bool {
+        self.inner.is_root()
+    }
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         self.inner.read(path)
     }
@@ -175,6 +180,12 @@ impl Host for HeldHomes {
     }
     fn processes_of(&self, home: &Path) -> io::Result<Vec<Process>> {
         self.inner.processes_of(home)
+    }
+    fn occupant(&self, pid: u32) -> io::Result<Option<Occupant>> {
+        self.inner.occupant(pid)
+    }
+    async fn listener(&self, address: &str) -> io::Result<Option<Occupant>> {
+        self.inner.listener(address).await
     }
     fn terminate(&self, process: &ProcessId) -> io::Result<()> {
         self.inner.terminate(process)

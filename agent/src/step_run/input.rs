@@ -55,8 +55,12 @@ impl Input {
 
     /// Where the secrets of a step are found.
     pub(super) fn secrets_of(&self, step: &PlanStep) -> BTreeMap<String, SecretRef> {
-        let text = serde_json::to_string(&step.action).unwrap_or_default();
-        markers(&text).into_iter().filter_map(|n| Some((n.to_owned(), self.secrets.get(n)?.clone()))).collect()
+        self.secrets_in(&serde_json::to_string(&step.action).unwrap_or_default())
+    }
+
+    /// Where the secrets are found that a text names.
+    pub(super) fn secrets_in(&self, text: &str) -> BTreeMap<String, SecretRef> {
+        markers(text).into_iter().filter_map(|n| Some((n.to_owned(), self.secrets.get(n)?.clone()))).collect()
     }
 }
 

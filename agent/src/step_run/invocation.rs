@@ -65,8 +65,7 @@ pub(super) async fn run(
     drop_unbegun(&executor, &run)?;
     others_open(executor.ledger().state(), &run, &input);
     executor.adopt();
-    let old_home = input.side("old").map(str::to_owned);
-    let answerer = Answerer { executor: executor.clone(), run: run.clone(), steps: input.list.steps.clone(), old_home };
+    let answerer = Answerer { executor: executor.clone(), run: run.clone(), input: input.clone() };
     let answers = tokio::spawn(answerer.serve());
     let mut runner = Runner::new(options, input, executor.clone(), console, run);
     let ended = tokio::select! {

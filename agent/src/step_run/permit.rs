@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cavalcade_common::id::{AttemptId, RunId};
-use cavalcade_common::plan::{Need, PlanStep};
+use cavalcade_common::plan::Need;
 use cavalcade_common::report::Evidence;
 
-use crate::executor::Executor;
+use super::input::Input;
+use crate::answers::databases::strangers;
+use crate::executor::{Executor, SecretResolver};
+use crate::host::secrets::HostSecrets;
 use crate::probe;
 
 /// Who answers.
@@ -16,10 +19,8 @@ pub(super) struct Answerer {
     pub(super) executor: Arc<Executor>,
     /// The run of this invocation.
     pub(super) run: RunId,
-    /// Its steps.
-    pub(super) steps: Vec<PlanStep>,
-    /// The node's old home.
-    pub(super) old_home: Option<String>,
+    /// What is known of the node.
+    pub(super) input: Arc<Input>,
 }
 
 impl Answerer {
@@ -27,14 +28,15 @@ impl Answerer {
     pub(super) async fn serve(self) {
         loop {
             for (nonce, attempt) in self.executor.permits.questions() {
-                self.executor.permits.answer(&nonce, self.answer(&attempt));
+                let answer = self.answer(&attempt).await;
+                self.executor.permits.answer(&nonce, answer);
             }
             self.executor.permits.asked.notified().await;
         }
     }
 
-    fn answer(&self, attempt: &AttemptId) -> Result<Vec<Evidence>, String> {
-        let step = self.steps.iter().find(|s| attempt.run == self.run && s.key == attempt.step);
+    async fn answer(&self, attempt: &AttemptId) -> Result<Vec<Evidence>, String> {
+        let step = self.input.list.steps.iter().find(|s| attempt.run == self.run && s.key == attempt.step);
         let step = step.ok_or_else(|| format!("{attempt} is no step of this file"))?;
         let mut evidence = Vec::new();
         for need in &step.needs {
@@ -47,14 +49,30 @@ impl Answerer {
                     evidence.push(Evidence::holds(what, "by their addresses, from this node"));
                 }
                 Need::Down { nodes } => evidence.push(self.down(nodes)?),
+                Need::Alone { databases, but_from } => {
+                    for name in databases.keys() {
+                        evidence.push(self.alone(name, but_from).await?);
+                    }
+                }
             }
         }
         Ok(evidence)
     }
 
+    async fn alone(&self, name: &str, but_from: &[String]) -> Result<Evidence, String> {
+        let target = self.input.names.databases.get(name).ok_or_else(|| format!("nothing says where {name} is"))?;
+        let secrets = self.input.secrets_in(&target.password);
+        let book = HostSecrets.resolve(&secrets).await.map_err(|fault| fault.to_string())?;
+        let found = strangers(target, but_from.to_vec(), &book).await.map_err(|why| format!("who is in {name}: {why}"))?;
+        match found.as_slice() {
+            [] => Ok(Evidence::holds(format!("sessions in {name}"), "none but ours and those that may be")),
+            some => Err(format!("{} in {name}", some.join(", "))),
+        }
+    }
+
     fn down(&self, nodes: &[cavalcade_common::id::NodeId]) -> Result<Evidence, String> {
-        let home = match (nodes, &self.old_home) {
-            ([only], Some(home)) if self.steps.first().is_some_and(|s| s.key.node == *only) => home,
+        let home = match (nodes, self.input.side("old")) {
+            ([only], Some(home)) if self.input.names.node == *only => home,
             _ => return Err(format!("that the old servers of {} are down cannot be seen from here", names(nodes))),
         };
         let seen = probe::no_process(self.executor.host.as_ref(), Path::new(home));

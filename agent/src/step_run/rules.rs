@@ -1,7 +1,7 @@
 //! What no file of steps can leave out: the start of an API Manager sees Identity Servers ready first, and what changes
 //! databases sees old servers down, as far as this machine can see (promise 3; 10, rules 15 and 16).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cavalcade_common::action::{Action, ServerOp};
@@ -13,6 +13,7 @@ use cavalcade_common::plan::{Need, PlanStep, Role};
 use serde_json::Value;
 
 use super::input::Input;
+use crate::executor::forbidden::root_unsaid;
 use crate::facts;
 use crate::host::Host;
 
@@ -37,6 +38,7 @@ pub(super) fn apply(input: &mut Input, host: &dyn Host) -> Result<(), Faults> {
             faults.push(fault.in_step(&step.name));
         }
         known.old_down(step);
+        faults.0.extend(root_unsaid(&step.action, host.is_root()).map(|f| f.in_step(&step.name)));
         faults.0.extend(known.not_provable(step).into_iter().map(|f| f.in_step(&step.name)));
         faults.0.extend(known.hidden_launch(step).map(|f| f.in_step(&step.name)));
     }
@@ -67,6 +69,7 @@ struct Known {
     old: Option<String>,
     needs: BTreeMap<String, Need>,
     scripts: Vec<String>,
+    databases: BTreeSet<String>,
 }
 
 impl Known {
@@ -85,6 +88,7 @@ impl Known {
             old: input.side("old").map(str::to_owned),
             needs,
             scripts: scripts.chain(in_steps).map(|s| file_name(&s).to_owned()).collect(),
+            databases: input.names.databases.keys().cloned().collect(),
         }
     }
 
@@ -127,6 +131,12 @@ impl Known {
         let mut faults = Vec::new();
         for need in &step.needs {
             match need {
+                Need::Alone { databases, .. } => {
+                    for name in databases.keys().filter(|name| !self.databases.contains(*name)) {
+                        let text = format!("nothing says where {name} is, so nobody here sees who is in it");
+                        faults.push(Fault::new(codes::NOT_PROVABLE, text).help("add it to `databases` in the --node file"));
+                    }
+                }
                 Need::Ready { nodes, via } if via.is_empty() => {
                     let text =
                         format!("nothing says where {} answer; without a controller this machine must see it", list(nodes));

@@ -66,6 +66,10 @@ super::codes! {
         certain: "The agent did nothing more for the step after its restart.",
         unknown: "Whether a statement or command from before the restart still executes, and what the others changed meanwhile.",
         remedy: "See to what the message names, then `cavalcade retry STEP`: a script goes on at its first statement that is not done, everything else begins again.";
+    ROOT_UNSAID = 3025, "something would run as root, and nobody said so",
+        cause: "The agent is root, and the node has no `run_as`; its old home is missing, or root owns it.",
+        certain: "Nothing was begun.", unknown: "Which user the server is meant to have.",
+        remedy: "Write `run_as` for the node in the fleet file and plan again, or into `runtime` of the --node file of `step run`. `run_as: root` where root is meant.";
     STEP_NAMES = 3050, "a file beside the steps has another form than needed",
         cause: "The file of --node, --facts or --secrets is readable, but is not what the option takes.",
         certain: "Nothing was changed.",

@@ -96,6 +96,14 @@ super::codes! {
                 database, which is no other's database either.",
         certain: "Nothing was changed.", unknown: "Nothing.",
         remedy: "Name each database once, and give each a `scratch` and a `backup_to` of its own.";
+    NO_RUN_AS = 1228, "nothing says as whom a server runs",
+        cause: "The agent of its host is root, the node has no `run_as`, and its old home is missing or root owns it: what is started there would run as root by accident.",
+        certain: "Nothing was changed.", unknown: "Which user the server is meant to have.",
+        remedy: "Write `run_as` for the node or in `defaults`; `run_as: root` where root is meant.";
+    NO_ALONE_BEFORE = 1229, "databases would be changed while others may be in them",
+        cause: "A script or a migration job does not need that nobody else is in any database of the fleet.",
+        certain: "Nothing was changed.", unknown: "Nothing.",
+        remedy: "Declare a need with `alone: {}` in the recipe, and name it in the `needs` of the step or its stage.";
     VERIFY_ACTS = 1240, "a step of a stage with `verify` would change something",
         cause: "`cavalcade verify` runs such stages alone at any time, so their steps only look: `http`, `tcp`, `log`, `query`, `exchange`, and `server` with `wait` or `down`.",
         certain: "Nothing was changed.", unknown: "Nothing.",

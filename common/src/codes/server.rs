@@ -96,4 +96,8 @@ super::codes! {
         certain: "The job ended, and its output file is whole. The evidence shows what the lines that are left say.",
         unknown: "Whether an error stood in the lines that are gone.",
         remedy: "Look for the missing log in the home and at the job's databases; then decide with `cavalcade resolve STEP`.";
+    OTHER_HOME = 3328, "a server of another home is where this one would be",
+        cause: "A process with another `-Dcarbon.home` listens on a port of this node, or has the number in the PID file of its home.",
+        certain: "Nothing was started, and nothing of ours signalled that process.", unknown: "Who started it.",
+        remedy: "Stop that server, or correct the node's home or offset and plan again. Where only the PID file is stale, remove it. Then `cavalcade retry STEP`.";
 }

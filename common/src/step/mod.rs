@@ -34,6 +34,7 @@ use crate::written::{Content, Entry, Fields, FromNode, Mark, Node, Reader, neare
 pub use hook::{HOOK_ACTIONS, WORD as HOOK, WrittenHook};
 pub use list::{LeftOut, StepList, read_steps};
 pub use names::{HomeNames, Names, secret_values};
+pub use work::no_sessions;
 
 /// The words that say what a step does: actions, and `hook`.
 pub const ACTIONS: [&str; 20] = [

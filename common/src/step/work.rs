@@ -277,7 +277,7 @@ fn assertion(node: &Node, r: &mut Reader) -> Option<Assert> {
 }
 
 /// `{}`, or `{ but_from: [...] }`.
-fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
+pub fn no_sessions(node: &Node, r: &mut Reader) -> Option<NoSessions> {
     let mut f = Fields::of(node, "`no_sessions`", r)?;
     let but_from = but_from(&mut f, r);
     f.finish(r);

@@ -152,6 +152,7 @@ fn answer_to_wire(answer: Result<Answer, String>) -> Result<v1::answered::Answer
             Wire::Previews(v1::PreviewsAnswer { previews: previews.into_iter().map(preview_to_wire).collect() })
         }
         Ok(Answer::Checked(all)) => Wire::Checked(v1::CheckedAnswer { checked: all.into_iter().map(checked_to_wire).collect() }),
+        Ok(Answer::Strangers(sessions)) => Wire::Strangers(v1::StrangersAnswer { sessions }),
         Ok(Answer::Judged(evidence)) => Wire::Judged(v1::EvidenceList { evidence: evidence_to_wire(evidence) }),
         Err(why) => Wire::Refused(why),
     })
@@ -174,6 +175,7 @@ fn answer(wire: v1::answered::Answer) -> Result<Result<Answer, String>, WireErro
         Wire::Checked(v1::CheckedAnswer { checked: all }) => {
             Ok(Answer::Checked(all.into_iter().map(checked).collect::<Result<_, _>>()?))
         }
+        Wire::Strangers(v1::StrangersAnswer { sessions }) => Ok(Answer::Strangers(sessions)),
         Wire::Judged(v1::EvidenceList { evidence }) => Ok(Answer::Judged(evidence_from_wire(evidence))),
         Wire::Refused(why) => Err(why),
     })

@@ -133,6 +133,7 @@ fn answer() -> impl Strategy<Value = Result<Answer, String>> {
         btree_map(name::<NodeId>(), facts(), 0..3).prop_map(|facts| Ok(Answer::Facts(facts))),
         vec(preview(), 0..3).prop_map(|previews| Ok(Answer::Previews(previews))),
         evidence().prop_map(|evidence| Ok(Answer::Judged(evidence))),
+        vec(text(), 0..3).prop_map(|sessions| Ok(Answer::Strangers(sessions))),
         vec(checked(), 0..3).prop_map(|all| Ok(Answer::Checked(all))),
         text().prop_map(Err),
     ]
@@ -235,6 +236,10 @@ fn ask() -> impl Strategy<Value = Ask> {
             secrets,
             given,
             hide
+        }),
+        (secrets(), given(), vec(text(), 0..3)).prop_map(|(secrets, given, but_from)| {
+            let database = r#"{"name":"am_db","engine":"mysql","port":3306,"database":"am_db","user":"u"}"#;
+            Ask::Strangers { database: serde_json::from_str(database).expect("is a target"), but_from, secrets, given }
         }),
         attempt().prop_map(move |attempt| Ask::Rejudge { attempt, evidence: judged.clone() }),
     ]

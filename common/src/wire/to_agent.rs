@@ -167,6 +167,12 @@ fn ask_to_wire(ask: Ask) -> Result<v1::ask::Ask, WireError> {
             given: given_to_wire(&given),
             hide,
         }),
+        Ask::Strangers { database, but_from, secrets, given } => Wire::Strangers(v1::AskStrangers {
+            database_json: json_to_wire(&database, "ask.strangers.database_json")?,
+            but_from,
+            secrets_json: json_to_wire(&secrets, "ask.strangers.secrets_json")?,
+            given: given_to_wire(&given),
+        }),
         Ask::Rejudge { attempt, evidence } => Wire::Rejudge(v1::AskRejudge {
             attempt: Some(attempt_to_wire(attempt)),
             evidence_json: json_to_wire(&evidence, "ask.rejudge.evidence_json")?,
@@ -189,6 +195,12 @@ fn ask(wire: v1::ask::Ask) -> Result<Ask, WireError> {
             secrets: json(&secrets_json, "ask.check.secrets_json")?,
             given: given_from_wire(given),
             hide,
+        },
+        Wire::Strangers(v1::AskStrangers { database_json, but_from, secrets_json, given }) => Ask::Strangers {
+            database: json(&database_json, "ask.strangers.database_json")?,
+            but_from,
+            secrets: json(&secrets_json, "ask.strangers.secrets_json")?,
+            given: given_from_wire(given),
         },
         Wire::Rejudge(v1::AskRejudge { attempt, evidence_json }) => Ask::Rejudge {
             attempt: required_attempt(attempt, "ask.rejudge.attempt")?,

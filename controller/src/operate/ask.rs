@@ -119,7 +119,7 @@ pub(super) async fn rejudge(
     let evidence = evidence.unwrap_or_else(|| job.evidence.clone());
     match ask(&operations.inputs, planned.host.clone(), Ask::Rejudge { attempt, evidence }, LIMIT).await? {
         Answer::Judged(evidence) => Ok(evidence),
-        Answer::Facts(_) | Answer::Previews(_) | Answer::Checked(_) => {
+        Answer::Facts(_) | Answer::Previews(_) | Answer::Checked(_) | Answer::Strangers(_) => {
             Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered"))
         }
     }

@@ -100,7 +100,7 @@ async fn of_host(
     let given = secrets.keys().filter_map(|name| Some((name.clone(), given.get(name)?.clone()))).collect();
     match ask(&operations.inputs, host, Ask::Check { steps, secrets, given, hide }, limit).await {
         Ok(Answer::Checked(all)) => keys.into_iter().zip(all.into_iter().map(Ok)).collect(),
-        Ok(Answer::Facts(_) | Answer::Previews(_) | Answer::Judged(_)) => {
+        Ok(Answer::Facts(_) | Answer::Previews(_) | Answer::Judged(_) | Answer::Strangers(_)) => {
             let other = || Err(Fault::new(codes::run::AGENT_ANSWER, "another question was answered"));
             keys.into_iter().map(|key| (key, other())).collect()
         }

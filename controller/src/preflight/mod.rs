@@ -16,6 +16,7 @@ mod looks;
 mod machines;
 mod network;
 mod planning;
+mod servers;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +87,7 @@ pub struct Check {
 pub const CHECKS: [&[Check]; 11] = [
     agents::CHECKS,
     homes::CHECKS,
+    servers::CHECKS,
     machines::CHECKS,
     disks::CHECKS,
     network::CHECKS,

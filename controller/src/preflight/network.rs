@@ -76,7 +76,11 @@ fn ports(seen: &Seen<'_>, looks: &mut Looks<'_>) {
             let holder = port.get("home").and_then(Value::as_str);
             let ours = holder.is_some_and(|home| homes.contains(&home));
             let who = match (holder, port.get("pid").and_then(Value::as_i64)) {
-                (Some(home), _) => format!("the server of {home}"),
+                (Some(home), Some(pid)) => {
+                    let user = port.get("user").and_then(Value::as_str).map(|user| format!(" of {user}"));
+                    format!("the server of {home} (process {pid}{})", user.unwrap_or_default())
+                }
+                (Some(home), None) => format!("the server of {home}"),
                 (None, Some(pid)) => format!("the process {pid}"),
                 (None, None) => "a process that the agent cannot see".to_owned(),
             };

@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 60] = [
+pub const DELIVERED: [&str; 62] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -41,6 +41,7 @@ pub const DELIVERED: [&str; 60] = [
     "new.exists",
     "new.home",
     "new.made_by_us",
+    "new.running",
     "new.version",
     "new.autostart",
     "user_store.type",
@@ -59,6 +60,7 @@ pub const DELIVERED: [&str; 60] = [
     "autostart_unseen",
     "databases.NAME",
     "logins.NAME",
+    "host.agent_user",
     "host.cpus",
     "host.memory_bytes",
     "host.now",

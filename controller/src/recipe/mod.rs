@@ -155,14 +155,50 @@ pub struct ProbeWritten {
 /// What a word of `needs` stands for.
 #[derive(Debug, Clone)]
 pub struct NeedWritten {
-    /// Whether the nodes' new servers must be ready; else their old ones must be down.
-    pub ready: bool,
-    /// Which nodes.
-    pub nodes: Condition,
-    /// Checks from the node that launches.
-    pub via: Option<Node>,
+    /// What must be shown.
+    pub kind: NeedKind,
     /// Where it stands.
     pub mark: Mark,
+}
+
+/// What a need asks for.
+#[derive(Debug, Clone)]
+pub enum NeedKind {
+    /// The new servers of nodes are ready.
+    Ready {
+        /// Which nodes.
+        nodes: Condition,
+        /// Checks from the node that launches.
+        via: Option<Node>,
+    },
+    /// The old servers of nodes are down.
+    Down {
+        /// Which nodes.
+        nodes: Condition,
+    },
+    /// Nobody else is in any database of the fleet: `{}`, or `{ but_from: [...] }`.
+    Alone(Node),
+}
+
+impl NeedKind {
+    /// Which nodes it is about.
+    #[must_use]
+    pub fn nodes(&self) -> Option<&Condition> {
+        match self {
+            Self::Ready { nodes, .. } | Self::Down { nodes } => Some(nodes),
+            Self::Alone(_) => None,
+        }
+    }
+
+    /// Its template, which each node fills.
+    #[must_use]
+    pub fn template(&self) -> Option<&Node> {
+        match self {
+            Self::Ready { via, .. } => via.as_ref(),
+            Self::Down { .. } => None,
+            Self::Alone(node) => Some(node),
+        }
+    }
 }
 
 /// A condition that the nodes must fulfil.

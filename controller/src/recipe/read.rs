@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use super::settings::setting;
 use super::stage::stages;
 use super::{
-    AcrossWritten, JdbcWritten, NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark, Requirement,
+    AcrossWritten, JdbcWritten, NeedKind, NeedWritten, Needed, OptionDeclared, ProbeWritten, Profiles, Recipe, Remark,
+    Requirement,
 };
 use super::{check, facts};
 use crate::fleet::schema_word;
@@ -217,15 +218,19 @@ fn need(name: &str, node: &Node, mark: Mark, r: &mut Reader) -> Option<NeedWritt
     let ready = f.node("ready").and_then(|n| Condition::of(n, r));
     let down = f.node("down").and_then(|n| Condition::of(n, r));
     let via = f.node("via").cloned();
+    let alone = f.node("alone").cloned();
     f.finish(r);
-    match (ready, down) {
-        (Some(nodes), None) => Some(NeedWritten { ready: true, nodes, via, mark }),
-        (None, Some(nodes)) => Some(NeedWritten { ready: false, nodes, via, mark }),
+    let kind = match (ready, down, alone) {
+        (Some(nodes), None, None) => NeedKind::Ready { nodes, via },
+        (None, Some(nodes), None) => NeedKind::Down { nodes },
+        (None, None, Some(node)) => NeedKind::Alone(node),
         _ => {
-            r.fault(codes::BAD_VALUE, mark, format!("the need `{name}` has one of `ready` and `down`, with an expression"));
-            None
+            let message = format!("the need `{name}` has one of `ready` and `down` with an expression, and `alone`");
+            r.fault(codes::BAD_VALUE, mark, message);
+            return None;
         }
-    }
+    };
+    Some(NeedWritten { kind, mark })
 }
 
 fn requirement(node: &Node, r: &mut Reader) -> Option<Requirement> {
@@ -250,14 +255,14 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
     let options: Map<String, Value> = recipe.options.iter().map(|(n, o)| (n.clone(), o.default.clone())).collect();
     let roots: Map<String, Value> = [("options".to_owned(), Value::Object(options))].into_iter().collect();
     let scope = Scope::new(roots);
-    let conditions = recipe.probes.iter().map(|p| &p.nodes).chain(recipe.needs.values().map(|n| &n.nodes));
+    let conditions = recipe.probes.iter().map(|p| &p.nodes).chain(recipe.needs.values().filter_map(|n| n.kind.nodes()));
     let conditions = conditions.chain(recipe.require.iter().flat_map(|q| q.nodes.iter().chain([&q.that])));
     let conditions = conditions.chain(recipe.across.values().filter_map(|a| a.nodes.as_ref()));
     let conditions = conditions.chain(recipe.remarks.iter().filter_map(|m| m.nodes.as_ref()));
     for condition in conditions.chain(recipe.stages.iter().filter_map(|s| s.nodes.as_ref())) {
         condition.check(&scope, &LATER, r);
     }
-    let texts = recipe.probes.iter().map(|p| &p.ready).chain(recipe.needs.values().filter_map(|n| n.via.as_ref()));
+    let texts = recipe.probes.iter().map(|p| &p.ready).chain(recipe.needs.values().filter_map(|n| n.kind.template()));
     let texts = texts.chain(recipe.require.iter().map(|q| &q.says)).chain(recipe.remarks.iter().map(|m| &m.says));
     for node in texts {
         cavalcade_common::template::check(node, &scope, &LATER, r);
@@ -273,6 +278,12 @@ fn check_forms(recipe: &Recipe, r: &mut Reader) {
     for probe in &recipe.probes {
         let open = cavalcade_common::template::check(&probe.ready, &scope, &LATER, r);
         let _form: Option<cavalcade_common::action::Ready> = FromNode::from_node(&open, r);
+    }
+    for need in recipe.needs.values() {
+        if let NeedKind::Alone(node) = &need.kind {
+            let open = cavalcade_common::template::check(node, &scope, &LATER, &mut Reader::new(&recipe.file));
+            let _form = cavalcade_common::step::no_sessions(&open, r);
+        }
     }
     for stage in &recipe.stages {
         for (word, mark) in &stage.needs {

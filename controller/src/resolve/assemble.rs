@@ -17,7 +17,7 @@ use cavalcade_common::written::{FromNode, Mark, Node, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
-use super::{Input, Readers, across, rule, space};
+use super::{Input, Readers, across, rule, run_as, space};
 use crate::recipe::{ApprovalWritten, Size, Stage};
 
 /// What grows while stages are resolved.
@@ -40,6 +40,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         }
     }
     rule::check(input, nodes, &stages, &growing.marks, r);
+    run_as::check(nodes, &stages, r);
     let mut remarks = remarks(input, nodes, r);
     remarks.extend(space::check(input, &stages, r));
     remarks.extend(idle_answers(nodes, &growing));

@@ -143,10 +143,9 @@ fn what_does_not_fit_is_refused() {
          new: {{ home: /opt/wso2/wso2am-4.0.0 }}\n"
     );
     assert_eq!(refused(&with_am, text()), codes::REQUIREMENT.0);
-    let migrate =
-        "    on: options.migration_node if options.migration_node else values.first.id\n    needs: [old-servers-down]\n";
+    let migrate = "    on: options.migration_node if options.migration_node else values.first.id\n    needs: [old-servers-down, nobody-in-databases]\n";
     assert!(text().contains(migrate));
-    let unguarded = text().replacen(migrate, &migrate.replace("    needs: [old-servers-down]\n", ""), 1);
+    let unguarded = text().replacen(migrate, &migrate.replace("old-servers-down, ", ""), 1);
     assert_eq!(refused(FLEET, &unguarded), codes::NO_DOWN_BEFORE.0);
     let look = "server: { wait: \"{{ node.new.home }}\", within: \"{{ options.start_within }}\" }";
     assert!(text().contains(look));

@@ -12,6 +12,7 @@ mod jdbc;
 mod name;
 mod need;
 mod rule;
+mod run_as;
 mod select;
 mod settings;
 mod space;
@@ -154,6 +155,14 @@ mod latest_user_store;
 #[cfg(test)]
 #[path = "across_tests.rs"]
 mod across_lists;
+
+#[cfg(test)]
+#[path = "alone_tests.rs"]
+mod alone;
+
+#[cfg(test)]
+#[path = "run_as_tests.rs"]
+mod run_as_unsaid;
 
 #[cfg(test)]
 #[path = "conditions_tests.rs"]

@@ -15,7 +15,7 @@ use cavalcade_common::written::{FromNode, Reader};
 use serde_json::{Map, Value, json};
 
 use super::across::Across;
-use super::{Input, Readers, absent, custom, hook, jdbc, need, settings, wanted};
+use super::{Input, Readers, absent, custom, hook, jdbc, need, run_as, settings, wanted};
 use crate::fleet::{Database, FleetNode};
 
 /// What agents write where a JDBC URL holds a password.
@@ -153,7 +153,7 @@ fn one<'a>(
     let scope = scope.with("settings", settings::names(&settings, pack));
     settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
-    let runtime = runtime(node, &facts);
+    let runtime = run_as::runtime(node, &facts);
     let (probe, script) = match &node.new {
         Some(new) => probe(input, &runtime, new, &scope, r),
         None => (None, None),
@@ -190,15 +190,6 @@ pub(super) fn answered(input: &Input<'_>, node: &FleetNode, facts: &Value, r: &m
 fn databases_seen(input: &Input<'_>) -> Map<String, Value> {
     let seen = input.facts.values().filter_map(|f| f.value.get("databases")?.as_object());
     seen.flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// What the node runs with. Without a word of the fleet file it is the owner of the old home, never the agent's own user by
-/// accident (10, rule 14).
-fn runtime(node: &FleetNode, facts: &Value) -> Runtime {
-    let mut runtime = node.runtime.clone();
-    let owner = || facts.get("old")?.get("owner")?.as_str().map(ToOwned::to_owned);
-    runtime.run_as = runtime.run_as.or_else(owner);
-    runtime
 }
 
 /// What the step reader needs; `values` stay empty.

@@ -1,32 +1,36 @@
 //! What the words of `needs` stand for on each node, and what the recipe requires of the nodes.
 
-use cavalcade_common::action::HttpCheck;
+use cavalcade_common::action::{HttpCheck, NoSessions};
 use cavalcade_common::codes::plan as codes;
+use cavalcade_common::expression::Condition;
 use cavalcade_common::id::NodeId;
 use cavalcade_common::plan::Need;
+use cavalcade_common::step::no_sessions;
 use cavalcade_common::template::{self, Reads};
-use cavalcade_common::written::{FromNode, Reader};
+use cavalcade_common::written::{FromNode, Node, Reader};
 
 use super::name::NodeNames;
 use super::{Input, Readers};
-use crate::recipe::NeedWritten;
+use crate::recipe::{NeedKind, NeedWritten};
 
 /// Fills in the needs of every node.
 pub(super) fn all(input: &Input<'_>, nodes: &mut [NodeNames<'_>], r: &mut Readers) {
     for (word, written) in &input.recipe.needs {
-        let members: Vec<NodeId> = members(written, nodes, r);
+        let members: Vec<NodeId> = written.kind.nodes().map(|which| members(which, nodes, r)).unwrap_or_default();
         if r.count() > 0 {
             continue;
         }
-        if written.ready {
+        if matches!(written.kind, NeedKind::Ready { .. }) {
             without_probe(nodes, &members, written, r);
         }
         for node in nodes.iter_mut() {
             r.recipe.node = Some(node.node.id.to_string());
-            let need = if written.ready {
-                via(written, node, &mut r.recipe).map(|via| Need::Ready { nodes: members.clone(), via })
-            } else {
-                Some(Need::Down { nodes: members.clone() })
+            let need = match &written.kind {
+                NeedKind::Ready { via: checks, .. } => {
+                    via(checks.as_ref(), node, &mut r.recipe).map(|via| Need::Ready { nodes: members.clone(), via })
+                }
+                NeedKind::Down { .. } => Some(Need::Down { nodes: members.clone() }),
+                NeedKind::Alone(but) => alone(input, but, node, &mut r.recipe),
             };
             r.recipe.node = None;
             if let Some(need) = need {
@@ -36,11 +40,23 @@ pub(super) fn all(input: &Input<'_>, nodes: &mut [NodeNames<'_>], r: &mut Reader
     }
 }
 
-fn members(written: &NeedWritten, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<NodeId> {
+/// All databases of the fleet: nobody else may be in any of them.
+fn alone(input: &Input<'_>, but: &Node, node: &NodeNames<'_>, r: &mut Reader) -> Option<Need> {
+    let before = r.count();
+    let filled = template::fill(but, &node.scope, &mut Reads::new(), r);
+    if r.count() > before {
+        return None;
+    }
+    let NoSessions { but_from } = no_sessions(&filled, r)?;
+    let databases = input.fleet.databases.iter().map(|(name, d)| (name.clone(), d.from.clone())).collect();
+    Some(Need::Alone { databases, but_from })
+}
+
+fn members(which: &Condition, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<NodeId> {
     let mut found = Vec::new();
     for node in nodes {
         r.recipe.node = Some(node.node.id.to_string());
-        if written.nodes.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
+        if which.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
             found.push(node.node.id.clone());
         }
         r.recipe.node = None;
@@ -58,8 +74,8 @@ fn without_probe(nodes: &[NodeNames<'_>], members: &[NodeId], written: &NeedWrit
     }
 }
 
-fn via(written: &NeedWritten, node: &NodeNames<'_>, r: &mut Reader) -> Option<Vec<HttpCheck>> {
-    let Some(via) = &written.via else { return Some(Vec::new()) };
+fn via(checks: Option<&Node>, node: &NodeNames<'_>, r: &mut Reader) -> Option<Vec<HttpCheck>> {
+    let Some(via) = checks else { return Some(Vec::new()) };
     let before = r.count();
     let filled = template::fill(via, &node.scope, &mut Reads::new(), r);
     if r.count() > before { None } else { Vec::from_node(&filled, r) }

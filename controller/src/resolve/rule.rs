@@ -1,8 +1,8 @@
 //! Rules of the engine that no recipe can leave out.
 //!
 //! No API Manager starts, and no job runs in its home, unless it needs every Identity Server of the fleet ready and comes
-//! after their start (promise 3). No database is changed by a script or a migration unless every old server must be down
-//! (10, rule 16). Every database is worked on from its own node.
+//! after their start (promise 3). No database is changed by a script or a migration unless every old server must be down and
+//! nobody else in any database (10, rule 16). Every database is worked on from its own node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,7 @@ pub(super) fn check(
             own_node(input, step, mark, r);
             identity_servers_first(stage, step, node, &known, mark, r);
             old_servers_down(step, node, &known, mark, r);
+            nobody_else(step, node, mark, r);
             no_hidden_launch(step, &known, mark, r);
             verify_only_looks(stage, step, mark, r);
             r.recipe.node = None;
@@ -137,7 +138,7 @@ fn identity_servers_first(stage: &PlanStage, step: &PlanStep, node: &NodeNames<'
         .iter()
         .filter_map(|n| match n {
             Need::Ready { nodes, .. } => Some(nodes),
-            Need::Down { .. } => None,
+            Need::Down { .. } | Need::Alone { .. } => None,
         })
         .flatten()
         .collect();
@@ -164,6 +165,20 @@ fn identity_servers_first(stage: &PlanStage, step: &PlanStep, node: &NodeNames<'
     }
 }
 
+/// By construction a need of this kind is about every database of the fleet.
+fn nobody_else(step: &PlanStep, node: &NodeNames<'_>, mark: Mark, r: &mut Readers) {
+    let changes = match &step.action {
+        Action::Sql(_) => true,
+        Action::Job(_) => launches(step, std::slice::from_ref(node)),
+        _ => false,
+    };
+    if changes && !step.needs.iter().any(|need| matches!(need, Need::Alone { .. })) {
+        let message = format!("`{}` changes databases while others may be in them", step.name);
+        let help = "add a need with `alone: {}` to the step or its stage".to_owned();
+        r.recipe.fault_with(codes::NO_ALONE_BEFORE, mark, message, Some(help));
+    }
+}
+
 fn old_servers_down(step: &PlanStep, node: &NodeNames<'_>, known: &Known, mark: Mark, r: &mut Readers) {
     let changes = match &step.action {
         Action::Sql(_) | Action::Restore(_) => true,
@@ -178,7 +193,7 @@ fn old_servers_down(step: &PlanStep, node: &NodeNames<'_>, known: &Known, mark: 
         .iter()
         .filter_map(|n| match n {
             Need::Down { nodes } => Some(nodes),
-            Need::Ready { .. } => None,
+            Need::Ready { .. } | Need::Alone { .. } => None,
         })
         .flatten()
         .collect();

@@ -175,6 +175,10 @@ fn need(need: &cavalcade_common::plan::Need) -> String {
     match need {
         cavalcade_common::plan::Need::Ready { nodes, via } => format!("ready({} via {})", list(nodes), via.len()),
         cavalcade_common::plan::Need::Down { nodes } => format!("down({})", list(nodes)),
+        cavalcade_common::plan::Need::Alone { databases, but_from } => {
+            let names = databases.keys().map(String::as_str).collect::<Vec<_>>().join(",");
+            format!("alone({names} but {})", but_from.join(","))
+        }
     }
 }
 
@@ -356,7 +360,8 @@ fn a_hook_is_filled_with_the_names_of_its_node_and_called_by_the_recipe() {
 
 #[test]
 fn an_api_manager_never_starts_without_identity_servers() {
-    let (code, line) = with_recipe("    needs: [identity-servers-ready, old-servers-down]\n", "    needs: [old-servers-down]\n");
+    let needs = "old-servers-down, nobody-but-is-in-databases]\n";
+    let (code, line) = with_recipe(&format!("    needs: [identity-servers-ready, {needs}"), &format!("    needs: [{needs}"));
     assert_eq!((code, line.as_str()), (1212, "- step: migrate"));
     let gateways = RECIPE.find("- stage: start-gateways").expect("is there");
     let (before, rest) = RECIPE.split_at(gateways);
@@ -373,7 +378,7 @@ fn an_api_manager_never_starts_without_identity_servers() {
 fn databases_are_not_touched_while_old_servers_may_run() {
     let at = RECIPE.find("- stage: upgrade-am-db").expect("is there");
     let (before, rest) = RECIPE.split_at(at);
-    let text = format!("{before}{}", rest.replacen("    needs: [old-servers-down]\n", "", 1));
+    let text = format!("{before}{}", rest.replacen("    needs: [old-servers-down, ", "    needs: [", 1));
     assert_eq!(refused(plan_with(FLEET, &text, |_, _| {})).0, 1213);
     assert_eq!(with_recipe("down: node.old.exists", "down: node.id == \"is-1\"").0, 1213);
 }

@@ -5,6 +5,7 @@
 
 pub mod input;
 pub mod kept;
+mod looks;
 mod opening;
 mod permit;
 mod restores;
@@ -97,6 +98,7 @@ pub struct RunLoop {
     permits: BTreeMap<String, PermitQuery>,
     probes: BTreeMap<u64, (HostId, NodeId, Option<String>)>,
     asks: BTreeMap<u64, (HostId, AnswerTo)>,
+    looks: BTreeMap<u64, looks::UnderWay>,
     next_id: u64,
     schedules: BTreeMap<RunId, Schedule>,
     vault: Arc<Vault>,
@@ -146,6 +148,7 @@ impl RunLoop {
             permits: BTreeMap::new(),
             probes: BTreeMap::new(),
             asks: BTreeMap::new(),
+            looks: BTreeMap::new(),
             next_id: 1,
             schedules: BTreeMap::new(),
             vault: Arc::new(Vault::in_memory()),
@@ -283,6 +286,11 @@ impl RunLoop {
             Decision::Probe { run, node } => {
                 self.world.asked.insert(node.clone(), self.world.now);
                 self.send_probe(&run, &node, None);
+                false
+            }
+            Decision::Look { look, from } => {
+                self.world.looking.insert(look.clone(), self.world.now);
+                self.send_look(look, &from, None);
                 false
             }
             Decision::Retry { run, step } => {

@@ -9,6 +9,8 @@ use cavalcade_common::message::Seen;
 use cavalcade_common::plan::{Need, PlanStep};
 use cavalcade_common::report::Evidence;
 
+use crate::schedule::alone::{Look, Strangers, against};
+
 /// A permit is refused when not all looks came back within this time.
 pub(super) const PERMIT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,18 +26,26 @@ pub(super) struct PermitQuery {
     ready: BTreeSet<NodeId>,
     down: BTreeSet<NodeId>,
     shown: BTreeMap<NodeId, Vec<Evidence>>,
+    /// Looks at databases, with the node that each is worked on from.
+    looks: BTreeMap<Look, NodeId>,
+    looked: BTreeMap<Look, Evidence>,
 }
 
 impl PermitQuery {
     pub(super) fn new(host: HostId, attempt: AttemptId, step: &PlanStep, now: Duration) -> Self {
-        let (mut ready, mut down) = (BTreeSet::new(), BTreeSet::new());
+        let (mut ready, mut down, mut looks) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         for need in &step.needs {
             match need {
                 Need::Ready { nodes, .. } => ready.extend(nodes.iter().cloned()),
                 Need::Down { nodes } => down.extend(nodes.iter().cloned()),
+                Need::Alone { databases, but_from } => looks.extend(databases.iter().map(|(database, from)| {
+                    let (run, database, but_from) = (attempt.run.clone(), database.clone(), but_from.clone());
+                    (Look { run, database, but_from }, from.clone())
+                })),
             }
         }
-        Self { host, attempt, deadline: now + PERMIT_LIMIT, ready, down, shown: BTreeMap::new() }
+        let (shown, looked) = (BTreeMap::new(), BTreeMap::new());
+        Self { host, attempt, deadline: now + PERMIT_LIMIT, ready, down, shown, looks, looked }
     }
 
     /// All nodes that must be looked at.
@@ -43,9 +53,30 @@ impl PermitQuery {
         self.ready.union(&self.down).cloned().collect()
     }
 
-    /// Nodes that have not answered.
-    pub(super) fn missing(&self) -> Vec<&NodeId> {
-        self.ready.union(&self.down).filter(|n| !self.shown.contains_key(*n)).collect()
+    /// All looks at databases, with the node that each is made from.
+    pub(super) fn looks(&self) -> &BTreeMap<Look, NodeId> {
+        &self.looks
+    }
+
+    /// Nodes and databases of which nothing was shown yet.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let nodes = self.ready.union(&self.down).filter(|n| !self.shown.contains_key(*n)).map(ToString::to_string);
+        let looks = self.looks.iter().filter(|(look, _)| !self.looked.contains_key(*look));
+        nodes.chain(looks.map(|(look, from)| format!("{from} about {}", look.database))).collect()
+    }
+
+    /// Takes in who is in a database.
+    ///
+    /// # Errors
+    /// Who may not be there, or why nobody can tell.
+    pub(super) fn take_look(&mut self, look: &Look, found: &Strangers) -> Result<(), String> {
+        if let Some(against) = against(&look.database, found) {
+            return Err(against);
+        }
+        let whom =
+            if look.but_from.is_empty() { "ours".to_owned() } else { format!("ours and those of {}", look.but_from.join(", ")) };
+        self.looked.insert(look.clone(), Evidence::holds(format!("sessions in {}", look.database), format!("none but {whom}")));
+        Ok(())
     }
 
     /// Takes a look in. `journaled` is the process that the journal holds for the node.
@@ -82,6 +113,6 @@ impl PermitQuery {
 
     /// All that was shown.
     pub(super) fn evidence(self) -> Vec<Evidence> {
-        self.shown.into_values().flatten().collect()
+        self.shown.into_values().flatten().chain(self.looked.into_values()).collect()
     }
 }

@@ -136,11 +136,20 @@ impl RunLoop {
     /// Where the secrets of a step are found, and the values that the controller brings. `None`: one cannot be brought now,
     /// so that no offer of the step may leave.
     pub(super) fn secrets_of(&self, run: &RunState, step: &PlanStep) -> Option<(BTreeMap<String, SecretRef>, GivenSecrets)> {
+        self.secrets_named(run, names(step))
+    }
+
+    /// The same, of secrets by their names.
+    pub(super) fn secrets_named(
+        &self,
+        run: &RunState,
+        names: Vec<String>,
+    ) -> Option<(BTreeMap<String, SecretRef>, GivenSecrets)> {
         let plan = &run.plan.plan;
         let missing = self.world.secrets.get(&run.id);
         let mut refs = BTreeMap::new();
         let mut given = GivenSecrets::default();
-        for name in names(step) {
+        for name in names {
             let Some(place) = plan.secrets.get(&name) else { continue };
             if place.is_brought() {
                 if missing.is_some_and(|m| m.contains_key(&name)) {

@@ -13,6 +13,7 @@ use super::input::{Connected, SessionId};
 use super::permit::PermitQuery;
 use super::{GIVEN_BACK_PAUSE, Link, RunLoop};
 use crate::event::Event;
+use crate::schedule::alone::{Look, Strangers};
 use crate::state::Mode;
 use crate::state::step::Phase;
 
@@ -105,6 +106,7 @@ impl RunLoop {
         self.links.remove(host);
         self.connected.remove(host);
         self.world.connected.remove(host);
+        self.looks_lost(host);
         let lost: Vec<u64> = self.asks.iter().filter(|(_, (h, _))| h == host).map(|(id, _)| *id).collect();
         for id in lost {
             if let Some((_, reply)) = self.asks.remove(&id) {
@@ -238,25 +240,36 @@ impl RunLoop {
         let Some(run) = self.state.runs.get(&attempt.run) else { return };
         let Some(step) = run.plan_step(&attempt.step) else { return };
         let query = PermitQuery::new(host.clone(), attempt.clone(), step, self.world.now);
-        let nodes = query.nodes();
+        let (nodes, looks) = (query.nodes(), query.looks().clone());
         self.permits.insert(nonce.clone(), query);
-        if nodes.is_empty() {
+        if nodes.is_empty() && looks.is_empty() {
             self.give_permit(&nonce);
         }
         for node in nodes {
             self.send_probe(&attempt.run, &node, Some(nonce.clone()));
         }
+        for (look, from) in looks {
+            self.send_look(look, &from, Some(nonce.clone()));
+        }
+    }
+
+    pub(super) fn permit_alone(&mut self, nonce: &str, look: &Look, found: &Strangers) {
+        let Some(query) = self.permits.get_mut(nonce) else { return };
+        let taken = query.take_look(look, found);
+        self.permit_shown(nonce, taken);
     }
 
     fn permit_look(&mut self, nonce: &str, node: &NodeId, seen: &Seen, journaled: Option<&String>) {
         let Some(query) = self.permits.get_mut(nonce) else { return };
-        match query.take(node, seen, journaled) {
+        let taken = query.take(node, seen, journaled);
+        self.permit_shown(nonce, taken);
+    }
+
+    fn permit_shown(&mut self, nonce: &str, taken: Result<(), String>) {
+        match taken {
             Err(missing) => self.refuse_permit(nonce, missing),
-            Ok(()) => {
-                if query.missing().is_empty() {
-                    self.give_permit(nonce);
-                }
-            }
+            Ok(()) if self.permits.get(nonce).is_some_and(|query| query.missing().is_empty()) => self.give_permit(nonce),
+            Ok(()) => {}
         }
     }
 
@@ -280,14 +293,12 @@ impl RunLoop {
             .permits
             .iter()
             .filter(|(_, q)| q.deadline <= self.world.now)
-            .map(|(nonce, q)| {
-                let nodes: Vec<&str> = q.missing().into_iter().map(NodeId::as_str).collect();
-                (nonce.clone(), format!("no answer of {} within 20 s", nodes.join(", ")))
-            })
+            .map(|(nonce, q)| (nonce.clone(), format!("no answer of {} within 20 s", q.missing().join(", "))))
             .collect();
         for (nonce, why) in late {
             self.refuse_permit(&nonce, why);
         }
+        self.expire_looks();
         // Answers that never came: the nodes are asked again under new numbers.
         while self.probes.len() > 4096 {
             self.probes.pop_first();
@@ -305,6 +316,7 @@ impl RunLoop {
     }
 
     fn answered(&mut self, host: &HostId, id: u64, answer: Result<Answer, String>) {
+        let Some(answer) = self.look_answered(host, id, answer) else { return };
         let Some((asked, reply)) = self.asks.remove(&id) else { return };
         let answer = if &asked == host {
             answer.map_err(|why| Fault::new(codes::run::AGENT_ANSWER, why).on(host))

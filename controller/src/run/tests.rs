@@ -500,3 +500,7 @@ async fn a_stage_without_steps_opens_nothing_before_its_turn() {
 #[cfg(test)]
 #[path = "ways_out_tests.rs"]
 mod ways_out;
+
+#[cfg(test)]
+#[path = "alone_tests.rs"]
+mod alone;

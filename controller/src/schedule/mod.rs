@@ -1,6 +1,7 @@
 //! The scheduler: (plan, state, world) -> what to do now and what everything else waits for. Pure: no I/O, no clock, no
 //! hidden memory; the same inputs give the same answer.
 
+pub mod alone;
 pub mod wait;
 mod window;
 
@@ -18,6 +19,7 @@ use crate::event::RunResult;
 use crate::state::step::{Phase, StepState};
 use crate::state::transition::may_close;
 use crate::state::{Mode, RunState, State};
+use alone::{Look, Strangers};
 use wait::{Wait, WaitKind};
 pub use window::{expected, never_interrupted};
 
@@ -39,6 +41,10 @@ pub struct World {
     pub seen: BTreeMap<NodeId, (Duration, Seen)>,
     /// When each node was asked last.
     pub asked: BTreeMap<NodeId, Duration>,
+    /// Last look at who is in a database, with the monotonic time that it counts from.
+    pub sessions: BTreeMap<Look, (Duration, Strangers)>,
+    /// Looks at databases that are under way, and since when.
+    pub looking: BTreeMap<Look, Duration>,
     /// Steps that are not offered again before this time.
     pub not_before: BTreeMap<StepKey, Duration>,
     /// By run: secrets that only the controller has and cannot give now, with what ends that.
@@ -69,6 +75,13 @@ pub enum Decision {
         /// The node.
         node: NodeId,
     },
+    /// Look who is in a database.
+    Look {
+        /// Which look.
+        look: Look,
+        /// The node that the database is worked on from.
+        from: NodeId,
+    },
     /// The retry policy gives a failed step another attempt.
     Retry {
         /// The run.
@@ -98,7 +111,8 @@ pub struct Schedule {
 #[must_use]
 pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
     let finished = run.stages_finished();
-    let mut s = Scheduler { state, run, world, finished, out: Schedule::default(), probes: BTreeSet::new() };
+    let mut s =
+        Scheduler { state, run, world, finished, out: Schedule::default(), probes: BTreeSet::new(), looks: BTreeSet::new() };
     if let Some(result) = may_close(run) {
         s.out.decisions.push(Decision::Close { run: run.id.clone(), result });
         return s.out;
@@ -130,6 +144,7 @@ struct Scheduler<'a> {
     finished: BTreeSet<u32>,
     out: Schedule,
     probes: BTreeSet<NodeId>,
+    looks: BTreeSet<Look>,
 }
 
 impl Scheduler<'_> {
@@ -353,6 +368,7 @@ impl Scheduler<'_> {
         let (nodes, ready) = match need {
             Need::Ready { nodes, .. } => (nodes, true),
             Need::Down { nodes } => (nodes, false),
+            Need::Alone { databases, but_from } => return self.not_alone(databases, but_from),
         };
         let mut missing = Vec::new();
         for id in nodes {

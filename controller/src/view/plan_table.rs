@@ -137,6 +137,8 @@ pub(super) fn waits(stage: &PlanStage) -> String {
         needs.insert(match need {
             Need::Ready { nodes, .. } => format!("{} seen up < 60 s ago", ranges(nodes.iter().map(|n| n.as_str()))),
             Need::Down { .. } => "old servers down".to_owned(),
+            Need::Alone { but_from, .. } if but_from.is_empty() => "nobody else in any database".to_owned(),
+            Need::Alone { but_from, .. } => format!("nobody but {} in any database", but_from.join(", ")),
         });
     }
     waits.extend(needs);

@@ -118,6 +118,10 @@ impl Host for SimHost {
         format!("{:016x}{:016x}", self.world.below(u64::MAX), self.world.below(u64::MAX))
     }
 
+    fn is_root(&self) -> bool {
+        false
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         self.with(|inner, now| {
             let machine = inner.machine(&self.host);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use cavalcade_agent::host::machine::own_user;
 use cavalcade_controller::recipe;
 use serde_json::{Value, json};
 
@@ -271,7 +272,8 @@ impl Layout {
             "artifacts": artifacts,
             "secrets": secrets,
             "databases": databases,
-            "defaults": { "java_home": self.java_home, "backup_to": self.backups() },
+            // Who runs this may be root, and then a person has to say so.
+            "defaults": { "run_as": own_user(), "java_home": self.java_home, "backup_to": self.backups() },
             "nodes": nodes,
             "options": options,
         });

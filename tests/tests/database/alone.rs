@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cavalcade_agent::database::{AssertResult, DbError, Refusal, run_query};
+use cavalcade_agent::database::{AssertResult, DbError, Refusal, run_query, strangers};
 use cavalcade_common::action::{Assert, DbTarget, Engine, NoSessions};
 use cavalcade_common::codes::database as codes;
 
@@ -94,4 +94,17 @@ async fn a_role_without_the_right_shows_nothing() {
     let target = DbTarget { user: name, ..db.target().clone() };
     let hidden = look(&target, &[], Duration::ZERO).await.expect_err("nothing is seen");
     assert_eq!(hidden.fault().code, codes::DB_SESSIONS_HIDDEN);
+}
+
+/// A permit and the scheduler look at the same time: each look is ours, and none of them is a stranger to another.
+#[tokio::test]
+async fn looks_at_once_do_not_find_each_other() {
+    for engine in ENGINES {
+        let db = Db::new(engine);
+        let wanted = NoSessions::default();
+        let looks = (0..4).map(|_| strangers(db.target(), &wanted));
+        for found in futures_util::future::join_all(looks).await {
+            assert_eq!(found.expect("looks"), [], "{engine:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `server`: start, stop, wait for, prove down.
 
 mod look;
+mod occupied;
 mod start;
 mod stop;
 
@@ -35,7 +36,7 @@ fn stranger(spec: &Server, process: &Process) -> Option<Fault> {
     if let Some(user) = &spec.runtime.run_as
         && *user != process.user
     {
-        let text = format!("{} runs as {} instead of {user}", name(&process.id), process.user);
+        let text = format!("{} of the home {} runs as {} instead of {user}", name(&process.id), spec.home, process.user);
         return Some(Fault::new(codes::WRONG_USER, text));
     }
     // A unit has arguments of its own.

@@ -13,6 +13,7 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::report::{Evidence, FileDiff};
 
 use super::look::{Look, Looker};
+use super::occupied::occupied;
 use super::{log_of, names, processes, stranger};
 use crate::action::aside::aside;
 use crate::action::launch::{self, failed, not_seen};
@@ -55,7 +56,7 @@ pub(super) async fn start(spec: &Server, cx: &Context) -> Result<Applied, Failur
         let evidence = until_ready(spec, cx, &mut looker, None).await.map_err(unchanged)?;
         return Ok(Applied { changed: false, diffs: Vec::new(), evidence });
     }
-    if let Some(fault) = port_taken(spec, cx).await {
+    if let Some(fault) = occupied(spec, cx).await? {
         return Err(fault.into());
     }
     let diffs = put_pid_file_aside(spec, cx).await?;
@@ -201,25 +202,6 @@ pub(super) fn child(spec: &Server, cx: &Context) -> Result<HeldSpec, Failure> {
             Ok(HeldSpec { outlives_agent: true, ..child })
         }
     }
-}
-
-/// Addresses on which the server itself listens: something that answers there while no process has the home is in the
-/// way. An URL of another name may lead to a load balancer and says nothing.
-async fn port_taken(spec: &Server, cx: &Context) -> Option<Fault> {
-    let local = |url: &str| {
-        let rest = url.split_once("://")?.1;
-        let authority = rest.split(['/', '?']).next()?;
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        (["localhost", "127.0.0.1", "[::1]"].contains(&host) && host != authority).then(|| authority.to_owned())
-    };
-    let urls = spec.ready.http.iter().filter_map(|check| local(&check.url));
-    for address in spec.ready.tcp.iter().cloned().chain(urls) {
-        if cx.host.tcp_connect(&address, Duration::from_secs(2)).await.is_ok() {
-            let text = format!("{address} accepts connections, and no process has the home {}", spec.home);
-            return Some(Fault::new(codes::PORT_TAKEN, text));
-        }
-    }
-    None
 }
 
 /// A PID file of no process of this home: its number may be a stranger's by now, and then the script says "already

@@ -255,3 +255,60 @@ fn arguments_are_compared_behind_the_main_class() {
     assert!(!has_arguments(&line(java), &line("-Dmigrate")));
     assert!(!has_arguments(&line(&format!("{java} -Dmigrate -Dcomponent=identity")), &line("-Dcomponent=identity")));
 }
+
+/// A process that looks like a server of this home and holds what it is given; it ends with the test.
+struct Stranger(std::process::Child);
+
+impl Stranger {
+    fn of(home: &str, holds: Stdio) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do sleep 0.05 <&-; done", "server", &format!("-Dcarbon.home={home}")]);
+        Self(command.stdin(holds).stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// 11 (1): a server that runs from another home is an error, and it is named.
+#[tokio::test]
+async fn a_server_of_another_home_on_the_port_or_in_the_pid_file_is_named() {
+    let machine = Machine::new(NORMAL);
+    let mut start = machine.server(ServerOp::Start);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let on_port = Stranger::of("/opt/other", Stdio::from(std::os::fd::OwnedFd::from(listener)));
+    let user = crate::host::machine::own_user();
+    let named = |pid: u32, home: &str| format!("process {pid} of {user} with the home {home}");
+    until("the stranger", || machine.host.occupant(on_port.0.id()).unwrap().filter(|o| o.home.is_some())).await;
+    // Not this machine's own name alone: the port is this node's, whatever it is called.
+    start.ready.http =
+        vec![HttpCheck { url: format!("https://{address}/health"), status: vec![200], body: None, insecure: true }];
+    let (other, changed) = fault(start.apply(&machine.context(1, false)).await);
+    assert_eq!((other.code, changed), (codes::OTHER_HOME, false), "{other}");
+    assert!(other.message.contains(&named(on_port.0.id(), "/opt/other")), "{other}");
+    drop(on_port);
+
+    start.ready.http = Vec::new();
+    let in_file = Stranger::of("/opt/third", Stdio::null());
+    until("the stranger", || machine.host.occupant(in_file.0.id()).unwrap().filter(|o| o.home.is_some())).await;
+    fs::write(machine.at("home/wso2carbon.pid"), format!("{}\n\0\0", in_file.0.id())).unwrap();
+    let (other, changed) = fault(start.apply(&machine.context(2, false)).await);
+    assert_eq!((other.code, changed), (codes::OTHER_HOME, false), "{other}");
+    assert!(other.message.contains(&named(in_file.0.id(), "/opt/third")), "{other}");
+    assert!(machine.launches().is_empty() && machine.at("home/wso2carbon.pid").exists());
+    drop(in_file);
+
+    // The number is nobody's now: the file is stale.
+    start.apply(&machine.context(3, false)).await.unwrap();
+    assert_eq!(machine.launches().len(), 1);
+    let mut as_another = machine.server(ServerOp::Start);
+    as_another.runtime.run_as = Some("nobody-here".to_owned());
+    let (wrong, changed) = fault(as_another.apply(&machine.context(4, false)).await);
+    assert_eq!((wrong.code, changed), (codes::WRONG_USER, false));
+    assert!(wrong.message.contains(&user) && wrong.message.contains(&machine.home()), "{wrong}");
+}

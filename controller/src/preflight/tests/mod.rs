@@ -30,6 +30,7 @@ const CASES: &[Case] = &[
     }),
     ("old-running", "is-2", |w| w.of("is-2")["old"]["running"] = json!([])),
     ("old-driver-class", "is-2", |w| w.of("is-2")["old"]["driver_classes"]["com.mysql.cj.jdbc.Driver"] = json!(null)),
+    ("new-user", "is-2", |w| w.of("is-2")["new"]["running"] = json!([{ "pid": 7, "user": "root", "profile": null }])),
     ("new-home-free", "is-2", |w| w.of("is-2")["new"]["exists"] = json!(true)),
     ("java-home", "is-2", |w| w.of("is-2")["java"]["version"] = json!(null)),
     ("keytool", "is-2", |w| w.of("is-2")["java"]["keytool"] = json!(false)),

@@ -208,7 +208,7 @@ fn node(product: &str, profile: Option<&str>) -> Value {
             },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
-        "new": { "exists": false, "made_by_us": false, "autostart": [] },
+        "new": { "exists": false, "made_by_us": false, "running": [], "autostart": [] },
         "autostart_unseen": [],
         "user_store": { "type": "database" },
         "java": { "home": "/opt/java", "version": "11.0.20", "major": 11, "keytool": true },

@@ -125,7 +125,9 @@ fn declared() -> Map<String, Value> {
         "probe": object(&["nodes", "script", "ready"], json!({
             "nodes": condition, "script": text(), "forbid_args": texts(), "ready": reference("ready"),
         })),
-        "need": object(&[], json!({ "ready": condition, "down": condition, "via": list(reference("http_check")) })),
+        "need": object(&[], json!({
+            "ready": condition, "down": condition, "via": list(reference("http_check")), "alone": reference("no_sessions"),
+        })),
         "requirement": object(&["that", "says"], json!({ "nodes": condition, "that": condition, "says": text() })),
         "remark": object(&["says"], json!({ "nodes": condition, "says": text() })),
         "check": object(&["check", "about", "severity", "remedy"], json!({

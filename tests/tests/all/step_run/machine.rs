@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use cavalcade_agent::host::machine::own_user;
 use cavalcade_common::id::Digest;
 use cavalcade_tests::standin::{fleet::wait_until, stage::Stage};
 use serde_json::{Value, json};
@@ -166,6 +167,6 @@ pub(super) fn names(stage: &Stage, role: &str, home: &Path, script: &str) -> Val
         "homes": [{ "home": home, "script": script, "ready": {
             "log": "repository/logs/wso2carbon.log", "started": r"WSO2 Carbon started in (\d+) sec",
             "failed": ["WSO2 Carbon initialization Failed"] } }],
-        "runtime": { "java_home": stage.jdk() },
+        "runtime": { "run_as": own_user(), "java_home": stage.jdk() },
     })
 }

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use cavalcade_agent::host::machine::own_user;
 use cavalcade_agent::{
     host::{real::RealHost, spool::Spool},
     ledger::Ledger,
@@ -110,7 +111,7 @@ fn while_a_run_is_open_the_agents_ledger_is_used_and_reports_it() {
 fn an_effect_belongs_into_the_agents_ledger() {
     let (machine, mut arguments, mut ledger) = machine();
     let home = machine.path("home");
-    let command = format!("command: [/usr/bin/touch, {0}/touched], cwd: {0}", home.display());
+    let command = format!("command: [/usr/bin/touch, {0}/touched], cwd: {0}, run_as: {1}", home.display(), own_user());
     let steps = format!("- {{ step: once, command: {{ effect: touch-it, {command} }} }}\n");
     arguments[0] = machine.write("once.yaml", steps).display().to_string();
     let agent = machine.path("agent").display().to_string();
