@@ -84,7 +84,7 @@ pub struct Check {
 }
 
 /// Every check that is code, in the order in which they are shown.
-pub const CHECKS: [&[Check]; 11] = [
+pub const CHECKS: [&[Check]; 12] = [
     agents::CHECKS,
     homes::CHECKS,
     servers::CHECKS,

@@ -246,6 +246,9 @@ fn apart(engine: &str) -> String {
 }
 
 fn with_databases_apart(facts: &mut Value) {
+    for name in ["user_db", "config_db"] {
+        facts["databases"][name] = json!({ "bytes": 1, "asked": { "tenants": "0" } });
+    }
     for name in ["user", "config"] {
         facts["old"]["databases"][name] = facts["old"]["databases"]["shared_db"].clone();
     }
@@ -284,7 +287,7 @@ fn a_configuration_registry_apart_is_one_on_every_server_and_loses_its_versions_
     let Some(Action::Sql(sql)) = action(&with, "registry-versioning-config", "is-1", "versioning-script") else {
         panic!("is run")
     };
-    assert_eq!(sql.target.name, "config_db");
+    assert_eq!(sql.database.name, "config_db");
     let without = of("false");
     assert_eq!(action(&without, "registry-versioning-config", "is-1", "versioning-script"), None);
     let Some(Action::Job(job)) = action(&without, "migrate-am", "cp-1", "migrate") else { panic!("is run") };

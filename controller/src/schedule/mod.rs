@@ -357,7 +357,7 @@ impl Scheduler<'_> {
             return self.wait(step, WaitKind::Retry, why);
         }
         if self.world.no_room {
-            return self.wait(step, WaitKind::Room, NO_ROOM);
+            return self.wait(step, WaitKind::Room, NO_ROOM.to_owned());
         }
         let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt + 1 };
         self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });

@@ -31,6 +31,12 @@ const CASES: &[Case] = &[
     ("old-running", "is-2", |w| w.of("is-2")["old"]["running"] = json!([])),
     ("old-driver-class", "is-2", |w| w.of("is-2")["old"]["driver_classes"]["com.mysql.cj.jdbc.Driver"] = json!(null)),
     ("new-user", "is-2", |w| w.of("is-2")["new"]["running"] = json!([{ "pid": 7, "user": "root", "profile": null }])),
+    ("new-node", "gw-1", |w| {
+        second_server(w, 10);
+        let old = "    old_offset: 10\n    old: { home: /opt/wso2/gw-old, profile: gateway-worker }\n";
+        w.fleet = w.fleet.replacen(old, "", 1);
+        w.of("gw-1")["old"] = json!(null);
+    }),
     ("new-home-free", "is-2", |w| w.of("is-2")["new"]["exists"] = json!(true)),
     ("java-home", "is-2", |w| w.of("is-2")["java"]["version"] = json!(null)),
     ("keytool", "is-2", |w| w.of("is-2")["java"]["keytool"] = json!(false)),
