@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cavalcade_common::id::{AttemptId, Epoch, NodeId, RunId};
-use cavalcade_common::message::Offer;
+use cavalcade_common::message::{MOST_UNCONFIRMED, Offer};
 use cavalcade_common::report::Progress;
 use cavalcade_common::secret::{SecretBook, SecretRef};
 use tokio::sync::Notify;
@@ -253,6 +253,16 @@ impl Executor {
     #[must_use]
     pub fn running(&self) -> u32 {
         u32::try_from(lock(&self.running).len()).unwrap_or(u32::MAX)
+    }
+
+    /// Attempts that an earlier process left open and nobody works on: they wait for the controller's confirmation in this
+    /// session (10, rule 3). Said with every heartbeat, since a confirmation may get lost.
+    #[must_use]
+    pub fn unconfirmed(&self) -> Vec<AttemptId> {
+        let ledger = self.ledger();
+        let running = lock(&self.running);
+        let open = ledger.state().attempts.iter().filter(|(_, a)| matches!(a.phase, Phase::Accepted | Phase::Intended));
+        open.map(|(id, _)| id).filter(|id| !running.contains_key(id)).take(MOST_UNCONFIRMED).cloned().collect()
     }
 
     fn start(self: &Arc<Self>, offer: Offer, resumed: bool) {

@@ -74,19 +74,21 @@ impl RunLoop {
 
     /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
     fn offer_again(&mut self, host: &HostId) {
-        self.confirm(host, |phase, _| phase.is_under_way());
+        self.confirm(host, |_, phase, _| phase.is_under_way());
     }
 
-    /// Offers the attempts of a host whose steps stand so, in a run that is cancelled or not, once more. Those of a run that is cancelled are taken back
-    /// instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
-    fn confirm(&mut self, host: &HostId, stands: impl Fn(Phase, bool) -> bool) {
+    /// Offers the attempts of a host that stand so, in a run that is cancelled or not, once more. Those of a run that is
+    /// cancelled are taken back instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
+    fn confirm(&mut self, host: &HostId, stands: impl Fn(&AttemptId, Phase, bool) -> bool) {
         let mut attempts: Vec<(AttemptId, bool)> = Vec::new();
         for run in self.state.open_runs() {
             let cancelled = matches!(run.mode, Mode::Cancelling { .. });
             for step in run.all_steps().filter(|s| &s.host == host) {
-                let Some(state) = run.step(&step.key).filter(|state| stands(state.phase, cancelled)) else { continue };
+                let Some(state) = run.step(&step.key) else { continue };
                 let attempt = AttemptId { run: run.id.clone(), step: step.key.clone(), number: state.attempt };
-                attempts.push((attempt, cancelled && state.phase != Phase::Running));
+                if stands(&attempt, state.phase, cancelled) {
+                    attempts.push((attempt, cancelled && state.phase != Phase::Running));
+                }
             }
         }
         for (attempt, taken_back) in attempts {
@@ -131,7 +133,7 @@ impl RunLoop {
                     connected.resident_kib = beat.resident_kib;
                 }
                 self.outbox.push((host.clone(), ToAgent::Heartbeat { count: beat.count }));
-                self.offer_lost(host);
+                self.offer_lost(host, &beat.unconfirmed);
             }
             FromAgent::AskPermit { nonce, attempt } => self.ask_permit(host, nonce, attempt),
             FromAgent::Probed { id, node, seen } => self.probed(host, id, &node, seen),
@@ -139,10 +141,14 @@ impl RunLoop {
         }
     }
 
-    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. In a
-    /// run that is cancelled what was accepted and has not begun is asked back as often.
-    fn offer_lost(&mut self, host: &HostId) {
-        self.confirm(host, |phase, cancelled| phase == Phase::Offered || (cancelled && phase == Phase::Accepted));
+    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. One
+    /// that was to confirm what an agent's earlier process left open shows in the heartbeat itself. In a run that is
+    /// cancelled what was accepted and has not begun is asked back as often.
+    fn offer_lost(&mut self, host: &HostId, unconfirmed: &[AttemptId]) {
+        self.confirm(host, |attempt, phase, cancelled| {
+            let waits = phase.is_under_way() && unconfirmed.contains(attempt);
+            waits || phase == Phase::Offered || (cancelled && phase == Phase::Accepted)
+        });
     }
 
     /// Whether this host has the current attempt of the step: an agent speaks for its own nodes only.
