@@ -161,6 +161,9 @@ impl Executor {
             attempts.filter(|a| a.phase == Phase::Intended).filter_map(|a| a.offer.as_deref().cloned()).collect()
         };
         for offer in intended {
+            if self.bugs.ends_children_at_restart() {
+                adoption::end(self.host.as_ref(), &offer.step.action);
+            }
             if let Some(name) = offer.given.lacks(&offer.secrets) {
                 tracing::info!(attempt = %offer.attempt, secret = name, "adopted when the controller brings the secret again");
                 continue;
@@ -182,7 +185,8 @@ impl Executor {
     pub fn offer(self: &Arc<Self>, offer: Offer) -> Result<Admitted, LedgerError> {
         let phase = {
             let mut ledger = self.ledger();
-            if offer.epoch < ledger.state().epoch || offer.generation < ledger.state().generation {
+            let older = offer.epoch < ledger.state().epoch || offer.generation < ledger.state().generation;
+            if older && !self.bugs.obeys_older_terms() {
                 return Ok(Admitted::Stale);
             }
             ledger.fence(offer.epoch, offer.generation)?;

@@ -82,7 +82,7 @@ impl RunLoop {
     fn confirm(&mut self, host: &HostId, stands: impl Fn(&AttemptId, Phase, bool) -> bool) {
         let mut attempts: Vec<(AttemptId, bool)> = Vec::new();
         for run in self.state.open_runs() {
-            let cancelled = matches!(run.mode, Mode::Cancelling { .. });
+            let cancelled = matches!(run.mode, Mode::Cancelling { .. }) && !self.bugs.cancel_takes_nothing_back();
             for step in run.all_steps().filter(|s| &s.host == host) {
                 let Some(state) = run.step(&step.key) else { continue };
                 let attempt = AttemptId { run: run.id.clone(), step: step.key.clone(), number: state.attempt };
@@ -161,11 +161,16 @@ impl RunLoop {
 
     fn report(&mut self, host: &HostId, seq: u64, report: Report) {
         let Some(known) = self.state.hosts.get(host) else { return };
-        let last = known.last_seq;
+        let (last, incarnation) = (known.last_seq, known.incarnation.clone());
         if seq > last + 1 {
             // Something before it is under way or was lost: it comes again, in order.
             return;
         }
+        if self.bugs.acks_before_the_journal() {
+            self.send(host, ToAgent::Ack { seq });
+        }
+        // As if it were a new one.
+        let seq = if self.bugs.takes_reports_twice() { last + 1 } else { seq };
         if seq == last + 1 {
             let attempt = report.attempt().clone();
             let foreign =
@@ -178,7 +183,6 @@ impl RunLoop {
                 }
                 return;
             }
-            let incarnation = known.incarnation.clone();
             let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
             let pause = self.pause_after(&report);
             let restored = self.restored_by(&report);
@@ -250,6 +254,11 @@ impl RunLoop {
             self.give_permit(&nonce);
         }
         for node in nodes {
+            let before = self.world.seen.get(&node).filter(|(_, seen)| self.bugs.permits_from_memory() && seen.ready);
+            if let Some((_, seen)) = before.cloned() {
+                self.permit_look(&nonce, &node, &seen, Some(&seen.process));
+                continue;
+            }
             self.send_probe(&attempt.run, &node, Some(nonce.clone()));
         }
     }
