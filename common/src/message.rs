@@ -102,7 +102,14 @@ pub struct Heartbeat {
     pub running: u32,
     /// Resident memory of the agent in KiB.
     pub resident_kib: u64,
+    /// Attempts that an earlier process left open and that wait for their confirmation (10, rule 3): one that was lost on
+    /// the way is sent again. The first [`MOST_UNCONFIRMED`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unconfirmed: Vec<AttemptId>,
 }
+
+/// So many attempts one heartbeat names at most.
+pub const MOST_UNCONFIRMED: usize = 64;
 
 /// What a probe of one node's new server saw, all from one look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ mod sessions;
 pub mod split;
 mod vendor;
 mod verify;
+mod work;
 
 pub(crate) use alone::each_named;
 pub use alone::strangers;
@@ -38,3 +39,4 @@ pub use restore::{Accounts, RestoreOutcome, restore};
 pub use resume::{Approval, Decision, Opening, ScriptState};
 pub use run::{Progress, ScriptOutcome, ScriptRun, inspect_script, run_script};
 pub use sessions::{Session, sessions};
+pub use work::{Databases, RealDatabases};

@@ -2,7 +2,16 @@
 
 use cavalcade_common::action::{Action, ServerOp};
 
-use crate::host::HeldState;
+use crate::host::{HeldState, Host};
+
+/// Ends the server that a job lives in: a seeded bug, and what systemd does to a unit with its defaults (10, rule 10).
+pub(super) fn end(host: &dyn Host, action: &Action) {
+    let Action::Job(job) = action else { return };
+    for process in host.processes_of(job.home.as_ref()).unwrap_or_default() {
+        // As a system would: whether it worked, nobody asks.
+        let _ = host.terminate(&process.id);
+    }
+}
 
 /// Whether going on with an attempt means to watch what lives or has ended, and nothing else: whatever it finds, it starts
 /// and repeats nothing and ends no server. Everything else waits for the offer that confirms it.

@@ -1,42 +1,40 @@
 //! Guards that can be left out on purpose, to see that the simulation's checkers notice. Compiled in only with the feature
 //! `seeded-bugs`, which the tests alone switch on; in a released agent every guard is always there.
 
-/// Which guards are left out.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Bugs {
+macro_rules! bugs {
+    ($($(#[$says:meta])* $bug:ident,)*) => {
+        /// Which guards are left out.
+        #[derive(Debug, Clone, Copy, Default)]
+        pub struct Bugs {
+            $($(#[$says])* #[cfg(feature = "seeded-bugs")] pub $bug: bool,)*
+        }
+
+        impl Bugs {
+            $(
+                #[cfg(feature = "seeded-bugs")]
+                pub(super) fn $bug(self) -> bool {
+                    self.$bug
+                }
+                #[cfg(not(feature = "seeded-bugs"))]
+                pub(super) fn $bug(self) -> bool {
+                    false
+                }
+            )*
+        }
+    };
+}
+
+bugs! {
     /// Every offer of an attempt starts it, known or not.
-    #[cfg(feature = "seeded-bugs")]
-    pub dedupe_left_out: bool,
+    starts_known_attempts,
     /// An attempt with an INTENT and no outcome is begun again from the start.
-    #[cfg(feature = "seeded-bugs")]
-    pub redo_after_intent: bool,
+    begins_again,
     /// Launches go ahead without a permit.
-    #[cfg(feature = "seeded-bugs")]
-    pub permit_left_out: bool,
-}
-
-#[cfg(feature = "seeded-bugs")]
-impl Bugs {
-    pub(super) fn starts_known_attempts(self) -> bool {
-        self.dedupe_left_out
-    }
-    pub(super) fn begins_again(self) -> bool {
-        self.redo_after_intent
-    }
-    pub(super) fn launches_unpermitted(self) -> bool {
-        self.permit_left_out
-    }
-}
-
-#[cfg(not(feature = "seeded-bugs"))]
-impl Bugs {
-    pub(super) fn starts_known_attempts(self) -> bool {
-        false
-    }
-    pub(super) fn begins_again(self) -> bool {
-        false
-    }
-    pub(super) fn launches_unpermitted(self) -> bool {
-        false
-    }
+    launches_unpermitted,
+    /// Offers of older terms and plans are obeyed.
+    obeys_older_terms,
+    /// What nobody can tell counts as a success.
+    unknown_is_success,
+    /// What an earlier process started is ended when the agent starts.
+    ends_children_at_restart,
 }

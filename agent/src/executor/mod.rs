@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cavalcade_common::id::{AttemptId, Epoch, NodeId, RunId};
-use cavalcade_common::message::Offer;
+use cavalcade_common::message::{MOST_UNCONFIRMED, Offer};
 use cavalcade_common::report::Progress;
 use cavalcade_common::secret::{SecretBook, SecretRef};
 use tokio::sync::Notify;
@@ -161,6 +161,9 @@ impl Executor {
             attempts.filter(|a| a.phase == Phase::Intended).filter_map(|a| a.offer.as_deref().cloned()).collect()
         };
         for offer in intended {
+            if self.bugs.ends_children_at_restart() {
+                adoption::end(self.host.as_ref(), &offer.step.action);
+            }
             if let Some(name) = offer.given.lacks(&offer.secrets) {
                 tracing::info!(attempt = %offer.attempt, secret = name, "adopted when the controller brings the secret again");
                 continue;
@@ -182,7 +185,8 @@ impl Executor {
     pub fn offer(self: &Arc<Self>, offer: Offer) -> Result<Admitted, LedgerError> {
         let phase = {
             let mut ledger = self.ledger();
-            if offer.epoch < ledger.state().epoch || offer.generation < ledger.state().generation {
+            let older = offer.epoch < ledger.state().epoch || offer.generation < ledger.state().generation;
+            if older && !self.bugs.obeys_older_terms() {
                 return Ok(Admitted::Stale);
             }
             ledger.fence(offer.epoch, offer.generation)?;
@@ -253,6 +257,16 @@ impl Executor {
     #[must_use]
     pub fn running(&self) -> u32 {
         u32::try_from(lock(&self.running).len()).unwrap_or(u32::MAX)
+    }
+
+    /// Attempts that an earlier process left open and nobody works on: they wait for the controller's confirmation in this
+    /// session (10, rule 3). Said with every heartbeat, since a confirmation may get lost.
+    #[must_use]
+    pub fn unconfirmed(&self) -> Vec<AttemptId> {
+        let ledger = self.ledger();
+        let running = lock(&self.running);
+        let open = ledger.state().attempts.iter().filter(|(_, a)| matches!(a.phase, Phase::Accepted | Phase::Intended));
+        open.map(|(id, _)| id).filter(|id| !running.contains_key(id)).take(MOST_UNCONFIRMED).cloned().collect()
     }
 
     fn start(self: &Arc<Self>, offer: Offer, resumed: bool) {

@@ -270,9 +270,11 @@ async fn a_restart_repeats_nothing_before_it_is_confirmed() {
     until("the end of both", vanished).await;
     agent.executor.adopt();
     assert!(!agent.executor.is_running(&offer.attempt), "a repeatable command would run again");
+    assert_eq!(agent.executor.unconfirmed(), [offer.attempt.clone()], "until it is confirmed, every heartbeat asks for it");
 
     fs::write(agent.machine.at("home/go"), "").unwrap();
     assert_eq!(agent.executor.offer(offer.clone()).unwrap(), Admitted::Confirmed);
+    assert!(agent.executor.unconfirmed().is_empty());
     assert_eq!(agent.end(&offer.attempt).await, SUCCEEDED);
     assert_eq!(agent.runs(), 2);
 }

@@ -44,6 +44,8 @@ use cavalcade_common::secret::SecretValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::database::{Databases, RealDatabases};
+
 /// A process as the kernel shows it. `pid` alone names nobody: numbers are used again, so the start time belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
@@ -340,6 +342,11 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Those of the connection, and a limit that ran out.
     async fn tcp_connect(&self, address: &str, limit: Duration) -> io::Result<()>;
+
+    /// The databases that its steps work on.
+    fn databases(&self) -> &dyn Databases {
+        &RealDatabases
+    }
 
     /// Runs blocking work aside, where it does not hold up the run loop.
     async fn blocking(&self, work: Box<dyn FnOnce() + Send>);

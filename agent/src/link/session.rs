@@ -253,8 +253,12 @@ impl<'a> Session<'a> {
         // A question that was lost on the way is asked again; the answer serves one launch in any case.
         self.asked.clear();
         self.beats += 1;
-        let beat =
-            Heartbeat { count: self.beats, running: self.executor.running(), resident_kib: self.executor.host.resident_kib() };
+        let beat = Heartbeat {
+            count: self.beats,
+            running: self.executor.running(),
+            resident_kib: self.executor.host.resident_kib(),
+            unconfirmed: self.executor.unconfirmed(),
+        };
         self.send(FromAgent::Heartbeat(beat)).await
     }
 

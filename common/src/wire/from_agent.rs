@@ -41,8 +41,9 @@ impl Wired for FromAgent {
                 let attempt = Some(attempt_to_wire(attempt));
                 Kind::Progress(v1::AttemptProgress { attempt, done, total, label, quiet_seconds })
             }
-            Self::Heartbeat(Heartbeat { count, running, resident_kib }) => {
-                Kind::Heartbeat(v1::AgentHeartbeat { count, running, resident_kib })
+            Self::Heartbeat(Heartbeat { count, running, resident_kib, unconfirmed }) => {
+                let unconfirmed = unconfirmed.into_iter().map(attempt_to_wire).collect();
+                Kind::Heartbeat(v1::AgentHeartbeat { count, running, resident_kib, unconfirmed })
             }
             Self::AskPermit { nonce, attempt } => {
                 Kind::AskPermit(v1::AskPermit { nonce, attempt: Some(attempt_to_wire(attempt)) })
@@ -65,8 +66,10 @@ impl Wired for FromAgent {
                 attempt: required_attempt(attempt, "progress.attempt")?,
                 progress: Progress { done, total, label, quiet_seconds },
             },
-            Kind::Heartbeat(v1::AgentHeartbeat { count, running, resident_kib }) => {
-                Self::Heartbeat(Heartbeat { count, running, resident_kib })
+            Kind::Heartbeat(v1::AgentHeartbeat { count, running, resident_kib, unconfirmed }) => {
+                let unconfirmed =
+                    unconfirmed.into_iter().map(|a| attempt(a, "heartbeat.unconfirmed")).collect::<Result<_, _>>()?;
+                Self::Heartbeat(Heartbeat { count, running, resident_kib, unconfirmed })
             }
             Kind::AskPermit(v1::AskPermit { nonce, attempt }) => {
                 Self::AskPermit { nonce, attempt: required_attempt(attempt, "ask_permit.attempt")? }

@@ -148,11 +148,9 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
     });
     let seen = (any::<bool>(), text(), any::<u64>(), any::<bool>(), evidence())
         .prop_map(|(ready, process, age_millis, old_down, evidence)| Seen { ready, process, age_millis, old_down, evidence });
-    let heartbeat = (any::<u64>(), any::<u32>(), any::<u64>()).prop_map(|(count, running, resident_kib)| Heartbeat {
-        count,
-        running,
-        resident_kib,
-    });
+    let unconfirmed = proptest::collection::vec(attempt(), 0..3);
+    let heartbeat = (any::<u64>(), any::<u32>(), any::<u64>(), unconfirmed)
+        .prop_map(|(count, running, resident_kib, unconfirmed)| Heartbeat { count, running, resident_kib, unconfirmed });
     prop_oneof![
         hello().prop_map(FromAgent::Hello),
         (any::<u64>(), report()).prop_map(|(seq, report)| FromAgent::Report { seq, report }),
@@ -401,7 +399,9 @@ fn parts_out_of_order_are_refused() {
     assert!(matches!(order(&[1]), Err(WireError::PartOrder { expected: 0, .. })));
     assert!(matches!(order(&[0, 2]), Err(WireError::PartOrder { expected: 1, .. })));
     assert!(matches!(order(&[0, 0]), Err(WireError::PartOrder { expected: 1, .. })));
-    let heartbeat = FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 0 }).to_wire().expect("is encoded");
+    let heartbeat = FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 0, unconfirmed: Vec::new() })
+        .to_wire()
+        .expect("is encoded");
     assert!(matches!(decode_all(vec![three[0].clone(), heartbeat]), Err(WireError::PartInterrupted { id: 1 })));
     let part = |index, count, bytes: usize| {
         let part = v1::Part { id: 1, index, count, bytes: vec![8; bytes] };

@@ -13,7 +13,7 @@ use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::request::{
@@ -21,7 +21,8 @@ use super::request::{
     ReportRequest, RevokeAnswer, RevokeRequest, SecretGiveRequest, StatusRequest, TokenAnswer, TokenRequest, VerbAnswer,
     VerbRequest,
 };
-use super::{apply, ask, logs, report, verify};
+use super::verb::missing;
+use super::{apply, ask, logs, report, verb, verify};
 use crate::artifact::ArtifactStore;
 use crate::event::Who;
 use crate::logs::LogStore;
@@ -29,7 +30,7 @@ use crate::rpc::enrolment::{EnrolmentDesk, Revoked};
 use crate::rpc::method::Method;
 use crate::rpc::operator::{AnswerStream, Operator, OperatorHandler, UploadStream};
 use crate::run::WallClock;
-use crate::run::input::{Done, Input, Order, Verb, WindowWord};
+use crate::run::input::{Done, Input, Order, Verb};
 use crate::run::view::View;
 use crate::vault::Vault;
 use crate::view::document::{self, Status};
@@ -69,10 +70,6 @@ fn write<T: Serialize>(answer: &T) -> Result<Value, Fault> {
     serde_json::to_value(answer).map_err(|e| Fault::new(codes::operator::USAGE, format!("the answer cannot be written: {e}")))
 }
 
-fn missing(what: &str) -> Fault {
-    Fault::new(codes::operator::USAGE, format!("the request names no {what}"))
-}
-
 impl Operations {
     /// The present snapshot.
     pub(super) fn now(&self) -> Arc<View> {
@@ -81,11 +78,7 @@ impl Operations {
 
     /// Gives an order to the run loop and waits until it is durable.
     pub(super) async fn order(&self, who: &Operator, order: Order) -> Result<Done, Fault> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || Fault::new(codes::operator::NO_CONTROLLER, "the controller is ending");
-        let who = Who(who.name.clone());
-        self.inputs.send(Input::Verb { who, order: Box::new(order), reply }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        verb::order(&self.inputs, Who(who.name.clone()), order).await
     }
 
     fn status(&self, request: &StatusRequest) -> Status {
@@ -110,35 +103,13 @@ impl Operations {
     }
 
     async fn verb_request(&self, who: &Operator, method: Method, r: VerbRequest) -> Result<Value, Fault> {
-        let step = || r.step.clone().ok_or_else(|| missing("step"));
-        let why = r.why.clone();
         let verb = match method {
-            Method::Pause => Verb::Pause,
-            Method::Resume => {
-                let past = r.past_window.then_some(WindowWord::Past);
-                Verb::Resume { window: r.window_end.map(WindowWord::Ends).or(past), why }
-            }
-            Method::NodeLost => {
-                let host = HostId::new(r.host.clone().ok_or_else(|| missing("host"))?)
-                    .map_err(|e| Fault::new(codes::operator::USAGE, e.to_string()))?;
-                Verb::HostLost { host, why }
-            }
-            Method::Cancel => Verb::Cancel { why },
-            Method::Approve => Verb::Approve { stage: r.stage.ok_or_else(|| missing("stage"))?, says: why },
-            Method::Retry => Verb::Retry { step: step()?, why },
-            Method::Skip => Verb::Skip { step: step()?, why },
-            Method::Resolve => {
-                let resolution = r.resolution.ok_or_else(|| missing("resolution"))?;
-                Verb::Resolve { step: step()?, resolution, evidence: r.evidenced, why }
-            }
-            Method::StopJob => Verb::StopJob { step: step()?, why },
-            Method::Restore if r.databases.is_empty() => return Err(missing("database")),
-            Method::Restore => Verb::Restore { databases: r.databases.clone(), why },
             Method::Rejudge => {
-                let evidence = ask::rejudge(self, r.run.as_deref(), &step()?, r.evidence.clone()).await?;
-                Verb::Rejudge { step: step()?, evidence }
+                let step = r.step.clone().ok_or_else(|| missing("step"))?;
+                let evidence = ask::rejudge(self, r.run.as_deref(), &step, r.evidence.clone()).await?;
+                Verb::Rejudge { step, evidence }
             }
-            other => return Err(Fault::new(codes::operator::USAGE, format!("{other:?} is no verb"))),
+            other => verb::verb(other, &r)?,
         };
         let done = self.order(who, Order { run: r.run, at: r.at, verb }).await?;
         write(&VerbAnswer { run: done.run.to_string(), position: done.position, says: done.says })

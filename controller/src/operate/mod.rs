@@ -6,4 +6,5 @@ pub mod handler;
 mod logs;
 mod report;
 pub mod request;
+pub mod verb;
 mod verify;

@@ -73,6 +73,31 @@ async fn what_a_cancelled_run_offered_is_taken_back_from_whoever_comes_back() {
     }
 }
 
+/// Promise 10: a confirmation that was lost comes again while the session lives, and only to an agent that waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_lost_confirmation_comes_again_within_the_session() {
+    for (begun, cancelled) in [(false, false), (true, false), (true, true), (false, true)] {
+        let (kit, mut agent) = applied(&script()).await;
+        let offer = agent.peer.offers().remove(0);
+        agent.tell(&kit, Report::Accepted { attempt: offer.attempt.clone() }).await;
+        if begun {
+            agent.tell(&kit, Report::Began { attempt: offer.attempt.clone() }).await;
+        }
+        if cancelled {
+            kit.order("ben", None, None, Verb::Cancel { why: "another night".to_owned() }).await.expect("is taken");
+        }
+        withdrawn(&mut agent.peer);
+        kit.beat(&agent.peer).await;
+        assert_eq!(withdrawn(&mut agent.peer), (0, usize::from(cancelled && !begun)), "its agent works on it");
+        let stranger = AttemptId { number: 7, ..offer.attempt.clone() };
+        for (waits, offers) in [(stranger, 0), (offer.attempt.clone(), usize::from(begun || !cancelled))] {
+            let beat = Heartbeat { count: 2, running: 0, resident_kib: 1, unconfirmed: vec![waits] };
+            kit.says(&agent.peer, FromAgent::Heartbeat(beat)).await;
+            assert_eq!(withdrawn(&mut agent.peer), (offers, usize::from(cancelled && !begun)));
+        }
+    }
+}
+
 /// A word about one statement is not sent with a later attempt, where another statement may be open.
 #[tokio::test(start_paused = true)]
 async fn a_word_about_a_statement_is_for_one_attempt() {

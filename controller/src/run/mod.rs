@@ -3,6 +3,7 @@
 //!
 //! Inputs that wait are taken together, so that one sync of the journal serves them all.
 
+pub mod bugs;
 pub mod input;
 pub mod kept;
 mod looks;
@@ -37,6 +38,7 @@ use crate::schedule::{Decision, Schedule, World, schedule};
 use crate::state::State;
 use crate::state::transition::{Illegal, Moment};
 use crate::vault::Vault;
+use bugs::Bugs;
 use input::{Connected, Done, Input, SessionId};
 use permit::PermitQuery;
 use view::View;
@@ -102,6 +104,7 @@ pub struct RunLoop {
     next_id: u64,
     schedules: BTreeMap<RunId, Schedule>,
     vault: Arc<Vault>,
+    bugs: Bugs,
     // What a batch has produced, in order; it leaves behind the journal.
     events: Vec<NewEntry>,
     outbox: Vec<(HostId, ToAgent)>,
@@ -152,6 +155,7 @@ impl RunLoop {
             next_id: 1,
             schedules: BTreeMap::new(),
             vault: Arc::new(Vault::in_memory()),
+            bugs: Bugs::default(),
             events: Vec::new(),
             outbox: Vec::new(),
             replies: Vec::new(),
@@ -168,6 +172,13 @@ impl RunLoop {
     pub fn with_vault(mut self, vault: Arc<Vault>) -> Self {
         self.vault = vault;
         self.look_for_secrets();
+        self
+    }
+
+    /// Leaves guards out on purpose, in tests of the simulation's checkers.
+    #[must_use]
+    pub fn with_bugs(mut self, bugs: Bugs) -> Self {
+        self.bugs = bugs;
         self
     }
 

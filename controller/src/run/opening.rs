@@ -86,7 +86,7 @@ impl RunLoop {
 
     /// What becomes of the finished steps of a run that is taken over.
     fn settled(&self, open: &RunState, plan: &HashedPlan, words: &Superseding) -> Result<Settled, Fault> {
-        if open.any_under_way() {
+        if open.any_under_way() && !self.bugs.supersedes_undrained() {
             let what = format!("run {} still has steps under way; pause it and wait for their end", open.id);
             return Err(Fault::new(codes::run::STILL_DRAINING, what).help(
                 "cavalcade pause, then this command again when `cavalcade status` shows none running; a host that is gone for \

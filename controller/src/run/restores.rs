@@ -46,7 +46,7 @@ impl RunLoop {
         let Report::Ended { attempt, outcome } = report else { return None };
         let run = self.state.runs.get(&attempt.run)?;
         let Action::Restore(restore) = &run.plan_step(&attempt.step)?.action else { return None };
-        if outcome.ending != Ending::Succeeded {
+        if outcome.ending != Ending::Succeeded && !self.bugs.failed_restores_count() {
             return None;
         }
         self.restored(&attempt.run, restore.database.name.clone(), Who::policy())
@@ -66,11 +66,11 @@ fn restore_of(state: &RunState, number: u32, database: &str, (by, why): (&Who, &
     let Some((backup, Action::Backup(of))) = backup.map(|s| (s, &s.action)) else {
         return Err(Fault::new(codes::run::NO_BACKUP, format!("the plan makes no backup of {database}")));
     };
-    let made_before = state.backups.get(database);
-    if made_before.is_none() && state.step(&backup.key).is_none_or(|s| s.phase != Phase::Succeeded) {
-        return Err(Fault::new(codes::run::NO_BACKUP, format!("the backup of {database} ({}) has not succeeded", backup.key)));
-    }
-    let own_backup = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
+    let Some(made) = state.backups.get(database) else {
+        let done = state.step(&backup.key).is_some_and(|s| s.phase == Phase::Succeeded);
+        let why = if done { "was made when a job had half changed it: it is no way back" } else { "has not succeeded" };
+        return Err(Fault::new(codes::run::NO_BACKUP, format!("the backup of {database} ({}) {why}", backup.key)));
+    };
     let down: Vec<NodeId> = state.plan.plan.nodes.iter().filter(|n| n.old.is_some()).map(|n| n.id.clone()).collect();
     let key = StepKey { stage: 0, step: number, node: backup.key.node.clone() };
     Ok(PlanStep {
@@ -83,11 +83,7 @@ fn restore_of(state: &RunState, number: u32, database: &str, (by, why): (&Who, &
             effect: format!("restore-{number}"),
             database: of.database.clone(),
             // As the agent names a backup's folder.
-            from: format!(
-                "{}/{}/{database}",
-                of.to.trim_end_matches('/'),
-                made_before.filter(|_| !own_backup).unwrap_or(&state.id)
-            ),
+            from: format!("{}/{}/{database}", made.to.trim_end_matches('/'), made.run),
         }),
         needs: vec![Need::Down { nodes: down }],
         effect: Some(cavalcade_common::id::EffectKey(format!("restore-{number} {} {database}", state.id))),

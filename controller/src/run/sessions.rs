@@ -75,19 +75,21 @@ impl RunLoop {
 
     /// Confirms everything that the host has or may have (10, rule 3): the agent knows which of it is new.
     fn offer_again(&mut self, host: &HostId) {
-        self.confirm(host, |phase, _| phase.is_under_way());
+        self.confirm(host, |_, phase, _| phase.is_under_way());
     }
 
-    /// Offers the attempts of a host whose steps stand so, in a run that is cancelled or not, once more. Those of a run that is cancelled are taken back
-    /// instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
-    fn confirm(&mut self, host: &HostId, stands: impl Fn(Phase, bool) -> bool) {
+    /// Offers the attempts of a host that stand so, in a run that is cancelled or not, once more. Those of a run that is
+    /// cancelled are taken back instead, unless their effect is known to have begun: then the agent has to go on with it to its end.
+    fn confirm(&mut self, host: &HostId, stands: impl Fn(&AttemptId, Phase, bool) -> bool) {
         let mut attempts: Vec<(AttemptId, bool)> = Vec::new();
         for run in self.state.open_runs() {
-            let cancelled = matches!(run.mode, Mode::Cancelling { .. });
+            let cancelled = matches!(run.mode, Mode::Cancelling { .. }) && !self.bugs.cancel_takes_nothing_back();
             for step in run.all_steps().filter(|s| &s.host == host) {
-                let Some(state) = run.step(&step.key).filter(|state| stands(state.phase, cancelled)) else { continue };
+                let Some(state) = run.step(&step.key) else { continue };
                 let attempt = AttemptId { run: run.id.clone(), step: step.key.clone(), number: state.attempt };
-                attempts.push((attempt, cancelled && state.phase != Phase::Running));
+                if stands(&attempt, state.phase, cancelled) {
+                    attempts.push((attempt, cancelled && state.phase != Phase::Running));
+                }
             }
         }
         for (attempt, taken_back) in attempts {
@@ -133,7 +135,7 @@ impl RunLoop {
                     connected.resident_kib = beat.resident_kib;
                 }
                 self.outbox.push((host.clone(), ToAgent::Heartbeat { count: beat.count }));
-                self.offer_lost(host);
+                self.offer_lost(host, &beat.unconfirmed);
             }
             FromAgent::AskPermit { nonce, attempt } => self.ask_permit(host, nonce, attempt),
             FromAgent::Probed { id, node, seen } => self.probed(host, id, &node, seen),
@@ -141,10 +143,14 @@ impl RunLoop {
         }
     }
 
-    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. In a
-    /// run that is cancelled what was accepted and has not begun is asked back as often.
-    fn offer_lost(&mut self, host: &HostId) {
-        self.confirm(host, |phase, cancelled| phase == Phase::Offered || (cancelled && phase == Phase::Accepted));
+    /// An offer that got lost inside a session shows as Offered without an answer: it is repeated with every heartbeat. One
+    /// that was to confirm what an agent's earlier process left open shows in the heartbeat itself. In a run that is
+    /// cancelled what was accepted and has not begun is asked back as often.
+    fn offer_lost(&mut self, host: &HostId, unconfirmed: &[AttemptId]) {
+        self.confirm(host, |attempt, phase, cancelled| {
+            let waits = phase.is_under_way() && unconfirmed.contains(attempt);
+            waits || phase == Phase::Offered || (cancelled && phase == Phase::Accepted)
+        });
     }
 
     /// Whether this host has the current attempt of the step: an agent speaks for its own nodes only.
@@ -157,11 +163,16 @@ impl RunLoop {
 
     fn report(&mut self, host: &HostId, seq: u64, report: Report) {
         let Some(known) = self.state.hosts.get(host) else { return };
-        let last = known.last_seq;
+        let (last, incarnation) = (known.last_seq, known.incarnation.clone());
         if seq > last + 1 {
             // Something before it is under way or was lost: it comes again, in order.
             return;
         }
+        if self.bugs.acks_before_the_journal() {
+            self.send(host, ToAgent::Ack { seq });
+        }
+        // As if it were a new one.
+        let seq = if self.bugs.takes_reports_twice() { last + 1 } else { seq };
         if seq == last + 1 {
             let attempt = report.attempt().clone();
             let foreign =
@@ -174,7 +185,6 @@ impl RunLoop {
                 }
                 return;
             }
-            let incarnation = known.incarnation.clone();
             let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
             let pause = self.pause_after(&report);
             let restored = self.restored_by(&report);
@@ -246,6 +256,11 @@ impl RunLoop {
             self.give_permit(&nonce);
         }
         for node in nodes {
+            let before = self.world.seen.get(&node).filter(|(_, seen)| self.bugs.permits_from_memory() && seen.ready);
+            if let Some((_, seen)) = before.cloned() {
+                self.permit_look(&nonce, &node, &seen, Some(&seen.process));
+                continue;
+            }
             self.send_probe(&attempt.run, &node, Some(nonce.clone()));
         }
         for (look, from) in looks {

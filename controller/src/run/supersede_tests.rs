@@ -148,6 +148,35 @@ async fn one_restore_is_not_enough_after_a_superseding_plan_either() {
     assert!(kit.wait_of("3.1@is-1").why.contains("restore shared_db"), "{:?}", kit.waits());
 }
 
+/// Rule 23: the way back after a superseding plan is the backup from before the migration, where it was made, whatever the
+/// new plan says of its own.
+#[tokio::test(start_paused = true)]
+async fn a_restore_after_a_superseding_plan_takes_the_backup_from_before_the_job() {
+    let moved = serde_json::to_string(&night("4h").plan).expect("JSON").replace("/backup", "/elsewhere");
+    let moved = hashed(serde_json::from_str(&moved).expect("a plan"));
+    for kept in [true, false] {
+        let (kit, mut agent) = begun().await;
+        agent.fail_the_job(&kit).await;
+        let old = kit.run().id;
+        let all = ["all"];
+        let (keep, undo): (&[&str], &[&str]) = if kept { (&all, &[]) } else { (&[], &all) };
+        let new = kit.order("ben", None, None, taking_over(moved.clone(), &old, keep, undo)).await.expect("is open").run;
+        kit.settle().await;
+        if !kept {
+            // What the new run saves holds what the failed job left.
+            for step in ["0.1@is-1", "1.1@is-1", "2.1@is-1"] {
+                agent.work(&kit, step, Ending::Succeeded, Vec::new()).await;
+            }
+        }
+        kit.order("ben", Some(new.as_str()), None, restore("am_db")).await.expect("is taken");
+        kit.settle().await;
+        let step = if kept { "0.1@is-1" } else { "0.2@is-1" };
+        let offer = agent.work(&kit, step, Ending::Succeeded, Vec::new()).await;
+        let Action::Restore(ordered) = offer.step.action else { panic!("no restore") };
+        assert_eq!(ordered.from, format!("/backup/{old}/am_db"), "kept: {kept}");
+    }
+}
+
 /// 11, decision on windows: the run waits at the border of the stage; a restore is the way back and waits for no window.
 #[tokio::test(start_paused = true)]
 async fn a_stage_waits_at_its_border_and_the_window_can_be_moved() {

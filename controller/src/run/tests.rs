@@ -100,7 +100,10 @@ impl Kit {
     }
 
     async fn beat(&self, peer: &Peer) {
-        let message = FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 1 });
+        self.says(peer, FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 1, unconfirmed: Vec::new() })).await;
+    }
+
+    async fn says(&self, peer: &Peer, message: FromAgent) {
         let input = Input::Message { host: peer.host.clone(), session: peer.session, message };
         self.inputs.send(input).await.expect("takes");
         self.settle().await;

@@ -11,7 +11,7 @@ use cavalcade_common::report::Evidence;
 use super::RunLoop;
 use super::input::{Done, Order, Verb, WindowWord};
 use super::kept::{Kept, never_skipped};
-use crate::event::{Event, Resolution, Who};
+use crate::event::{Event, Resolution, RunResult, Who};
 use crate::schedule::unrestored;
 use crate::state::step::{Phase, StepState};
 use crate::state::transition::Illegal;
@@ -165,6 +165,13 @@ impl RunLoop {
                 })
             })
             .collect();
+        if self.bugs.cancel_waits_for_nothing() {
+            self.happen_or_log(Event::RunClosed { run, result: RunResult::Cancelled });
+            return Ok(done);
+        }
+        if self.bugs.cancel_takes_nothing_back() {
+            return Ok(done);
+        }
         for (attempt, host) in waiting {
             self.outbox.push((host, ToAgent::Withdraw { attempt, epoch: self.state.epoch }));
         }
@@ -179,6 +186,7 @@ impl RunLoop {
         };
         if let Some(at) = at
             && state.position > at
+            && !self.bugs.verbs_ignore_what_was_seen()
         {
             let who = state.decided.as_ref().map_or_else(|| "its agent".to_owned(), |(by, _)| by.to_string());
             return Err(Fault::new(

@@ -9,6 +9,7 @@ pub mod transition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use jiff::Timestamp;
@@ -94,6 +95,15 @@ pub struct DecisionTaken {
     pub why: String,
 }
 
+/// Where a backup is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestorePoint {
+    /// The run that made it: its folder is named so.
+    pub run: RunId,
+    /// The folder that this run's plan named for its backups.
+    pub to: String,
+}
+
 /// One run.
 #[derive(Debug, Clone)]
 pub struct RunState {
@@ -121,8 +131,8 @@ pub struct RunState {
     pub approvals: BTreeMap<u32, ApprovalGiven>,
     /// Incarnations of its databases, as backups and restores showed them.
     pub incarnations: BTreeMap<String, String>,
-    /// Databases whose backup was made by a run that this one superseded.
-    pub backups: BTreeMap<String, RunId>,
+    /// The backup of each database that a restore brings back: made by this run, or by one that it superseded.
+    pub backups: BTreeMap<String, RestorePoint>,
     /// What persons decided, in order.
     pub decisions: Vec<DecisionTaken>,
     /// What was let pass when it was opened.
@@ -203,6 +213,24 @@ impl RunState {
     pub fn last_decision(&self) -> Option<&DecisionTaken> {
         let policy = Who::policy();
         self.decisions.iter().rev().find(|d| d.by != policy)
+    }
+
+    /// Whether a job began to change a database and neither came to a good end nor was undone by a restore since. What is
+    /// saved of it then is no way back (10, rule 23).
+    fn half_changed(&self, database: &str) -> bool {
+        let began = |step: &PlanStep| self.step(&step.key).filter(|s| !s.phase.is_finished()).and_then(|s| s.begun);
+        let jobs = self.plan.plan.steps().filter(|(_, s)| matches!(s.action, Action::Job(_)) && s.action.changes(database));
+        let restored = self.restored.get(database);
+        jobs.filter_map(|(_, s)| began(s)).any(|begun| restored.is_none_or(|at| *at < begun))
+    }
+
+    /// A backup's step succeeded: it is what a restore brings back from here on.
+    fn backed_up(&mut self, key: &StepKey) {
+        let Some(Action::Backup(backup)) = self.plan.plan.step(key).map(|s| &s.action) else { return };
+        let (database, to) = (backup.database.name.clone(), backup.to.clone());
+        if !self.half_changed(&database) {
+            self.backups.insert(database, RestorePoint { run: self.id.clone(), to });
+        }
     }
 
     /// Whether any step is under way at an agent.

@@ -150,6 +150,9 @@ impl RunState {
                 step.ended(moment, outcome);
                 let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
                 self.incarnations.extend(shown.map(|(name, found)| (name.to_owned(), found.clone())));
+                if outcome.ending == Ending::Succeeded {
+                    self.backed_up(&attempt.step);
+                }
             }
             Report::Abandoned { why, .. } => {
                 step.enter(Phase::Pending, moment);
@@ -242,6 +245,9 @@ impl RunState {
         }
         step.decided = Some((by.clone(), why.to_owned()));
         self.note(moment, by, verb, key, why);
+        if word.is_none() {
+            self.backed_up(key);
+        }
         Ok(())
     }
 

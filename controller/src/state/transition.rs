@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{EFFECT_HELD_BY, Report};
@@ -192,13 +191,7 @@ impl State {
     /// What was done to a database is known by its incarnation: without that a migration could begin a second time.
     fn took_over(&mut self, run: &RunId, from: &RunId) -> Result<(), Illegal> {
         let old = self.runs.get(from).ok_or_else(|| Illegal::NoRun(from.clone()))?;
-        let made = old.plan.plan.steps().filter_map(|(_, step)| match &step.action {
-            Action::Backup(backup) if old.step(&step.key).is_some_and(|s| s.phase == Phase::Succeeded) => {
-                Some((backup.database.name.clone(), old.id.clone()))
-            }
-            _ => None,
-        });
-        let backups: BTreeMap<_, _> = old.backups.clone().into_iter().chain(made).collect();
+        let backups = old.backups.clone();
         let incarnations = old.incarnations.clone();
         let restored = old.restored.clone();
         // What began in the old run and changed databases is restored before it begins in this one.

@@ -1,5 +1,6 @@
 //! Runs the seeded simulation: `simulate --seeds 100`, or one seed with its whole trace: `simulate --seed 17`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use cavalcade_tests::simulation::run::simulate;
@@ -22,10 +23,13 @@ struct Arguments {
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let (from, to) = arguments.seed.map_or((arguments.from, arguments.from + arguments.seeds), |s| (s, s + 1));
-    let (mut bad, mut deaths) = (0, 0);
+    let mut bad = 0;
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for seed in from..to {
         let trace = simulate(seed, None)?;
-        deaths += trace.deaths;
+        for (what, n) in trace.counts {
+            *counts.entry(what).or_default() += n;
+        }
         if arguments.seed.is_some() {
             trace.lines.iter().for_each(|l| println!("{l}"));
         }
@@ -35,6 +39,9 @@ fn main() -> anyhow::Result<ExitCode> {
             trace.violations.iter().for_each(|v| println!("  {v}"));
         }
     }
-    println!("{} seeds, {bad} with violations, {deaths} deaths of controllers and agents", to - from);
+    for (what, n) in counts {
+        println!("{n:>8} {what}");
+    }
+    println!("{} seeds, {bad} with violations", to - from);
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -35,7 +35,7 @@ async fn a_token_gives_a_host_its_certificate_and_a_session() {
     let (to, mut from) = dial(&site.config(&dir)).await.expect("a session");
     let mut accepted = site.accepted().await;
     assert_eq!(accepted.host, name("am-1"));
-    let heartbeat = FromAgent::Heartbeat(Heartbeat { count: 1, running: 2, resident_kib: 3 });
+    let heartbeat = FromAgent::Heartbeat(Heartbeat { count: 1, running: 2, resident_kib: 3, unconfirmed: Vec::new() });
     to.send(heartbeat.clone()).await.expect("is sent");
     assert_eq!(accepted.from.recv().await, Some(heartbeat));
     accepted.to.send(ToAgent::Heartbeat { count: 1 }).await.expect("is sent");

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::site::{Site, Wanted, address, dial, name, soon};
 
 fn beat(count: u64) -> FromAgent {
-    FromAgent::Heartbeat(Heartbeat { count, running: 0, resident_kib: 0 })
+    FromAgent::Heartbeat(Heartbeat { count, running: 0, resident_kib: 0, unconfirmed: Vec::new() })
 }
 
 fn facts(bytes: usize) -> FromAgent {

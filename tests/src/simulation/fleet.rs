@@ -1,16 +1,20 @@
-//! The plan that every seed runs: two Identity Servers, one of them migrated, and three API Managers behind them.
+//! The plans that every seed runs: two Identity Servers, one of them migrated, and three API Managers behind them, one of
+//! them migrated too; two databases with their backups, one with a script.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use cavalcade_common::action::{Action, Evidence, HttpCheck, HttpGate, Job, Ready, Runtime, Sequence, Server, ServerOp};
+use cavalcade_common::action::{
+    Action, Backup, DbTarget, Engine, Evidence, HttpCheck, HttpGate, Job, Ready, Runtime, Sequence, Server, ServerOp, SqlScript,
+};
 use cavalcade_common::id::{Digest, EffectKey, HostId, NodeId, StageId, StepKey, StepName};
 use cavalcade_common::plan::{
     Batch, HashedPlan, Need, PLAN_SCHEMA, Plan, PlanNode, PlanStage, PlanStep, Probe, RecipeRef, Retry, Role, Side, Undo,
 };
 use jiff::Timestamp;
 
-use super::machine::ORDERS;
+use super::machine::{ORDERS, databases_of};
 
 /// Identity Servers.
 pub const IS: [&str; 2] = ["is-1", "is-2"];
@@ -23,7 +27,9 @@ pub fn hosts() -> Vec<&'static str> {
     IS.iter().chain(&AM).copied().collect()
 }
 
-fn home(node: &str) -> String {
+/// The new home of a node.
+#[must_use]
+pub fn home(node: &str) -> String {
     let product = if node.starts_with("is") { "wso2is-5.11.0" } else { "wso2am-4.0.0" };
     format!("/opt/{node}/{product}")
 }
@@ -69,13 +75,41 @@ fn server(node: &str, op: ServerOp) -> Action {
     })
 }
 
+fn target(name: &str) -> DbTarget {
+    DbTarget {
+        name: name.to_owned(),
+        engine: Engine::Mysql,
+        host: "db".to_owned(),
+        port: 3306,
+        socket: None,
+        database: name.to_owned(),
+        scratch: Some("scratch".to_owned()),
+        user: "dba".to_owned(),
+        password: String::new(),
+        server_accounts: Vec::new(),
+        tls: false,
+        ca: None,
+        client_bin: None,
+    }
+}
+
+fn backup(name: &str, to: &str) -> Action {
+    Action::Backup(Backup { database: target(name), to: to.to_owned() })
+}
+
+fn upgrade() -> Action {
+    let statements = Some("one; two; three;".to_owned());
+    let (effect, database) = ("upgrade".to_owned(), target("am_db"));
+    Action::Sql(SqlScript { effect, database, script: None, statements, but_from: Vec::new() })
+}
+
 fn job(node: &str) -> Action {
     Action::Job(Job {
         effect: "migrate".to_owned(),
         home: home(node),
-        command: vec!["bin/wso2server.sh".to_owned(), "-Dmigrate".to_owned()],
+        command: vec![script(node).to_owned(), "-Dmigrate".to_owned()],
         runtime: runtime(),
-        databases: Vec::new(),
+        databases: databases_of(Path::new(&home(node))).iter().map(|d| (*d).to_owned()).collect(),
         log: None,
         ends: vec!["WSO2 Carbon started in".to_owned()],
         evidence: Evidence {
@@ -102,7 +136,8 @@ impl Builder {
         let mut all = Vec::new();
         for node in nodes {
             for (i, (step, action, needs)) in (1..).zip(steps(node)) {
-                let effect = matches!(action, Action::Job(_)).then(|| EffectKey(format!("{step} {node}")));
+                let once = matches!(action, Action::Job(_) | Action::Sql(_));
+                let effect = once.then(|| EffectKey(format!("{step} {node}")));
                 all.push(PlanStep {
                     key: StepKey { stage: number, step: i, node: node_id(node) },
                     host: HostId::new(*node).expect("a name"),
@@ -133,56 +168,35 @@ impl Builder {
     }
 }
 
-/// The plan.
+/// Where what needs Identity Servers looks at them from its own node, too: not on this one.
+const BLIND: &str = "gw-2";
+
+fn needs_is(node: &str) -> Vec<Need> {
+    let via = if node == BLIND { Vec::new() } else { IS.iter().map(|n| http(n)).collect() };
+    vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via }]
+}
+
+fn needs_down() -> Vec<Need> {
+    vec![Need::Down { nodes: hosts().into_iter().map(node_id).collect() }]
+}
+
+/// One plan after the other: each differs from the one before in a backup's folder.
 ///
 /// # Errors
 /// None that a constant plan can have.
-pub fn plan() -> anyhow::Result<HashedPlan> {
-    let mut b = Builder { stages: Vec::new() };
-    let needs_is =
-        || vec![Need::Ready { nodes: IS.iter().map(|n| node_id(n)).collect(), via: IS.iter().map(|n| http(n)).collect() }];
-    b.stage("migrate", &IS[..1], 9, &|n| {
-        vec![("migrate-is", job(n), Vec::new()), ("stop-is", server(n, ServerOp::Stop), Vec::new())]
-    });
-    b.stage("start-is", &IS, 9, &|n| vec![("start", server(n, ServerOp::Start), Vec::new())]);
-    b.stage("is-up", &IS, 9, &|n| {
-        vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]
-    });
-    b.stage("start-am", &AM, 2, &|n| vec![("start", server(n, ServerOp::Start), needs_is())]);
-    b.stage("restart-am", &AM, 1, &|n| {
-        vec![("stop", server(n, ServerOp::Stop), Vec::new()), ("start-again", server(n, ServerOp::Start), needs_is())]
-    });
-    let nodes = hosts()
-        .into_iter()
-        .map(|n| {
-            Ok(PlanNode {
-                id: node_id(n),
-                host: HostId::new(n)?,
-                role: if n.starts_with("is") { Role::IdentityServer } else { Role::ApiManager },
-                old: None,
-                new: Some(Side { home: home(n), profile: None, service: None }),
-                runtime: runtime(),
-                probe: n.starts_with("is").then(|| Probe {
-                    home: home(n),
-                    forbid_args: vec!["-Dmigrate".to_owned()],
-                    run_as: None,
-                    ready: ready(n),
-                }),
-            })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+pub fn plan(number: usize) -> anyhow::Result<HashedPlan> {
     let plan = Plan {
         schema: PLAN_SCHEMA.to_owned(),
-        id: "simulated".to_owned(),
+        id: format!("simulated-{number}"),
         fleet: "simulated".to_owned(),
         recipe: RecipeRef { name: "simulated".to_owned(), sha256: Digest::of(b"simulated") },
         made_at: Timestamp::UNIX_EPOCH,
         made_by: "seed".to_owned(),
         made_with: "simulation".to_owned(),
         facts_at: Timestamp::UNIX_EPOCH,
-        nodes,
+        nodes: nodes()?,
         databases: BTreeMap::new(),
-        stages: b.stages,
+        stages: stages(number),
         omitted: Vec::new(),
         decided_by: Vec::new(),
         secrets: BTreeMap::new(),
@@ -196,4 +210,49 @@ pub fn plan() -> anyhow::Result<HashedPlan> {
         remarks: Vec::new(),
     };
     Ok(HashedPlan::new(plan)?)
+}
+
+fn stages(number: usize) -> Vec<PlanStage> {
+    let mut b = Builder { stages: Vec::new() };
+    b.stage("backup-is", &IS[1..], 9, &|_| vec![("backup", backup("identity_db", "/backup"), Vec::new())]);
+    let moved = format!("/backup-{number}");
+    b.stage("backup-am", &AM[1..2], 9, &|_| vec![("backup", backup("am_db", &moved), Vec::new())]);
+    b.stage("script", &AM[..1], 9, &|_| vec![("upgrade", upgrade(), needs_down())]);
+    b.stage("migrate", &IS[..1], 9, &|n| {
+        vec![("migrate-is", job(n), needs_down()), ("stop-is", server(n, ServerOp::Stop), Vec::new())]
+    });
+    b.stage("start-is", &IS, 9, &|n| vec![("start", server(n, ServerOp::Start), Vec::new())]);
+    b.stage("is-up", &IS, 9, &|n| {
+        vec![("seen", Action::Http(HttpGate { check: http(n), within: Duration::from_secs(60) }), Vec::new())]
+    });
+    b.stage("migrate-am", &AM[..1], 9, &|n| {
+        vec![("migrate-am", job(n), needs_is(n)), ("stop-am", server(n, ServerOp::Stop), Vec::new())]
+    });
+    b.stage("start-am", &AM, 2, &|n| vec![("start", server(n, ServerOp::Start), needs_is(n))]);
+    b.stage("restart-am", &AM[1..], 1, &|n| {
+        vec![("stop", server(n, ServerOp::Stop), Vec::new()), ("start-again", server(n, ServerOp::Start), needs_is(n))]
+    });
+    b.stages
+}
+
+fn nodes() -> anyhow::Result<Vec<PlanNode>> {
+    hosts()
+        .into_iter()
+        .map(|n| {
+            Ok(PlanNode {
+                id: node_id(n),
+                host: HostId::new(n)?,
+                role: if n.starts_with("is") { Role::IdentityServer } else { Role::ApiManager },
+                old: Some(Side { home: format!("/opt/{n}/old"), profile: None, service: None }),
+                new: Some(Side { home: home(n), profile: None, service: None }),
+                runtime: runtime(),
+                probe: n.starts_with("is").then(|| Probe {
+                    home: home(n),
+                    forbid_args: vec!["-Dmigrate".to_owned()],
+                    run_as: None,
+                    ready: ready(n),
+                }),
+            })
+        })
+        .collect()
 }

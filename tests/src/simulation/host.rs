@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cavalcade_agent::database::Databases;
 use cavalcade_agent::host::{HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile};
 use cavalcade_common::action::HttpCheck;
 use jiff::{SignedDuration, Timestamp};
 
-use super::machine::{Inner, SimHeld, Witnessed, World};
+use super::machine::{Ender, Fate, Inner, SimHeld, Witnessed, World};
 
 /// Wall clock at the beginning of every simulation: 2026-11-23T03:00:00Z.
-const WALL: i64 = 1_795_402_800;
+pub const WALL: i64 = 1_795_402_800;
 
 /// One life of one agent on one machine.
 pub struct SimHost {
@@ -36,7 +37,7 @@ impl SimHost {
         Arc::new(Self { world: world.clone(), host: host.to_owned(), life })
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Inner, Duration) -> T) -> io::Result<T> {
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Inner, Duration) -> T) -> io::Result<T> {
         let now = self.world.now();
         let mut inner = self.world.lock();
         inner.settle(&self.host, now);
@@ -44,6 +45,18 @@ impl SimHost {
             return Err(io::Error::other("this agent is dead"));
         }
         Ok(f(&mut inner, now))
+    }
+}
+
+impl SimHost {
+    /// A random number below `limit`.
+    pub(super) fn below(&self, limit: u64) -> u64 {
+        self.world.below(limit)
+    }
+
+    /// Whether a seeded bug lets restored databases keep their incarnation.
+    pub(super) fn keeps_incarnations(&self) -> bool {
+        self.world.lock().keeps_incarnations
     }
 }
 
@@ -173,6 +186,11 @@ impl Host for SimHost {
 
     fn hold(&self, spec: &HeldSpec) -> io::Result<()> {
         let delay = Duration::from_millis(self.world.below(300));
+        let fate = match self.world.below(100) {
+            0..75 => Fate::Well,
+            75..90 => Fate::Badly,
+            _ => Fate::Hangs,
+        };
         self.with(|inner, now| {
             inner.machine(&self.host).held.entry(spec.dir.clone()).or_insert(SimHeld {
                 begins_at: now + delay,
@@ -183,6 +201,9 @@ impl Host for SimHost {
                 server_home: None,
                 output: Vec::new(),
                 spec: spec.clone(),
+                asked: now,
+                life: self.life,
+                fate,
             });
         })
     }
@@ -235,7 +256,7 @@ impl Host for SimHost {
         self.with(|inner, now| {
             let home = inner.machine(&self.host).servers.iter().find(|(_, s)| s.pid == process.pid).map(|(h, _)| h.clone());
             if let Some(home) = home {
-                inner.stop_server(&self.host, &home, now);
+                inner.stop_server(&self.host, &home, now, Ender::Agent);
             }
         })
     }
@@ -259,6 +280,10 @@ impl Host for SimHost {
 
     async fn tcp_connect(&self, _address: &str, _limit: Duration) -> io::Result<()> {
         Ok(())
+    }
+
+    fn databases(&self) -> &dyn Databases {
+        self
     }
 
     async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {

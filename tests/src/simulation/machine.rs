@@ -11,20 +11,59 @@ use tokio::time::Instant;
 
 use cavalcade_agent::host::HeldSpec;
 
+use super::database::SimDatabase;
+
 /// What really happened, written by the machines and never by the code under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Witnessed {
     /// A held command was executed.
     Started {
+        /// Where.
+        host: String,
         /// Its attempt's folder.
         dir: PathBuf,
         /// The command.
         command: Vec<String>,
+        /// When the agent asked for it.
+        asked: Duration,
+        /// Which life of the agent asked.
+        life: u64,
+        /// Incarnations of the databases that it changes.
+        over: BTreeMap<String, String>,
     },
-    /// A migration did its work to the end.
-    WorkDone {
+    /// A migration came to the end of its work.
+    WorkEnded {
         /// The attempt's folder.
         dir: PathBuf,
+        /// Whether it did all of it.
+        well: bool,
+    },
+    /// A script began, or was taken up again.
+    ScriptBegun {
+        /// Where.
+        database: String,
+        /// Which one that was.
+        incarnation: String,
+        /// For which attempt.
+        attempt: String,
+    },
+    /// A statement of the script began.
+    Statement {
+        /// Where.
+        database: String,
+        /// Which one that was.
+        incarnation: String,
+        /// Its number.
+        statement: u32,
+    },
+    /// A database was restored.
+    Restored {
+        /// Which.
+        database: String,
+        /// Its incarnation from here on.
+        incarnation: String,
+        /// Whether what was restored holds a part of a migration's work.
+        half_migrated: bool,
     },
     /// A server's process began.
     ServerUp {
@@ -42,12 +81,38 @@ pub enum Witnessed {
     ServerDown {
         /// Its home.
         home: PathBuf,
+        /// The attempt that it was started by; empty: by hand.
+        dir: PathBuf,
+        /// What ended it.
+        by: Ender,
     },
     /// A file was replaced.
     Replaced {
         /// Which.
         path: PathBuf,
     },
+}
+
+/// What ends a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ender {
+    /// The agent.
+    Agent,
+    /// Its machine lost its power.
+    Power,
+    /// A person at the machine.
+    Hand,
+}
+
+/// How a migration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// To its end.
+    Well,
+    /// To its end, with an error.
+    Badly,
+    /// It hangs in the middle.
+    Hangs,
 }
 
 /// One simulated server process.
@@ -84,6 +149,12 @@ pub struct SimHeld {
     pub output: Vec<u8>,
     /// What it runs.
     pub spec: HeldSpec,
+    /// When the agent asked for it.
+    pub asked: Duration,
+    /// Which life of the agent asked.
+    pub life: u64,
+    /// How it goes, where it migrates.
+    pub fate: Fate,
 }
 
 /// One machine.
@@ -113,6 +184,10 @@ pub struct Inner {
     pub machines: BTreeMap<String, Machine>,
     /// The witness, with times.
     pub witness: Vec<(Duration, Witnessed)>,
+    /// Databases by name.
+    pub databases: BTreeMap<String, SimDatabase>,
+    /// A seeded bug: a restore writes no new incarnation.
+    pub keeps_incarnations: bool,
     /// The only source of randomness.
     pub random: SmallRng,
     next_pid: u32,
@@ -123,7 +198,14 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, hosts: &[&str]) -> Arc<Self> {
         let machines = hosts.iter().map(|h| ((*h).to_owned(), Machine::default())).collect();
-        let inner = Inner { machines, witness: Vec::new(), random: SmallRng::seed_from_u64(seed), next_pid: 1000 };
+        let inner = Inner {
+            machines,
+            witness: Vec::new(),
+            databases: BTreeMap::new(),
+            keeps_incarnations: false,
+            random: SmallRng::seed_from_u64(seed),
+            next_pid: 1000,
+        };
         Arc::new(Self { start: Instant::now(), inner: Mutex::new(inner) })
     }
 
@@ -164,13 +246,46 @@ impl Inner {
         for dir in due {
             self.begin(host, &dir, now);
         }
+        self.catch_up(host, now);
+    }
+
+    /// Lets the migrations of a machine come as far as they are by now.
+    fn catch_up(&mut self, host: &str, now: Duration) {
         let mut seen = Vec::new();
         for held in self.machine(host).held.values_mut() {
-            if let (true, Some(_)) = (held.began, &held.server_home) {
-                seen.extend(migrate(held, now));
+            if let (true, Some(home)) = (held.began, held.server_home.clone()) {
+                seen.extend(migrate(held, now).map(|ended| (home, ended)));
             }
         }
-        self.witness.extend(seen);
+        for (home, (at, well, dir)) in seen {
+            self.witness.push((at, Witnessed::WorkEnded { dir, well }));
+            for name in databases_of(&home) {
+                self.databases.entry((*name).to_owned()).or_default().half_migrated = !well;
+            }
+        }
+    }
+
+    /// The incarnations of the databases that a migration in this home changes.
+    fn over(&self, home: &Path) -> BTreeMap<String, String> {
+        let of = |name: &str| self.databases.get(name).and_then(|d| d.incarnation.clone()).unwrap_or_default();
+        databases_of(home).iter().map(|name| ((*name).to_owned(), of(name))).collect()
+    }
+
+    /// The server of a home, if one runs there.
+    #[must_use]
+    pub fn server(&self, host: &str, home: &Path) -> Option<&SimServer> {
+        self.machines.get(host)?.servers.get(home)
+    }
+
+    /// Whether a migration in this home did all its work in the databases as they are now.
+    #[must_use]
+    pub fn migrated(&self, home: &Path) -> bool {
+        let over = self.over(home);
+        let mut dirs = self.witness.iter().filter_map(|(_, w)| match w {
+            Witnessed::Started { dir, over: of, .. } if *of == over => Some(dir),
+            _ => None,
+        });
+        dirs.any(|dir| self.witness.iter().any(|(_, w)| *w == Witnessed::WorkEnded { dir: dir.clone(), well: true }))
     }
 
     /// One machine.
@@ -186,16 +301,23 @@ impl Inner {
         held.began = true;
         let command = held.spec.command.clone();
         let home = home_of(&command);
-        let begun = (now, Witnessed::Started { dir: dir.to_owned(), command: command.clone() });
-        let migrates = command.iter().any(|a| a.starts_with("-Dmigrate"));
+        let (asked, life) = (held.asked, held.life);
+        let migrates = migrates(&command);
+        let over = if migrates { self.over(&home) } else { BTreeMap::new() };
+        for name in over.keys() {
+            self.databases.entry(name.clone()).or_default().half_migrated = true;
+        }
+        let (host_name, dir_name) = (host.to_owned(), dir.to_owned());
+        let started = Witnessed::Started { host: host_name, dir: dir_name, command: command.clone(), asked, life, over };
+        let begun = (now, started);
         let starts = command.iter().any(|a| a == "start");
         let stops = command.iter().any(|a| a == "stop");
-        if starts || stops {
+        if let Some(held) = self.machine(host).held.get_mut(dir).filter(|_| starts || stops) {
             held.ends_at = Some((now + Duration::from_millis(10), 0));
         }
         self.witness.push(begun);
         if stops {
-            self.stop_server(host, &home, now + Duration::from_secs(2));
+            self.stop_server(host, &home, now + Duration::from_secs(2), Ender::Agent);
         } else if !self.machine(host).servers.contains_key(&home) {
             if let Some(held) = self.machine(host).held.get_mut(dir) {
                 held.server_home = Some(home.clone());
@@ -219,7 +341,7 @@ impl Inner {
     pub fn power_loss(&mut self, host: &str, now: Duration) {
         let homes: Vec<PathBuf> = self.machine(host).servers.keys().cloned().collect();
         for home in &homes {
-            self.stop_server(host, home, now);
+            self.stop_server(host, home, now, Ender::Power);
         }
         let machine = self.machine(host);
         machine.life += 1;
@@ -249,10 +371,11 @@ impl Inner {
     }
 
     /// Ends a server's process at a time.
-    pub fn stop_server(&mut self, host: &str, home: &Path, at: Duration) {
-        if self.machine(host).servers.remove(home).is_some() {
+    pub fn stop_server(&mut self, host: &str, home: &Path, at: Duration, by: Ender) {
+        self.catch_up(host, at);
+        if let Some(server) = self.machine(host).servers.remove(home) {
             self.witness.retain(|(t, w)| *t <= at || !matches!(w, Witnessed::ServerReady { home: h } if h == home));
-            self.witness.push((at, Witnessed::ServerDown { home: home.to_owned() }));
+            self.witness.push((at, Witnessed::ServerDown { home: home.to_owned(), dir: server.dir, by }));
             let machine = self.machine(host);
             for held in machine.held.values_mut().filter(|h| h.server_home.as_deref() == Some(home)) {
                 held.server_home = None;
@@ -264,28 +387,44 @@ impl Inner {
 
 /// Orders that the simulated migration runs through.
 pub const ORDERS: u32 = 5;
+/// Time between two of its lines.
+const LINE: Duration = Duration::from_secs(20);
 
-/// Writes the output that a migration has reached by now.
-fn migrate(held: &mut SimHeld, now: Duration) -> Option<(Duration, Witnessed)> {
-    if !held.spec.command.iter().any(|a| a.starts_with("-Dmigrate")) {
+/// Whether a command migrates.
+#[must_use]
+pub fn migrates(command: &[String]) -> bool {
+    command.iter().any(|a| a.starts_with("-Dmigrate"))
+}
+
+/// Databases that a migration in this home changes.
+#[must_use]
+pub fn databases_of(home: &Path) -> &'static [&'static str] {
+    if home.to_string_lossy().contains("wso2is") { &["identity_db"] } else { &["am_db"] }
+}
+
+/// Writes the output that a migration has reached by now: when it came to its end, whether well, and its folder.
+fn migrate(held: &mut SimHeld, now: Duration) -> Option<(Duration, bool, PathBuf)> {
+    if !migrates(&held.spec.command) {
         return None;
     }
     let lines = held.output.iter().filter(|b| **b == b'\n').count();
     let elapsed = now.saturating_sub(held.begins_at).as_secs();
-    let due = usize::try_from(elapsed / 20).unwrap_or(usize::MAX);
+    let due = usize::try_from(elapsed / LINE.as_secs()).unwrap_or(usize::MAX);
+    let fourth = if held.fate == Fate::Badly { "ERROR the fourth order failed" } else { "Migrator of order : 4 is starting" };
     let script: Vec<String> = (1..=ORDERS)
-        .map(|n| format!("Migration Step : Migrator of order : {n} is starting"))
+        .map(|n| if n == 4 { fourth.to_owned() } else { format!("Migration Step : Migrator of order : {n} is starting") })
         .chain(["Execution was done".to_owned(), "WSO2 Carbon started in 9 sec".to_owned()])
         .collect();
-    let mut done = None;
-    for (n, line) in script.iter().enumerate().skip(lines).take(due.saturating_sub(lines)) {
+    let due = if held.fate == Fate::Hangs { due.min(4) } else { due };
+    let mut ended = None;
+    for (n, line) in (1..).zip(&script).skip(lines).take(due.saturating_sub(lines)) {
         held.output.extend_from_slice(line.as_bytes());
         held.output.push(b'\n');
-        if n + 1 == script.len() {
-            done = Some((now, Witnessed::WorkDone { dir: held.spec.dir.clone() }));
+        if n as usize == script.len() {
+            ended = Some((held.begins_at + LINE * n, held.fate == Fate::Well, held.spec.dir.clone()));
         }
     }
-    done
+    ended
 }
 
 /// The home of a script `HOME/bin/x.sh`.

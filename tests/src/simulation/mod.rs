@@ -1,23 +1,22 @@
-//! The seeded simulation: the real scheduler, run loop, session, link, executor and actions, in virtual time, over a
-//! machine, a network and a journal of memory that crash, lose, delay and double as the seed says.
+//! The seeded simulation: the real scheduler, run loop, session, link, executor and actions, in virtual time, over
+//! machines, databases, a network and a journal of memory that crash, lose, delay and double as the seed says, with
+//! persons who say what persons say at night.
 //!
 //! One seed gives one trace: a single thread, tokio's paused clock, no map without an order, one generator of randomness.
 //! After each seed [`check`] reads the witness (what the machines did), the journal and the end of the run.
 
+mod bug;
 pub mod check;
+pub mod database;
 pub mod fleet;
 pub mod host;
 pub mod machine;
 pub mod network;
+mod parts;
+mod person;
 pub mod run;
+mod storm;
+mod watch;
+mod whim;
 
-/// A bug put in on purpose, to see that the checkers catch it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeededBug {
-    /// The agent starts an attempt for every offer of it.
-    DedupeLeftOut,
-    /// The agent begins again what it finds with an INTENT and no outcome.
-    RedoAfterIntent,
-    /// The agent launches without asking for a permit.
-    PermitLeftOut,
-}
+pub use bug::SeededBug;

@@ -47,7 +47,7 @@ fn every_dependency_obeys_the_policy() {
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
-/// Features of the agent and of tokio in what this call of cargo would build.
+/// Features of the agent, of the controller and of tokio in what this call of cargo would build.
 fn features(arguments: &[&str]) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -56,7 +56,8 @@ fn features(arguments: &[&str]) -> Vec<String> {
     let out = command.args(arguments).current_dir(top).output().expect("cargo tree runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let ours = text.lines().filter(|line| line.starts_with("cavalcade-agent v") || line.starts_with("tokio v"));
+    let watched = ["cavalcade-agent v", "cavalcade-controller v", "tokio v"];
+    let ours = text.lines().filter(|line| watched.iter().any(|name| line.starts_with(name)));
     ours.map(str::to_owned).collect()
 }
 
@@ -66,7 +67,9 @@ fn what_is_shipped_has_no_seeded_bug_and_no_clock_that_stands_still() {
     // As the README and the demo build.
     for shipped in [&["-p", "cavalcade-controller", "-p", "cavalcade-agent"][..], &["--workspace", "--no-default-features"]] {
         let features = features(shipped);
-        assert!(features.iter().any(|f| f.starts_with("cavalcade-agent v")), "{features:?}");
+        for ours in ["cavalcade-agent v", "cavalcade-controller v"] {
+            assert!(features.iter().any(|f| f.starts_with(ours)), "{features:?}");
+        }
         assert!(!for_tests(&features), "{shipped:?}: {features:?}");
     }
     assert!(for_tests(&features(&["--workspace"])), "this test would see them");

@@ -9,7 +9,7 @@ use cavalcade_common::report::{Evidence, Preview, Progress, RESTORE_TOOK, RESTOR
 use super::{failure, incarnation_evidence, revealed};
 use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
-use crate::database::backup::{BackupManifest, backup, read_manifest};
+use crate::database::BackupManifest;
 
 /// A folder for each run, since last month's rehearsal must never count as tonight's backup; in it one for each database,
 /// so that none takes another's place. The controller names the same when it orders a restore.
@@ -41,12 +41,12 @@ impl Act for Backup {
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         let resolved = Backup { database, to: folder(self, cx) };
-        let manifest = backup(&resolved).await.map_err(|e| failure(&e, true))?;
+        let manifest = cx.host.databases().backup(&resolved).await.map_err(|e| failure(&e, true))?;
         Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&self.database.name, &manifest) })
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let manifest = read_manifest(Path::new(&folder(self, cx))).await.map_err(|e| failure(&e, true))?;
+        let manifest = cx.host.databases().manifest(Path::new(&folder(self, cx))).await.map_err(|e| failure(&e, true))?;
         Ok(vec![Evidence::holds("manifest of the backup", format!("{}, proved {}", manifest.dump, manifest.proved))])
     }
 }

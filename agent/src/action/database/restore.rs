@@ -10,7 +10,6 @@ use super::{failure, incarnation_evidence, revealed};
 use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::Accounts;
-use crate::database::restore::restore;
 
 /// Where it is noted which accounts a restore locked, in the agent's state folder.
 const RECORDS: &str = "locked-accounts";
@@ -53,7 +52,7 @@ impl Act for Restore {
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.
         let resolved = Restore { database, ..self.clone() };
         let known = cx.incarnations.get(&self.database.name).map(String::as_str);
-        let outcome = restore(&resolved, true, known, &cx.state_dir.join(RECORDS)).await;
+        let outcome = cx.host.databases().restore(&resolved, known, &cx.state_dir.join(RECORDS)).await;
         let outcome = outcome.map_err(|e| failure(&e, true))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![

@@ -13,9 +13,7 @@ use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 use super::{failure, revealed};
 use crate::action::launch::{permit, refused};
 use crate::action::{Act, Applied, Context, Failure};
-use crate::database::{
-    Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState, inspect_script, run_script, strangers,
-};
+use crate::database::{Approval, DbError, Decision, Progress as RunProgress, ScriptRun, ScriptState};
 
 /// A lost connection is taken up again this often before a person hears of it.
 const RECONNECTS: usize = 5;
@@ -79,7 +77,7 @@ async fn approval(cx: &Context, prepared: &Prepared) -> Result<Option<Approval>,
         Some("not-done") => Decision::NotDone,
         Some(_) | None => return Ok(None),
     };
-    let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
+    let state = cx.host.databases().inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
     Ok(state.decided(decision))
 }
 
@@ -111,7 +109,7 @@ fn show(cx: &Context, progress: &RunProgress) {
 impl Act for SqlScript {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let prepared = prepare(self, cx).await?;
-        let state = inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
+        let state = cx.host.databases().inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, false))?;
         let (verdict, says) = match state {
             ScriptState::Done { statements } => (Verdict::Same, format!("all {statements} statements are done already")),
             ScriptState::None => {
@@ -127,7 +125,7 @@ impl Act for SqlScript {
         let prepared = prepare(self, cx).await?;
         // Both after an interruption too: a server may have come up meanwhile (10, rule 16).
         let wanted = NoSessions { but_from: self.but_from.clone() };
-        let others = strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, cx.resumed))?;
+        let others = cx.host.databases().strangers(&prepared.target, &wanted).await.map_err(|e| failure(&e, cx.resumed))?;
         if let Some(other) = others.first() {
             let why = format!(
                 "session {} of {} is in {}; nobody else may be while its script runs",
@@ -143,7 +141,10 @@ impl Act for SqlScript {
         // A connection that ends is taken up again at once: the ledger knows where. Inside a span of session state the
         // runner itself says that a person decides.
         let pauses = backoff::ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(RECONNECTS);
-        let outcome = (|| run_script(&run, &progress)).retry(pauses).when(|e| matches!(e, DbError::Interrupted { .. })).await;
+        let outcome = (|| cx.host.databases().run_script(&run, &progress))
+            .retry(pauses)
+            .when(|e| matches!(e, DbError::Interrupted { .. }))
+            .await;
         let outcome = outcome.map_err(|e| failure(&e, true))?;
         let mut evidence = vec![Evidence::holds("statements done", format!("{} of {}", outcome.statements, outcome.statements))];
         if !outcome.verified.is_empty() {
@@ -159,7 +160,7 @@ impl Act for SqlScript {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let prepared = prepare(self, cx).await?;
-        match inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, true))? {
+        match cx.host.databases().inspect_script(&prepared.run(cx, None)).await.map_err(|e| failure(&e, true))? {
             ScriptState::Done { statements } => Ok(vec![Evidence::holds(
                 "script ledger in the database",
                 format!("{statements} of {statements} statements done"),
