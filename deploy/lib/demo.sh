@@ -24,7 +24,7 @@ demo_processes() {
         pid=${proc#/proc/}
         [ -O "$proc" ] || continue
         # A process that ended meanwhile has none.
-        line=$(tr '\0' '\n' <"$proc/cmdline" 2>/dev/null) || continue
+        line=$(tr '\0' '\n' 2>/dev/null <"$proc/cmdline") || continue
         case $line in *"$dir/"*) ;; *) continue ;; esac
         case ${line%%$'\n'*} in
             */cavalcade | */cavalcade-agent | */standin-packs | */mariadbd | */java | java | sh | /bin/sh | */bin/*.sh)

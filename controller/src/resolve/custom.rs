@@ -27,15 +27,17 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
             asked.extend(&written.custom);
         }
     }
-    let drivers = facts.pointer("/old/driver_classes").and_then(Value::as_object).cloned().unwrap_or_default();
-    let drivers: Vec<&Value> = drivers.values().collect();
+    let none = Vec::new();
+    let drivers = facts.pointer("/old/driver_jars").and_then(Value::as_array).unwrap_or(&none);
+    let made = made(input, scope, &files, r);
     let (mut custom, mut changed) = (Map::new(), Map::new());
     for (name, found) in &files {
         let found = found.as_array().map(Vec::as_slice).unwrap_or_default();
         let (own, other) = match shipped {
             Some(shipped) => {
                 // The JDBC driver comes as an artifact: an older one beside it would be a second version.
-                let own = found.iter().filter(|file| !drivers.contains(&&file["path"])).cloned().collect::<Vec<_>>();
+                let own = found.iter().filter(|file| !drivers.contains(&file["path"]) && !made.contains(&file["path"]));
+                let own: Vec<Value> = own.cloned().collect();
                 (of_kind(&own, shipped, Kind::Custom), of_kind(found, shipped, Kind::Changed))
             }
             None if found.is_empty() => (json!([]), json!([])),
@@ -50,6 +52,24 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
     if !unknown.is_empty() {
         ask(node, pack, &unknown, &files, &mut r.fleet);
     }
+}
+
+/// Paths of what the old server itself made of other files: the new one makes its own, of what it has.
+fn made(input: &Input<'_>, scope: &Scope, files: &Map<String, Value>, r: &mut Readers) -> Vec<Value> {
+    let paths = |name: &str| files.get(name).and_then(Value::as_array).into_iter().flatten().map(|file| &file["path"]);
+    let mut made = Vec::new();
+    for written in &input.recipe.facts {
+        if written.made.is_empty() || written.nodes.decide(scope, &mut r.recipe).is_none_or(|v| !v.holds) {
+            continue;
+        }
+        for (name, how) in &written.made {
+            let names: Vec<String> = paths(&how.of).filter_map(|path| Some(how.name_of(path.as_str()?))).collect();
+            let is_made =
+                |path: &&Value| path.as_str().and_then(|p| p.rsplit('/').next()).is_some_and(|p| names.iter().any(|n| n == p));
+            made.extend(paths(name).filter(is_made).cloned());
+        }
+    }
+    made
 }
 
 /// The facts behind `facts.custom.NAME` and `facts.changed.NAME`: `apply` looks at those again.

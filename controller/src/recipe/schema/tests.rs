@@ -68,6 +68,7 @@ fn around(definition: &str, inner: &str) -> String {
             let nodes = if definition == "facts" { "nodes: 'true', " } else { "" };
             recipe(&format!("{section}: [{{ {nodes}{inner} }}]"))
         }
+        "file_made" => recipe(&format!("facts: [{{ nodes: 'true', made: {{ x: {{ {inner} }} }} }}]")),
         "file_table" => recipe(&format!("facts: [{{ nodes: 'true', tables: {{ x: {{ {inner} }} }} }}]")),
         "file_value" => recipe(&format!("facts: [{{ nodes: 'true', values: {{ x: {{ {inner} }} }} }}]")),
         "stage" => format!("stages: [{{ {inner} }}]\n"),
