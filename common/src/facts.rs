@@ -96,6 +96,10 @@ pub struct Look {
     /// JDBC driver classes that are looked for in the JARs of `libraries` (`facts.old.driver_classes`).
     #[serde(default)]
     pub driver_classes: Vec<String>,
+    /// Driver classes that are taken where the old settings name none: JARs that hold one of these or of those above are told
+    /// (`facts.old.driver_jars`), and that none does is no finding.
+    #[serde(default)]
+    pub default_drivers: Vec<String>,
     /// Globs, relative to the old home, of the JARs that are opened for `driver_classes`.
     #[serde(default)]
     pub libraries: Vec<String>,

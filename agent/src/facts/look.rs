@@ -208,7 +208,8 @@ impl<'a> Gatherer<'a> {
         old.insert("conf".to_owned(), Value::Object(conf));
         let differ = config.map_or(Value::Null, |c| settings::differences(c, look.shipped.as_ref(), &self.hide));
         old.insert("settings".to_owned(), differ);
-        old.insert("driver_classes".to_owned(), self.drivers(home, &look, config));
+        let (classes, jars) = self.drivers(home, &look, config);
+        old.extend([("driver_classes".to_owned(), classes), ("driver_jars".to_owned(), jars)]);
         self.look = look;
     }
 
@@ -221,20 +222,20 @@ impl<'a> Gatherer<'a> {
         Ok(settings::keys_in(&config, &wanted.table).into_iter().collect())
     }
 
-    fn drivers(&mut self, home: &Path, look: &Look, config: Option<&Config>) -> Value {
+    fn drivers(&mut self, home: &Path, look: &Look, config: Option<&Config>) -> (Value, Value) {
         let mut classes = look.driver_classes.clone();
         let databases = config.map(Config::databases).unwrap_or_default();
         classes.extend(databases.values().filter_map(|d| d.get("driver")?.as_str()).map(str::to_owned));
         classes.sort();
         classes.dedup();
-        match drivers::find(home, &look.libraries, &classes) {
-            Ok((found, unreadable)) => {
-                for what in unreadable {
+        match drivers::find(home, &look.libraries, &classes, &look.default_drivers) {
+            Ok(found) => {
+                for what in found.unreadable {
                     self.problem(home, &what);
                 }
-                found
+                (found.classes, found.jars)
             }
-            Err(error) => self.or_null(home, Err(error)),
+            Err(error) => (self.or_null(home, Err(error)), Value::Null),
         }
     }
 

@@ -183,11 +183,20 @@ async fn driver_classes_are_looked_for_in_the_jars() {
     let look = Look {
         libraries: vec!["repository/components/lib/*.jar".to_owned()],
         driver_classes: vec!["org.postgresql.Driver".to_owned()],
+        default_drivers: vec!["com.mysql.jdbc.Driver".to_owned()],
         ..Look::default()
     };
     let found = facts(&machine, look.clone()).await;
+    assert_eq!(found["old"]["driver_jars"], json!(["repository/components/lib/my.jar"]));
     let expected = json!({ "com.mysql.cj.jdbc.Driver": "repository/components/lib/my.jar", "org.postgresql.Driver": null });
     assert_eq!((&found["old"]["driver_classes"], &found["problems"]), (&expected, &json!([])));
+    // An older one beside it, whose class nothing names but the product takes it.
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("com/mysql/jdbc/Driver.class", zip::write::SimpleFileOptions::default()).expect("begins");
+    machine.write("old/repository/components/lib/a-5.1.jar", &zip.finish().expect("ends").into_inner());
+    let both = facts(&machine, look.clone()).await;
+    assert_eq!(both["old"]["driver_classes"], expected, "that class is no finding where nobody names it");
+    assert_eq!(both["old"]["driver_jars"], json!(["repository/components/lib/a-5.1.jar", "repository/components/lib/my.jar"]));
     machine.write("old/repository/components/lib/bad.jar", b"no zip");
     let bad = facts(&machine, look).await;
     assert_eq!(bad["old"]["driver_classes"], expected);

@@ -22,6 +22,8 @@ pub struct FactsWritten {
     pub templates: Option<String>,
     /// Names of `files` whose custom ones are copied: what the pack shipped must be known then.
     pub custom: Vec<String>,
+    /// By names of `files`: what the server itself makes of other files at each start. They are no custom ones.
+    pub made: BTreeMap<String, MadeWritten>,
     /// By name: globs of which number and size are told.
     pub trees: BTreeMap<String, Vec<String>>,
     /// Globs of keystores.
@@ -38,6 +40,28 @@ pub struct FactsWritten {
     pub tables: BTreeMap<String, TableWritten>,
     /// Globs of the JARs that are opened for JDBC drivers.
     pub libraries: Vec<String>,
+}
+
+/// Files that the server makes of others.
+#[derive(Debug, Clone)]
+pub struct MadeWritten {
+    /// The name in `files` of what they are made of.
+    pub of: String,
+    /// Their name, with `<name>` for that of the other file without its ending.
+    pub name: String,
+    /// What stands for what in that.
+    pub replace: BTreeMap<String, String>,
+}
+
+impl MadeWritten {
+    /// What the server makes of the file at this path is called so.
+    #[must_use]
+    pub fn name_of(&self, path: &str) -> String {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let stem = self.replace.iter().fold(stem.to_owned(), |name, (from, to)| name.replace(from, to));
+        self.name.replace("<name>", &stem)
+    }
 }
 
 /// A table of a TOML file.
@@ -59,6 +83,7 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
         folders: f.node("folders").map(|n| folders(n, r)).unwrap_or_default(),
         templates: f.opt("templates", r),
         custom: f.or("custom", Vec::new(), r),
+        made: f.node("made").map(|n| made(n, r)).unwrap_or_default(),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
         keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
@@ -71,6 +96,21 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     };
     f.finish(r);
     Some(written)
+}
+
+fn made(node: &Node, r: &mut Reader) -> BTreeMap<String, MadeWritten> {
+    let Some(entries) = node.entries() else {
+        r.fault(codes::WRONG_KIND, node.mark, format!("`made` is a mapping by name, this is {}", node.kind()));
+        return BTreeMap::new();
+    };
+    let one = |name: &str, node: &Node, r: &mut Reader| {
+        let mut f = Fields::of(node, format!("what is made, `{name}`"), r)?;
+        let (of, called) = (f.req("of", r), f.req("name", r));
+        let replace = f.or("replace", BTreeMap::new(), r);
+        f.finish(r);
+        Some(MadeWritten { of: of?, name: called?, replace })
+    };
+    entries.iter().filter_map(|e| Some((e.key.clone(), one(&e.key, &e.value, r)?))).collect()
 }
 
 fn tables(node: &Node, r: &mut Reader) -> BTreeMap<String, TableWritten> {

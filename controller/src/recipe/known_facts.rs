@@ -4,7 +4,7 @@
 use super::{FactsWritten, Recipe};
 
 /// Paths below `facts`. `NAME` stands for any name; what is below a path is its own matter.
-pub const DELIVERED: [&str; 62] = [
+pub const DELIVERED: [&str; 63] = [
     "old.exists",
     "old.home",
     "old.owner",
@@ -37,6 +37,7 @@ pub const DELIVERED: [&str; 62] = [
     "old.tables.NAME",
     "old.settings",
     "old.driver_classes",
+    "old.driver_jars",
     "old.autostart",
     "new.exists",
     "new.home",

@@ -33,7 +33,9 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
             asked.extend(&written.custom);
         }
     }
-    let drivers = facts.pointer("/old/driver_classes").and_then(Value::as_object).cloned().unwrap_or_default();
+    let none = Vec::new();
+    let drivers = facts.pointer("/old/driver_jars").and_then(Value::as_array).unwrap_or(&none);
+    let made = made(input, scope, &files, r);
     let (mut custom, mut changed) = (Map::new(), Map::new());
     let names: BTreeSet<&String> = files.keys().chain(folders.keys()).collect();
     for name in names {
@@ -42,7 +44,7 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
         let (own, other) = match known.differences(name, &files, &folders) {
             Some((mut own, other)) => {
                 // The JDBC driver comes as an artifact: an older one beside it would be a second version.
-                own.retain(|path| !drivers.values().any(|jar| jar == path));
+                own.retain(|path| !drivers.iter().chain(&made).any(|left_out| left_out == path));
                 (json!(own), json!(other))
             }
             None if files.is_empty() && folders.is_empty() => (json!([]), json!([])),
@@ -57,6 +59,24 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
     if !unknown.is_empty() {
         ask(node, pack, &unknown, &files, &mut r.fleet);
     }
+}
+
+/// Paths of what the old server itself made of other files: the new one makes its own, of what it has.
+fn made(input: &Input<'_>, scope: &Scope, files: &Map<String, Value>, r: &mut Readers) -> Vec<Value> {
+    let paths = |name: &str| files.get(name).and_then(Value::as_array).into_iter().flatten().map(|file| &file["path"]);
+    let mut made = Vec::new();
+    for written in &input.recipe.facts {
+        if written.made.is_empty() || written.nodes.decide(scope, &mut r.recipe).is_none_or(|v| !v.holds) {
+            continue;
+        }
+        for (name, how) in &written.made {
+            let names: Vec<String> = paths(&how.of).filter_map(|path| Some(how.name_of(path.as_str()?))).collect();
+            let is_made =
+                |path: &&Value| path.as_str().and_then(|p| p.rsplit('/').next()).is_some_and(|p| names.iter().any(|n| n == p));
+            made.extend(paths(name).filter(is_made).cloned());
+        }
+    }
+    made
 }
 
 /// The facts behind `facts.custom.NAME` and `facts.changed.NAME`: `apply` looks at those again.

@@ -141,6 +141,10 @@ pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
 mod tests;
 
 #[cfg(test)]
+#[path = "custom_files_tests.rs"]
+mod custom_files;
+
+#[cfg(test)]
 #[path = "distributed_tests.rs"]
 mod distributed;
 

@@ -1,6 +1,6 @@
 //! What each host is asked before a plan is made: the recipe's `facts`, on the nodes of a fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cavalcade_common::error::Faults;
 use cavalcade_common::expression;
@@ -98,6 +98,10 @@ fn look(input: &Input<'_>, node: &FleetNode, r: &mut Reader) -> Look {
     r.node = None;
     let classes = input.fleet.options.get("jdbc_driver_class").and_then(|(value, _)| value.as_str());
     look.driver_classes.extend(classes.map(str::to_owned));
+    // Where the old settings name no driver the products take these.
+    let engines: BTreeSet<&str> = input.fleet.databases.values().map(name::engine).collect();
+    let drivers = engines.into_iter().filter_map(|engine| input.recipe.jdbc.get(engine));
+    look.default_drivers.extend(drivers.map(|jdbc| jdbc.driver.clone()));
     look
 }
 

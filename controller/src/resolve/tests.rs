@@ -44,7 +44,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "conf": {
                 "encryption_provider": null, "encryption_type": null, "encryption_key": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
                 "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
-                "gateway_labels": null,
+                "gateway_labels": null, "cors_headers": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },
             "settings": [],
@@ -132,7 +132,7 @@ fn stage<'p>(plan: &'p Plan, id: &str) -> &'p PlanStage {
     plan.stages.iter().find(|s| s.id.as_str() == id).expect("is a stage")
 }
 
-fn step<'p>(plan: &'p Plan, id: &str, node: &str, name: &str) -> &'p PlanStep {
+pub(super) fn step<'p>(plan: &'p Plan, id: &str, node: &str, name: &str) -> &'p PlanStep {
     let mut steps = stage(plan, id).steps.iter();
     steps.find(|s| s.key.node.as_str() == node && s.name.as_str() == name).expect("is a step")
 }
@@ -507,24 +507,4 @@ fn what_an_old_pack_shipped_is_asked_for_where_nobody_knows_it() {
     };
     assert_eq!(copy.paths, [own]);
     assert!(plan.decided_by.iter().any(|d| d.path == "facts.old.files.bundles"), "apply looks at the files again");
-}
-
-#[test]
-fn an_old_jdbc_driver_is_no_custom_library() {
-    let shipped: crate::pack::Shipped = serde_json::from_value(json!({
-        "schema": "cavalcade.pack/1", "root": "r", "files": {}, "settings": {},
-    }))
-    .expect("is a list");
-    let shipped = ["is_old_pack", "am_old_pack"].map(|name| (name.to_owned(), shipped.clone())).into();
-    let library =
-        |name: &str| json!({ "path": format!("repository/components/lib/{name}.jar"), "sha256": "cd".repeat(32), "bytes": 1 });
-    let plan = plan_knowing(FLEET, RECIPE, &shipped, |_, facts| {
-        facts["old"]["files"]["libraries"] = json!([library("mysql"), library("own")]);
-        facts["old"]["driver_classes"] = json!({ "com.mysql.cj.jdbc.Driver": "repository/components/lib/mysql.jar" });
-    });
-    let plan = plan.unwrap_or_else(|f| panic!("{f}"));
-    let cavalcade_common::action::Action::Copy(copy) = &step(&plan, "set-up-am", "cp-1", "custom-libraries").action else {
-        panic!("is a copy")
-    };
-    assert_eq!(copy.paths, ["repository/components/lib/own.jar"]);
 }

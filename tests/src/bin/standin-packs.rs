@@ -42,6 +42,14 @@ enum What {
         /// The file: packs, jdk, into, nodes.
         file: PathBuf,
     },
+    /// Say which file is missing for an upgrade with the packs of a folder.
+    Check {
+        /// The folder.
+        packs: PathBuf,
+        /// For a fleet that uses everything.
+        #[arg(long)]
+        full: bool,
+    },
     /// Stop every server of an old fleet, and wait until it is gone.
     StopOldFleet {
         /// The same file.
@@ -140,6 +148,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Some(What::OldFleet { file }) => read(&file)?.lay_out(|node| println!("{} {}", node.name, node.profile)),
         Some(What::DemoFleet(demo)) => demo_fleet(demo),
+        Some(What::Check { packs, full }) => layout::check_packs(&packs, if full { Extent::Full } else { Extent::Ldap }),
         Some(What::StopOldFleet { file }) => read(&file)?.stop(),
         Some(What::Start { home, jdk, options }) => {
             let options: Vec<&str> = options.iter().map(String::as_str).collect();

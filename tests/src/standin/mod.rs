@@ -23,6 +23,7 @@ pub mod jvm;
 pub mod keystore;
 pub mod keytool;
 pub mod launch;
+pub mod libraries;
 pub mod mariadb;
 pub mod mishap;
 pub mod offsets;

@@ -20,6 +20,7 @@ use super::{
     crypto::{self, Keys},
     event_hub, gateway, is_migration,
     jvm::Boot,
+    libraries,
     product::{Kind, Listener},
     reading,
     schema::{self, Databases},
@@ -66,6 +67,7 @@ pub async fn live(boot: &Arc<Boot>) -> anyhow::Result<i32> {
     pause(settings.pid_file_after).await;
     write_pid_file(&boot.launch.home).context("the PID file cannot be written")?;
     boot.witness.record("pid-file", json!({}))?;
+    libraries::make_bundles(&boot.launch.home)?;
 
     let config = match Config::of_home(&boot.launch.home) {
         Ok(config) => config,

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use cavalcade_agent::host::machine::own_user;
 use cavalcade_controller::recipe;
 use serde_json::{Value, json};
@@ -24,26 +24,50 @@ use crate::standin::{
 /// The recipe.
 const RECIPE: &str = "wso2-is-km-5.10.0-to-5.11.0";
 
-/// Artifacts that the recipe may declare: the names that the files are published under, `*` for what changes with each release.
-const ARTIFACTS: [(&str, &[&str]); 14] = [
-    ("is_pack", &["wso2is-5.11.0*.zip"]),
-    ("am_pack", &["wso2am-4.0.0*.zip"]),
-    ("is_connector", &["wso2is-km-connector-*.zip", "wso2is-extensions-*.zip"]),
-    ("is_migration", &["wso2is-migration-*.zip"]),
-    ("am_migration_client", &["org.wso2.carbon.apimgt.migrate.client-*.jar"]),
-    ("am_migration_resources", &["migration-resources.zip"]),
-    ("am_script", &["am-3.1.0-to-4.0.0-mysql.sql"]),
-    ("jdbc_driver", packs::DRIVERS),
-    ("is_old_pack", &[packs::OLD_IS_PACK]),
-    ("am_old_pack", &[packs::OLD_AM_PACK]),
-    ("registry_versioning_script", &["registry-versioning-*.sql"]),
-    ("reg_index_script", &["reg-index.sql"]),
-    ("tenantloader", &["tenantloader-*.jar"]),
-    ("is_primary_keystore", &[packs::PRIMARY_STORE]),
+/// Artifacts that the recipe may declare: the names that the files are published under, `*` for what changes with each
+/// release, and which fleets need them.
+const ARTIFACTS: [(&str, &[&str], Needed); 15] = [
+    ("is_pack", &["wso2is-5.11.0*.zip"], Needed::Always),
+    ("am_pack", &["wso2am-4.0.0*.zip"], Needed::Always),
+    ("is_connector", &["wso2is-km-connector-*.zip", "wso2is-extensions-*.zip"], Needed::Always),
+    ("is_migration", &["wso2is-migration-*.zip"], Needed::Always),
+    ("am_migration_client", &["org.wso2.carbon.apimgt.migrate.client-*.jar"], Needed::Always),
+    ("am_migration_resources", &["migration-resources.zip"], Needed::Always),
+    ("am_script", &["am-3.1.0-to-4.0.0*.sql", "am-3.1.0-to-3.2.0*.sql"], Needed::Always),
+    ("am_fixup_script", &["am-3.2.0-to-4.0.0*.sql"], Needed::WhereThere),
+    ("jdbc_driver", packs::DRIVERS, Needed::Always),
+    ("is_old_pack", &[packs::OLD_IS_PACK], Needed::Always),
+    ("am_old_pack", &[packs::OLD_AM_PACK], Needed::Always),
+    ("registry_versioning_script", &["registry-versioning*.sql"], Needed::WithAll),
+    ("reg_index_script", &["reg-index.sql"], Needed::Always),
+    ("tenantloader", &["tenantloader-*.jar"], Needed::WithAll),
+    ("is_primary_keystore", &[packs::PRIMARY_STORE], Needed::WithAll),
 ];
 
-/// Those of them that only the full extent has a step for.
-const OF_FULL: [&str; 3] = ["registry_versioning_script", "tenantloader", "is_primary_keystore"];
+/// Which fleets need an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    Always,
+    /// One that uses everything.
+    WithAll,
+    /// None; it is used where it is there.
+    WhereThere,
+}
+
+impl Needed {
+    /// The file, none where this fleet does without it.
+    fn find(self, folder: &Path, patterns: &[&str], extent: Extent) -> anyhow::Result<Option<PathBuf>> {
+        let optional = match self {
+            Self::Always => false,
+            Self::WithAll => extent != Extent::Full,
+            Self::WhereThere => true,
+        };
+        if optional && packs::matching(folder, patterns)?.is_empty() {
+            return Ok(None);
+        }
+        packs::find(folder, patterns).map(Some)
+    }
+}
 
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,11 +256,9 @@ impl Layout {
     pub fn fleet_text(&self) -> anyhow::Result<String> {
         let recipe = recipe::load(RECIPE, Path::new(".")).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         let mut artifacts = serde_json::Map::new();
-        for (name, patterns) in ARTIFACTS.into_iter().filter(|(name, _)| recipe.artifacts.contains_key(*name)) {
-            match packs::find(&self.packs, patterns) {
-                Ok(file) => drop(artifacts.insert(name.to_owned(), json!({ "file": file }))),
-                Err(error) if is_needed(name, self.extent) => return Err(error),
-                Err(_) => {}
+        for (name, patterns, needed) in ARTIFACTS.into_iter().filter(|(name, _, _)| recipe.artifacts.contains_key(*name)) {
+            if let Some(file) = needed.find(&self.packs, patterns, self.extent)? {
+                artifacts.insert(name.to_owned(), json!({ "file": file }));
             }
         }
         let secret = |name: &str| json!({ "file": self.folder.join("secrets").join(name) });
@@ -379,22 +401,14 @@ pub fn accounts_sql(extent: Extent) -> String {
     sql
 }
 
-/// Whether a fleet of this extent cannot do without the artifact.
-fn is_needed(artifact: &str, extent: Extent) -> bool {
-    extent == Extent::Full || !OF_FULL.contains(&artifact)
-}
-
-/// Whether every artifact that the extent needs is there; names the first that is not.
+/// Whether every artifact that a fleet needs is there; names the first that is not.
 ///
 /// # Errors
 ///
 /// When one is missing or there are several.
 pub fn check_packs(folder: &Path, extent: Extent) -> anyhow::Result<()> {
-    for (_, patterns) in ARTIFACTS.into_iter().filter(|(name, _)| is_needed(name, extent)) {
-        packs::find(folder, patterns)?;
-    }
-    for old in [packs::OLD_IS_PACK, packs::OLD_AM_PACK] {
-        ensure!(folder.join(old).is_file(), "{} holds no {old}", folder.display());
+    for (_, patterns, needed) in ARTIFACTS {
+        needed.find(folder, patterns, extent)?;
     }
     Ok(())
 }
@@ -406,8 +420,16 @@ mod tests {
     #[test]
     fn a_folder_without_packs_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let error = check_packs(folder.path(), Extent::Ldap).unwrap_err().to_string();
-        assert!(error.contains("wso2is-5.11.0"), "{error}");
+        let missing = |extent| check_packs(folder.path(), extent).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(missing(Extent::Ldap).contains("wso2is-5.11.0"), "{}", missing(Extent::Ldap));
+        packs::write_all(folder.path()).unwrap();
+        std::fs::remove_file(folder.path().join(packs::TENANT_LOADER)).unwrap();
+        assert_eq!(missing(Extent::Ldap), "", "it has one tenant");
+        assert!(missing(Extent::Full).contains("tenantloader"), "{}", missing(Extent::Full));
+        for name in ["am-3.2.0-to-4.0.0.sql", "am-3.2.0-to-4.0.0-mysql.sql"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(missing(Extent::Ldap).contains("2 files"), "{}", missing(Extent::Ldap));
     }
 
     #[test]

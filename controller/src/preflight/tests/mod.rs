@@ -97,7 +97,12 @@ const CASES: &[Case] = &[
     ("am-script-vhost", "", |w| {
         *w.entries("am_script") = BTreeSet::from(["CREATE TABLE AM_GW_API_DEPLOYMENTS ( API_ID VARCHAR(255) )".to_owned()]);
     }),
-    ("am-migration-resources", "", |w| *w.entries("am_migration_resources") = BTreeSet::from(["rxts/api.rxt".to_owned()])),
+    ("am-migration-resources", "", |w| {
+        *w.entries("am_migration_resources") = BTreeSet::from(["resources/rxts/api.rxt".to_owned()])
+    }),
+    ("am-migration-rxt", "", |w| {
+        *w.entries("am_migration_resources") = BTreeSet::from(["migration-resources/310to320Migration/api.rxt".to_owned()]);
+    }),
     ("jdbc-driver-class", "", |w| w.entries("jdbc_driver").clear()),
     ("gateway-enrolled-unseen", "cp-1", |w| {
         let hook = |word: &str| format!("{word}: {{ command: {{ command: [/opt/lb/{word}], cwd: /opt/lb }} }}");

@@ -113,10 +113,11 @@ fn declared() -> Map<String, Value> {
         "ports": object(&[], json!({ "identity-server": map(count()), "api-manager": map(count()) })),
         "profiles": object(&["old", "new"], json!({ "old": texts(), "new": texts() })),
         "facts": object(&["nodes"], json!({
-            "nodes": condition, "pack": text(), "files": map(texts()), "folders": map(reference("folders")), "templates": text(), "custom": texts(), "trees": map(texts()),
+            "nodes": condition, "pack": text(), "files": map(texts()), "folders": map(reference("folders")), "templates": text(), "custom": texts(), "made": map(reference("file_made")), "trees": map(texts()),
             "keystores": texts(), "keystore_passwords": texts(), "trust_stores": texts(), "values": map(reference("file_value")), "conf": map(text()), "tables": map(reference("file_table")), "libraries": texts(),
         })),
         "folders": object(&["globs"], json!({ "globs": texts(), "without": texts() })),
+        "file_made": object(&["of", "name"], json!({ "of": text(), "name": text(), "replace": map(text()) })),
         "file_table": object(&["at", "table"], json!({ "at": text(), "table": text() })),
         "file_value": object(&["file", "pattern"], json!({ "file": text(), "pattern": text(), "otherwise": text() })),
         "jdbc": object(&["url", "driver"], json!({ "url": text(), "driver": text() })),

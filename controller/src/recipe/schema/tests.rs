@@ -69,6 +69,7 @@ fn around(definition: &str, inner: &str) -> String {
             recipe(&format!("{section}: [{{ {nodes}{inner} }}]"))
         }
         "folders" => recipe(&format!("facts: [{{ nodes: 'true', folders: {{ x: {{ {inner} }} }} }}]")),
+        "file_made" => recipe(&format!("facts: [{{ nodes: 'true', made: {{ x: {{ {inner} }} }} }}]")),
         "file_table" => recipe(&format!("facts: [{{ nodes: 'true', tables: {{ x: {{ {inner} }} }} }}]")),
         "file_value" => recipe(&format!("facts: [{{ nodes: 'true', values: {{ x: {{ {inner} }} }} }}]")),
         "stage" => format!("stages: [{{ {inner} }}]\n"),

@@ -125,12 +125,12 @@ pub fn unpack(pack: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The one file of a folder that one of the patterns fits; `*` stands for any characters, once.
+/// The files of a folder that one of the patterns fits; `*` stands for any characters, once.
 ///
 /// # Errors
 ///
-/// When there is none, or several.
-pub fn find(folder: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
+/// When the folder cannot be read.
+pub fn matching(folder: &Path, patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
         let entry = entry?;
@@ -139,6 +139,16 @@ pub fn find(folder: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
             found.push(entry.path());
         }
     }
+    Ok(found)
+}
+
+/// The one file of a folder that one of the patterns fits.
+///
+/// # Errors
+///
+/// When there is none, or several.
+pub fn find(folder: &Path, patterns: &[&str]) -> anyhow::Result<PathBuf> {
+    let found = matching(folder, patterns)?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => bail!("{} holds no {}", folder.display(), patterns.join(" and no ")),

@@ -7,6 +7,7 @@ use cavalcade_tests::{
     standin::{
         crypto::fingerprint,
         fleet::wait_until,
+        libraries::bundle_of,
         packs,
         variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
         witness::Line,
@@ -164,6 +165,17 @@ fn users(demo: &Demo) {
 fn custom_files(demo: &Demo, node: &str) {
     let home = demo.new_home(node);
     let components = home.join("repository/components");
+    let made = demo.old_home(node).join("repository/components/dropins").join(bundle_of(CHANGED_LIBRARY));
+    assert!(made.is_file(), "{node}: the old server made bundles of its libraries");
+    let copied: Vec<&str> = demo
+        .row(if IDENTITY_SERVERS.contains(&node) { "C5" } else { "D4" })
+        .iter()
+        .filter(|step| step.node == node && step.name == "custom-bundles")
+        .flat_map(|step| demo.outcome(step)["diffs"].as_array())
+        .flatten()
+        .filter_map(|diff| diff["path"].as_str()?.rsplit('/').next())
+        .collect();
+    assert_eq!(copied, BUNDLES, "C5, D4 {node}: of its own, and nothing that the new server makes itself");
     assert!(BUNDLES.iter().all(|name| components.join("dropins").join(name).is_file()), "C5, D4 {node}");
     assert!(components.join("lib").join(LIBRARY).is_file(), "C5, D4 {node}");
     let digest =

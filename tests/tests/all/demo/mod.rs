@@ -13,17 +13,20 @@ mod stage;
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use cavalcade_common::id::Digest;
-use cavalcade_tests::upgrade::process;
+use cavalcade_tests::{
+    standin::packs,
+    upgrade::{extent::Extent, process},
+};
 use walkdir::WalkDir;
 
-use stage::{Demo, script};
+use stage::{Demo, OwnPacks, script};
 
 /// Largest resident memory of an agent at rest, in KiB. It holds for programs built as they are shipped.
 const RESIDENT_KIB: u64 = 15 << 10;
 
 #[tokio::test]
 async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
-    let demo = Demo::run(&[]);
+    let demo = Demo::run(&[], None);
     println!("{}", demo.said);
 
     identity_servers::set_up(&demo);
@@ -45,21 +48,42 @@ async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
 
     let folder = demo.folder.clone();
     let stopped = script(&["--stop", "--dir", folder.to_str().unwrap()]);
-    assert!(stopped.status.success(), "{stopped:?}");
+    assert!(stopped.status.success() && stopped.stdout.is_empty() && stopped.stderr.is_empty(), "{stopped:?}");
     assert_eq!(process::naming(&folder).unwrap(), []);
 }
 
 #[tokio::test]
 async fn the_demo_upgrades_a_fleet_that_uses_everything() {
-    let demo = Demo::run(&["--full"]);
+    let own = OwnPacks::new(Extent::Full);
+    let demo = Demo::run(&["--full"], Some(&own));
     println!("{}", demo.said);
     identity_servers::set_up(&demo);
     identity_servers::migrated_once(&demo);
     identity_servers::up(&demo).await;
     full::on(&demo);
-    hooks::drained_and_enrolled(&demo, &["dev-1", "gw-1", "gw-2"]);
     old_homes::unchanged(&demo);
     assert_eq!(demo.lines("started-without-is"), [], "D9");
+}
+
+/// A folder that lacks a pack is refused by the pack's name, before anything is started.
+#[test]
+fn packs_that_are_missing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (packs, dir) = (folder.path().join("packs"), folder.path().join("demo"));
+    packs::write_all(&packs).unwrap();
+    let java = std::path::Path::new(env!("CARGO_BIN_EXE_standin-java"));
+    packs::jdk::install(&packs.join("jdk"), java, None, &serde_json::json!({})).unwrap();
+    for (missing, options) in [(packs::AM_MIGRATION_RESOURCES, &[][..]), (packs::TENANT_LOADER, &["--full"])] {
+        let kept = fs::read(packs.join(missing)).unwrap();
+        fs::remove_file(packs.join(missing)).unwrap();
+        let mut command = stage::command(options);
+        command.arg("--packs").arg(&packs).arg("--dir").arg(&dir).env("JAVA_HOME", packs.join("jdk"));
+        let refused = command.output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(missing.trim_end_matches("-1.0.jar")), "{refused:?}");
+        assert_eq!(process::naming(&dir).unwrap(), []);
+        fs::write(packs.join(missing), kept).unwrap();
+    }
 }
 
 /// Every step succeeded with evidence; the whole ran within the night.

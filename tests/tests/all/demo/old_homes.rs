@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use cavalcade_common::id::Digest;
-use cavalcade_tests::standin::fleet::OldFleet;
+use cavalcade_tests::standin::{fleet::OldFleet, libraries::is_made};
 use walkdir::WalkDir;
 
 use super::stage::Demo;
 
-/// What a server writes: logs, its working folder, H2, the index, and the PID file.
+/// What a server writes: logs, its working folder, H2, the index; beside them the PID file and the bundles of its libraries.
 const SERVERS_OWN: [&str; 4] = ["repository/logs/", "tmp/", "repository/database/", "solr/"];
 
 pub(super) fn unchanged(demo: &Demo) {
@@ -30,7 +30,7 @@ fn files(home: &Path) -> BTreeMap<String, Digest> {
     for entry in WalkDir::new(home) {
         let entry = entry.unwrap();
         let path = entry.path().strip_prefix(home).unwrap().to_str().unwrap().to_owned();
-        let own = path == "wso2carbon.pid" || SERVERS_OWN.iter().any(|folder| path.starts_with(folder));
+        let own = path == "wso2carbon.pid" || SERVERS_OWN.iter().any(|folder| path.starts_with(folder)) || is_made(home, &path);
         if entry.file_type().is_file() && !own {
             all.insert(path, Digest::of(&fs::read(entry.path()).unwrap()));
         }

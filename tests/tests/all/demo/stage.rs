@@ -2,15 +2,20 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use cavalcade_controller::view::document::{Status, StepStatus};
-use cavalcade_tests::standin::{
-    peer::Address,
-    witness::{self, Line},
+use cavalcade_tests::{
+    standin::{
+        packs,
+        peer::Address,
+        witness::{self, Line},
+    },
+    upgrade::extent::Extent,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,12 +25,17 @@ const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 pub(super) const IDENTITY_SERVERS: [&str; 2] = ["is-1", "is-2"];
 pub(super) const API_MANAGERS: [&str; 4] = ["am-1", "tm-1", "gw-1", "gw-2"];
 
-/// Runs the script on the programs of this build.
-pub(super) fn script(arguments: &[&str]) -> Output {
+/// The script on the programs of this build.
+pub(super) fn command(arguments: &[&str]) -> Command {
     let programs = Path::new(env!("CARGO_BIN_EXE_standin-java")).parent().unwrap();
     let mut command = Command::new(Path::new(REPOSITORY).join("deploy/demo"));
     command.args(arguments).env("CAVALCADE_PROGRAMS", programs).env("NO_COLOR", "1").stdin(Stdio::null());
-    command.output().unwrap()
+    command
+}
+
+/// Runs it.
+pub(super) fn script(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
 }
 
 /// Ends what a demo left running.
@@ -34,6 +44,64 @@ struct Left(PathBuf);
 impl Drop for Left {
     fn drop(&mut self) {
         let _stopped = script(&["--stop", "--dir", &self.0.display().to_string()]);
+    }
+}
+
+/// What an earlier demo left: its files, one that was fetched, and an agent that goes on.
+struct EarlierRun {
+    folder: PathBuf,
+    agent: Child,
+}
+
+impl EarlierRun {
+    fn leave(folder: &Path) -> Self {
+        for name in ["hosts/is-1/wso2is-5.11.0/x", "controller/journal.db", "mariadb/x", "fetched/x", ".cavalcade-demo"] {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "of an earlier run").unwrap();
+        }
+        let mut agent = Command::new("sleep");
+        let agent = agent.arg0(folder.join("bin/cavalcade-agent")).arg("3600").stdout(Stdio::null()).spawn().unwrap();
+        Self { folder: folder.to_owned(), agent }
+    }
+
+    fn check_gone(mut self) {
+        assert!(self.agent.try_wait().unwrap().is_some(), "the earlier run's agent was ended");
+        assert!(!self.folder.join("hosts/is-1/wso2is-5.11.0/x").exists() && !self.folder.join("mariadb/x").exists());
+        assert_eq!(fs::read_to_string(self.folder.join("fetched/x")).unwrap(), "of an earlier run", "what was fetched stays");
+    }
+}
+
+impl Drop for EarlierRun {
+    fn drop(&mut self) {
+        let _ended = self.agent.kill();
+        let _reaped = self.agent.wait();
+    }
+}
+
+/// Packs as a person has them: by their published names, in a folder of their own, with the databases' content beside them.
+pub(super) struct OwnPacks {
+    folder: PathBuf,
+    extent: Extent,
+    _parent: TempDir,
+}
+
+impl OwnPacks {
+    pub(super) fn new(extent: Extent) -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().canonicalize().unwrap().join("wso2");
+        Self { folder, extent, _parent: parent }
+    }
+
+    /// The JDK's servers tell the witness of this demo.
+    fn lay_out(&self, demo: &Path) {
+        packs::write_all(&self.folder).unwrap();
+        for (name, _) in self.extent.databases() {
+            fs::write(self.folder.join(format!("{name}-3.1.0.sql")), self.extent.data(name)).unwrap();
+        }
+        let java = Path::new(env!("CARGO_BIN_EXE_standin-java"));
+        let settings = serde_json::json!({ "start": 1.0, "migration": { "per_order": 0.3 } });
+        packs::jdk::install(&self.folder.join("jdk"), java, Some(&demo.join("witness.jsonl")), &settings).unwrap();
     }
 }
 
@@ -68,15 +136,29 @@ pub(super) struct Demo {
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Demo {
-    pub(super) fn run(options: &[&str]) -> Self {
+    /// A second run in a folder where an earlier one was left as it stood; with packs of one's own where there are some.
+    pub(super) fn run(options: &[&str], own: Option<&OwnPacks>) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().canonicalize().unwrap().join("demo");
         let left = Left(folder.clone());
+        let earlier = EarlierRun::leave(&folder);
+        let elsewhere = ["home", "tmp", "work"].map(|name| parent.path().join(name));
+        elsewhere.iter().for_each(|place| fs::create_dir(place).unwrap());
         let arguments = [options, &["--keep", "--dir", folder.to_str().unwrap()]].concat();
-        let ended = script(&arguments);
+        let mut command = command(&arguments);
+        command.env("HOME", &elsewhere[0]).env("TMPDIR", &elsewhere[1]).current_dir(&elsewhere[2]);
+        if let Some(own) = own {
+            own.lay_out(&folder);
+            command.arg("--packs").arg(&own.folder).env("JAVA_HOME", own.folder.join("jdk"));
+        }
+        let ended = command.output().unwrap();
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{}\n{said}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+        earlier.check_gone();
+        for place in &elsewhere {
+            assert_eq!(fs::read_dir(place).unwrap().count(), 0, "nothing stays behind in {}", place.display());
+        }
         let hosts = fs::read_to_string(folder.join("nodes")).unwrap().lines().map(host).collect();
         let full = options.contains(&"--full");
         let mut demo = Self { folder, said, report: Value::Null, hosts, full, _left: left, _parent: parent, _turn: turn };

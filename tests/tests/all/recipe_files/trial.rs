@@ -92,7 +92,7 @@ impl Trial {
         packs::write_all(&packs).unwrap();
         let homes = folder.path().join("homes");
         for (home, pack) in [(OLD_IS, packs::OLD_IS_PACK), (OLD_AM, packs::OLD_AM_PACK)] {
-            unpack(&packs.join(pack), &homes.join(home));
+            unpack(&packs.join(pack), &homes.join(home), 1);
         }
         for (home, text) in old.settings {
             fs::write(homes.join(home).join(CONFIG), text).unwrap();
@@ -164,7 +164,7 @@ impl Trial {
             }
             match &step.action {
                 Action::Unpack(u) => {
-                    unpack(&self.packs.join(&u.artifact.file), Path::new(&u.to));
+                    unpack(&self.packs.join(&u.artifact.file), Path::new(&u.to), u.strip);
                     if Path::new(&u.to) == self.home(node) {
                         unpacked(Path::new(&u.to));
                     }
@@ -211,10 +211,14 @@ fn filled(edit: &TomlEdit) -> TomlEdit {
     }
 }
 
-/// Unpacks without the archive's root folder, as `strip: 1` does.
-fn unpack(archive: &Path, to: &Path) {
+/// Unpacks without the archive's root folder where `strip` is 1.
+fn unpack(archive: &Path, to: &Path, strip: u32) {
     let beside = tempfile::tempdir().unwrap();
     packs::unpack(archive, beside.path()).unwrap();
+    if strip == 0 {
+        copy_tree(beside.path(), to, &[]);
+        return;
+    }
     let mut roots = fs::read_dir(beside.path()).unwrap().map(|e| e.unwrap().path());
     let root = roots.next().expect("has a root folder");
     assert!(roots.next().is_none(), "{} has one root folder", archive.display());
