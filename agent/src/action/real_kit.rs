@@ -19,6 +19,7 @@ use cavalcade_common::secret::SecretBook;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::aside::Beside;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::held::tests::test_shim;
 use crate::host::real::RealHost;
@@ -207,6 +208,7 @@ impl Machine {
             incarnations: Arc::default(),
             resumed,
             decision: None,
+            beside: Beside::default(),
         }
     }
 
