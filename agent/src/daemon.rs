@@ -112,7 +112,7 @@ pub async fn run(config: AgentConfig) -> Result<(), Fault> {
             Ok(()) => Ok(()),
             Err(crate::link::session::LinkEnd::Ledger(error)) => Err(LedgerError::fault(&error)),
         },
-        ended = ship(spool, Arc::new(data)) => ended.map_err(|e| spool_fault(&e)),
+        never = ship(spool, Arc::new(data)) => match never {},
         signal = stopped() => signal.map_err(|e| spool_fault(&e)),
     }
 }

@@ -14,6 +14,7 @@ use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{FileDiff, Preview, Progress, Verdict};
 use cavalcade_common::secret::SecretBook;
 
+use crate::action::aside::Beside;
 use crate::action::edited::FileEdit;
 use crate::action::{self, ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::edit::{self, SecretPattern};
@@ -137,6 +138,7 @@ impl Previewer {
             resumed: false,
             incarnations: Arc::default(),
             decision: None,
+            beside: Beside::default(),
         })
     }
 

@@ -151,6 +151,30 @@ impl Action {
         }
     }
 
+    /// Whether lines of a program come through it, which may hold any secret of the node.
+    #[must_use]
+    pub fn tells_lines(&self) -> bool {
+        match self {
+            Self::Server(_) | Self::Job(_) | Self::Command(_) | Self::Log(_) => true,
+            Self::Toml(_)
+            | Self::Yaml(_)
+            | Self::Text(_)
+            | Self::Artifact(_)
+            | Self::Unpack(_)
+            | Self::Copy(_)
+            | Self::Remove(_)
+            | Self::Sql(_)
+            | Self::Query(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Exchange(_)
+            | Self::Autostart(_)
+            | Self::Undo(_) => false,
+        }
+    }
+
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -46,6 +46,12 @@ impl FromIterator<(String, SecretValue)> for GivenSecrets {
     }
 }
 
+impl Extend<(String, SecretValue)> for GivenSecrets {
+    fn extend<I: IntoIterator<Item = (String, SecretValue)>>(&mut self, values: I) {
+        self.0.extend(values);
+    }
+}
+
 impl IntoIterator for GivenSecrets {
     type Item = (String, SecretValue);
     type IntoIter = std::collections::btree_map::IntoIter<String, SecretValue>;

@@ -216,7 +216,11 @@ pub struct Offer {
     pub incarnations: BTreeMap<String, String>,
     /// Where the secrets that it names are found.
     pub secrets: BTreeMap<String, SecretRef>,
-    /// Values of those that only the controller has. Never written: the ledger keeps the offer without them, and after a
+    /// Where other secrets of the node are found that its programs may print: for redaction alone. One that has no value
+    /// stops nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub also_hide: BTreeMap<String, SecretRef>,
+    /// Values of those of both that only the controller has. Never written: the ledger keeps the offer without them, and after a
     /// restart the controller's next offer brings them again.
     #[serde(skip)]
     pub given: GivenSecrets,

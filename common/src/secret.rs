@@ -121,10 +121,15 @@ pub struct MissingSecret(pub String);
 impl SecretBook {
     /// Adds a value.
     pub fn insert(&mut self, name: impl Into<String>, value: SecretValue) {
+        self.hide(&value);
+        self.values.insert(name.into(), value);
+    }
+
+    /// Adds a value that is redacted and stands for no marker.
+    pub fn hide(&mut self, value: &SecretValue) {
         self.forms.extend(forms(value.expose()).into_iter().filter(|f| f.len() >= SHORTEST).map(SecretValue::new));
         self.forms.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.expose().cmp(b.expose())));
         self.forms.dedup_by(|a, b| a.expose() == b.expose());
-        self.values.insert(name.into(), value);
     }
 
     /// One value.
@@ -182,6 +187,8 @@ mod tests {
         assert_eq!(format!("{value:?}"), "(secret)");
         assert_eq!(book.redact("login p4ssw0rd ok"), "login (secret) ok");
         assert!(book.reveal(&marker("other")).is_err());
+        book.hide(&SecretValue::new("of another step".to_owned()));
+        assert_eq!(book.redact("said: of another step"), "said: (secret)");
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub fn offer(step: PlanStep, home: &Path) -> anyhow::Result<Offer> {
         home: Some(home.display().to_string()),
         incarnations: std::collections::BTreeMap::new(),
         secrets: BTreeMap::new(),
+        also_hide: BTreeMap::new(),
         given: cavalcade_common::given::GivenSecrets::default(),
         hide: Vec::new(),
         approved: None,

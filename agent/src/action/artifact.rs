@@ -8,7 +8,7 @@ use cavalcade_common::codes::files as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::report::{Evidence, FileDiff, Preview, Verdict};
 
-use crate::action::aside::aside;
+use crate::action::aside::{GivenUp, aside};
 use crate::action::{Act, Applied, Context, Failure, fs_fault};
 use crate::host::tree::{self, Node};
 use crate::host::{files, glob, keep, place};
@@ -69,10 +69,16 @@ pub(super) fn removals(folder: Option<&Path>, names: &[String]) -> Vec<FileDiff>
     names.iter().map(|n| FileDiff { path: path(n), diff: String::new(), note: note.to_owned() }).collect()
 }
 
-fn put(spec: &PlaceArtifact, source: Option<&Path>, undo_dir: &Path, changed: &mut bool) -> Result<(), Fault> {
+fn put(
+    spec: &PlaceArtifact,
+    source: Option<&Path>,
+    undo_dir: &Path,
+    given_up: &GivenUp,
+    changed: &mut bool,
+) -> Result<(), Fault> {
     let to = Path::new(&spec.to);
     if let Some(source) = source {
-        let placed = place::file(source, to, 0o644, Some(&spec.artifact.sha256), undo_dir);
+        let placed = place::file(source, to, 0o644, Some(&spec.artifact.sha256), undo_dir, &mut || given_up.check());
         // Even after an error: only the folder's sync may have failed.
         *changed = look(spec).is_ok_and(|found| found.is(spec));
         placed.map_err(|e| fs_fault::place(to, &e))?;
@@ -81,6 +87,7 @@ fn put(spec: &PlaceArtifact, source: Option<&Path>, undo_dir: &Path, changed: &m
     let found = look(spec).map_err(as_fault)?;
     for name in &found.others {
         let other = to.with_file_name(name);
+        given_up.check().map_err(|e| fs_fault::access(&other, "removed", &e))?;
         *changed = true;
         keep::removed(undo_dir, &other).map_err(|e| fs_fault::access(&other, "removed", &e))?;
     }
@@ -98,14 +105,14 @@ fn as_fault(failure: Failure) -> Fault {
 impl Act for PlaceArtifact {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let spec = self.clone();
-        let diffs = aside(cx.host.as_ref(), move |_| look(&spec).map(|found| diffs(&spec, &found))).await?;
+        let diffs = aside(cx, move |_| look(&spec).map(|found| diffs(&spec, &found))).await?;
         let verdict = if diffs.is_empty() { Verdict::Same } else { Verdict::Change };
         Ok(Preview { verdict, says: format!("{} at {}", self.artifact.name, self.to), diffs })
     }
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let spec = self.clone();
-        let (same, diffs) = aside(cx.host.as_ref(), move |_| look(&spec).map(|f| (f.is(&spec), diffs(&spec, &f)))).await?;
+        let (same, diffs) = aside(cx, move |_| look(&spec).map(|f| (f.is(&spec), diffs(&spec, &f)))).await?;
         if diffs.is_empty() {
             return Ok(Applied::default());
         }
@@ -114,12 +121,12 @@ impl Act for PlaceArtifact {
             false => Some(cx.artifacts.fetch(&self.artifact, &cx.cache_dir, cx.out.as_ref()).await?),
         };
         let (spec, undo_dir) = (self.clone(), cx.undo_dir.clone());
-        aside(cx.host.as_ref(), move |given_up| {
+        aside(cx, move |given_up| {
             let mut changed = false;
             let done = given_up
                 .check()
                 .map_err(|e| fs_fault::access(Path::new(&spec.to), "written", &e))
-                .and_then(|()| put(&spec, source.as_deref(), &undo_dir, &mut changed));
+                .and_then(|()| put(&spec, source.as_deref(), &undo_dir, given_up, &mut changed));
             done.map_err(|fault| Failure::Failed { fault, changed, evidence: Vec::new() })
         })
         .await?;
@@ -128,7 +135,7 @@ impl Act for PlaceArtifact {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let spec = self.clone();
-        aside(cx.host.as_ref(), move |_| {
+        aside(cx, move |_| {
             let found = look(&spec)?;
             let what = format!("sha256 of {}", spec.to);
             let shown = match &found.target {

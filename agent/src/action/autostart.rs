@@ -279,12 +279,12 @@ fn unseen_evidence(unseen: &[String]) -> Vec<Evidence> {
 impl Act for Autostart {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let work = Work::new(self, cx);
-        aside(cx.host.as_ref(), move |_| work.inspect()).await
+        aside(cx, move |_| work.inspect()).await
     }
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let work = Work::new(self, cx);
-        aside(cx.host.as_ref(), move |_| match work.spec.op {
+        aside(cx, move |_| match work.spec.op {
             AutostartOp::Disable => work.disable(),
             AutostartOp::Enable => work.enable(),
         })
@@ -293,7 +293,7 @@ impl Act for Autostart {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let work = Work::new(self, cx);
-        aside(cx.host.as_ref(), move |_| work.verify()).await
+        aside(cx, move |_| work.verify()).await
     }
 }
 

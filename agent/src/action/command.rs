@@ -157,7 +157,7 @@ async fn paths(spec: &CommandLine, cx: &Context) -> Result<Vec<Evidence>, Failur
         return Ok(Vec::new());
     }
     let (present, absent) = (spec.present.clone(), spec.absent.clone());
-    aside(&*cx.host, move |_| {
+    aside(cx, move |_| {
         let wanted = present.iter().map(|p| (p, true)).chain(absent.iter().map(|p| (p, false)));
         wanted.map(|(path, there)| of_path(path, there)).collect()
     })

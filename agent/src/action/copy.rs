@@ -66,6 +66,7 @@ impl Doing<'_> {
         }
         for name in &plan.others {
             let other = into.join(name);
+            self.given_up.check().map_err(|e| fs_fault::access(&other, "removed", &e))?;
             self.changed = true;
             keep::removed(self.undo_dir, &other).map_err(|e| fs_fault::access(&other, "removed", &e))?;
         }
@@ -73,6 +74,7 @@ impl Doing<'_> {
     }
 
     fn one(&self, op: &Op, plan: &CopyPlan) -> Result<(), Fault> {
+        let mut alive = || self.given_up.check();
         match op {
             Op::Tree { from, to, .. } => {
                 let done = self.done;
@@ -84,13 +86,13 @@ impl Doing<'_> {
             }
             Op::Folder { to } => keep::folders(self.undo_dir, to).map_err(|e| fs_fault::access(to, "made", &e)),
             Op::File { from, to, mode, .. } => {
-                place::file(from, to, *mode, None, self.undo_dir).map(|_| ()).map_err(|e| fs_fault::place(to, &e))
+                place::file(from, to, *mode, None, self.undo_dir, &mut alive).map(|_| ()).map_err(|e| fs_fault::place(to, &e))
             }
             Op::Link { target, from, to, replaces } => {
                 let put = if *replaces {
-                    place::link(target, to, self.undo_dir)
+                    place::link(target, to, self.undo_dir, &mut alive)
                 } else {
-                    place::tree(from, to, &[], self.undo_dir, &mut |_| Ok(()))
+                    place::tree(from, to, &[], self.undo_dir, &mut |_| alive())
                 };
                 put.map_err(|e| fs_fault::place(to, &e))
             }
@@ -106,7 +108,7 @@ impl Doing<'_> {
 impl Act for CopyFiles {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let spec = self.clone();
-        aside(cx.host.as_ref(), move |_| {
+        aside(cx, move |_| {
             if sources(&spec)?.is_empty() {
                 let says = format!("nothing matches {} yet; a step before it may bring it", spec.from);
                 return Ok(Preview { verdict: Verdict::Maybe, says, diffs: Vec::new() });
@@ -122,7 +124,7 @@ impl Act for CopyFiles {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let (spec, undo_dir, out) = (self.clone(), cx.undo_dir.clone(), Arc::clone(&cx.out));
-        aside(cx.host.as_ref(), move |given_up| {
+        aside(cx, move |given_up| {
             let plan = plan(&spec)?;
             let diffs = diffs(&spec, &plan);
             if diffs.is_empty() {
@@ -142,7 +144,7 @@ impl Act for CopyFiles {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let spec = self.clone();
-        aside(cx.host.as_ref(), move |_| {
+        aside(cx, move |_| {
             let plan = plan(&spec)?;
             let left = diffs(&spec, &plan);
             let what =

@@ -18,7 +18,7 @@ use cavalcade_common::secret::SecretBook;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::action::aside::aside;
+use crate::action::aside::{GivenUp, aside};
 use crate::action::{Act, Applied, Context, Failure, fs_fault, shown};
 use crate::edit::{self, EditError};
 use crate::host::Host;
@@ -255,7 +255,7 @@ impl<E: FileEdit> Work<E> {
         })
     }
 
-    fn apply(&self) -> Result<Applied, Failure> {
+    fn apply(&self, given_up: &GivenUp) -> Result<Applied, Failure> {
         let record = keep::record(self.host.as_ref(), &self.undo_dir, &self.path);
         let record = record.map_err(|e| fs_fault::access(&self.undo_dir, "read", &e))?;
         if let Some(record) = record.filter(|_| self.resumed)
@@ -272,6 +272,7 @@ impl<E: FileEdit> Work<E> {
         keep::edit(self.host.as_ref(), &self.undo_dir, &self.path, old.as_deref(), &after)
             .and_then(|()| self.write_note(&after))
             .map_err(|e| fs_fault::access(&self.undo_dir, "written", &e))?;
+        given_up.check().map_err(|e| fs_fault::access(&self.path, "written", &e))?;
         // A home is open to everybody, and a new file in it would be so too.
         let written = match self.secret {
             true => self.host.replace_private(&self.path, &new),
@@ -331,16 +332,16 @@ impl<E: FileEdit> Work<E> {
 impl<E: FileEdit> Act for Edited<E> {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let work = Work::new(&self.0, cx)?;
-        aside(cx.host.as_ref(), move |_| work.inspect()).await
+        aside(cx, move |_| work.inspect()).await
     }
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let work = Work::new(&self.0, cx)?;
-        aside(cx.host.as_ref(), move |_| work.apply()).await
+        aside(cx, move |given_up| work.apply(given_up)).await
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let work = Work::new(&self.0, cx)?;
-        aside(cx.host.as_ref(), move |_| work.verify()).await
+        aside(cx, move |_| work.verify()).await
     }
 }

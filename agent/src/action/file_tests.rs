@@ -120,6 +120,38 @@ async fn an_archive_becomes_a_home() {
     assert!(!holds(&spec.verify(&machine.plain()).await.expect("verifies")));
 }
 
+/// 10, rule 29: "the folder exists" is no proof.
+#[tokio::test]
+async fn a_gutted_home_is_not_done() {
+    let machine = Machine::new();
+    let files = ["bin/a.sh", "bin/b.sh", "lib/a.jar", "lib/b.jar", "conf/a.toml", "conf/b.toml"].map(|p| format!("r/{p}"));
+    let files: Vec<(&str, u32, &[u8])> = files.iter().map(|p| (p.as_str(), 0o644, &b"x"[..])).collect();
+    let spec = unpack(&machine, &pack(&files));
+    spec.apply(&machine.plain()).await.expect("applies");
+    let at = |path: &str| machine.at(&format!("wso2is-5.11.0/{path}"));
+    let later = |run: &str| machine.context(FileHost::new(), run, false, Default::default());
+    // What a later step took away, its kept copy tells.
+    RemoveFiles { paths: vec![at("conf/a.toml")] }.apply(&later("r2")).await.expect("removes");
+    assert!(!spec.apply(&later("r3")).await.expect("is done").changed);
+    assert!(holds(&spec.verify(&later("r3")).await.expect("verifies")));
+    // What somebody else took away, nothing tells.
+    std::fs::remove_file(at("lib/a.jar")).expect("removes");
+    for failed in [fault(spec.apply(&later("r3")).await).0, fault(spec.inspect(&later("r3")).await).0] {
+        assert!(failed.code == codes::NOT_WHOLE && failed.message.ends_with("Gone from it: 1 path (lib/a.jar)"), "{failed}");
+    }
+    assert!(!holds(&spec.verify(&later("r3")).await.expect("verifies")));
+    // A product that ran there removes files of its own home, but not the half of it, and nothing right below it.
+    crate::host::new_home::used(at("bin").as_ref()).expect("is noted");
+    assert!(!spec.apply(&later("r3")).await.expect("is done").changed);
+    assert!(holds(&spec.verify(&later("r3")).await.expect("verifies")));
+    std::fs::remove_dir_all(at("bin")).expect("removes");
+    assert_eq!(fault(spec.apply(&later("r3")).await).0.code, codes::NOT_WHOLE, "bin is gone");
+    std::fs::create_dir(at("bin")).expect("makes");
+    assert_eq!(fault(spec.apply(&later("r3")).await).0.code, codes::NOT_WHOLE, "three of its five files are gone");
+    std::fs::write(at("bin/a.sh"), "changed").expect("writes");
+    assert!(!spec.apply(&later("r3")).await.expect("is done").changed);
+}
+
 #[tokio::test]
 async fn a_home_of_somebody_else_is_not_touched() {
     let machine = Machine::new();

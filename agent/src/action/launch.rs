@@ -1,14 +1,17 @@
 //! What all actions that start a child share: secrets, the permit, the start itself.
 
 use std::io;
+use std::path::PathBuf;
 
-use cavalcade_common::action::Runtime;
+use cavalcade_common::action::{Action, Runtime};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::report::{Evidence, Progress};
+use cavalcade_common::secret::markers;
 
-use crate::action::{Context, Failure};
-use crate::host::HeldSpec;
+use crate::action::aside::aside;
+use crate::action::{Context, Failure, fs_fault};
+use crate::host::{HeldSpec, new_home};
 
 /// Something that could not be looked at.
 pub(super) fn not_seen(what: &str, error: &io::Error) -> Fault {
@@ -26,10 +29,21 @@ fn revealed(cx: &Context, text: &str) -> Result<String, Failure> {
     Ok(value.expose().to_owned())
 }
 
-/// The spec of a child in the attempt's folder, its secrets filled in.
+/// An argument as written. The reader of steps refuses secrets in it; an offer may come from elsewhere.
+fn argument(text: &str) -> Result<String, Fault> {
+    match markers(text).first() {
+        None => Ok(text.to_owned()),
+        Some(name) => {
+            let text = format!("the secret `{name}` stands in an argument, which every user of the host can read");
+            Err(Fault::new(codes::written::SECRET_ARGUMENT, text))
+        }
+    }
+}
+
+/// The spec of a child in the attempt's folder, the secrets of its environment filled in.
 ///
 /// # Errors
-/// [`codes::server::NO_SECRET`].
+/// [`codes::server::NO_SECRET`]; a secret among its arguments.
 pub(super) fn spec(cx: &Context, command: &[String], cwd: &str, runtime: &Runtime) -> Result<HeldSpec, Failure> {
     let mut runtime = runtime.clone();
     for value in runtime.env.values_mut() {
@@ -37,7 +51,7 @@ pub(super) fn spec(cx: &Context, command: &[String], cwd: &str, runtime: &Runtim
     }
     Ok(HeldSpec {
         dir: cx.attempt_dir.clone(),
-        command: command.iter().map(|part| revealed(cx, part)).collect::<Result<_, _>>()?,
+        command: command.iter().map(|part| argument(part)).collect::<Result<_, _>>()?,
         cwd: cwd.into(),
         runtime,
         one_launch: false,
@@ -59,8 +73,24 @@ pub(super) fn refused(cx: &Context, why: String) -> Failure {
     if cx.resumed { failed(Fault::new(codes::agent::NOT_PERMITTED, why), Vec::new()) } else { Failure::NotBegun { why } }
 }
 
+/// A home in which something runs loses files by that: `unpack` has to know.
+async fn note_use(cx: &Context, spec: &HeldSpec) -> Result<(), Failure> {
+    let mut folders = vec![spec.cwd.clone()];
+    if let Action::Server(server) = &cx.step.action {
+        // A service is started from elsewhere.
+        folders.push(PathBuf::from(&server.home));
+    }
+    aside(cx, move |_| {
+        let noted = folders.iter().try_for_each(|folder| new_home::used(folder).map_err(|e| (folder, e)));
+        noted.map_err(|(folder, e)| fs_fault::access(folder, "noted as used", &e).into())
+    })
+    .await
+}
+
 /// The permit and, with nothing in between, the start of the child.
 pub(super) async fn launch(cx: &Context, spec: &HeldSpec) -> Result<Vec<Evidence>, Failure> {
+    // Before the permit, which ages.
+    note_use(cx, spec).await?;
     let permitted = permit(cx).await?;
     cx.host.hold(spec).map_err(|e| {
         let program = spec.command.first().map_or("", String::as_str);

@@ -8,7 +8,7 @@
 //! stands at [`Act`].
 
 mod artifact;
-mod aside;
+pub mod aside;
 mod autostart;
 pub(crate) mod command;
 mod copy;
@@ -89,6 +89,8 @@ pub struct Context {
     pub incarnations: Arc<std::collections::BTreeMap<String, String>>,
     /// A person's decision for this attempt, where one was needed.
     pub decision: Option<String>,
+    /// What of this attempt goes on beside the run loop.
+    pub beside: aside::Beside,
 }
 
 /// Brings artifacts into the cache.

@@ -19,6 +19,7 @@ use cavalcade_common::secret::SecretBook;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::aside::Beside;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::held::tests::test_shim;
 use crate::host::machine::own_user;
@@ -210,6 +211,7 @@ impl Machine {
             incarnations: Arc::default(),
             resumed,
             decision: None,
+            beside: Beside::default(),
         }
     }
 

@@ -46,7 +46,7 @@ fn notes(spec: &RemoveFiles) -> Result<Vec<FileDiff>, Failure> {
 impl Act for RemoveFiles {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let spec = self.clone();
-        let diffs = aside(cx.host.as_ref(), move |_| notes(&spec)).await?;
+        let diffs = aside(cx, move |_| notes(&spec)).await?;
         let (verdict, says) = match diffs.len() as u64 {
             0 => (Verdict::Same, "nothing of it is there".to_owned()),
             many => (Verdict::Change, format!("removes {}", fs_fault::count(many, "path"))),
@@ -56,7 +56,7 @@ impl Act for RemoveFiles {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let (spec, undo_dir) = (self.clone(), cx.undo_dir.clone());
-        aside(cx.host.as_ref(), move |given_up| {
+        aside(cx, move |given_up| {
             let diffs = notes(&spec)?;
             let mut changed = false;
             for path in find(&spec)? {
@@ -76,7 +76,7 @@ impl Act for RemoveFiles {
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let spec = self.clone();
-        aside(cx.host.as_ref(), move |_| {
+        aside(cx, move |_| {
             let mut evidence = Vec::new();
             for text in &spec.paths {
                 let one = RemoveFiles { paths: vec![text.clone()] };

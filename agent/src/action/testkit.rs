@@ -17,6 +17,7 @@ use cavalcade_common::report::{Evidence, Progress};
 use cavalcade_common::secret::SecretBook;
 use jiff::Timestamp;
 
+use super::aside::Beside;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
 use crate::host::{HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile, files};
 
@@ -235,6 +236,7 @@ impl Machine {
             incarnations: Arc::default(),
             resumed,
             decision: None,
+            beside: Beside::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::action::aside::aside;
 use crate::action::{Act, Applied, Context, Failure, fs_fault};
 use crate::host::glob::Glob;
 use crate::host::new_home::{self, NewHomeError, Note, There, Wanted};
+use crate::host::{Host, keep};
 
 /// Differences that are listed by name.
 const LISTED: usize = 5;
@@ -47,6 +48,48 @@ fn made(spec: &Unpack) -> Result<Option<Note>, Failure> {
     }
 }
 
+/// What is gone of a folder that this step made, and that no step took away since.
+fn gone(note: &Note, to: &Path, around: &Around) -> Result<Vec<String>, Failure> {
+    let taken = keep::taken_away(around.host.as_ref(), &around.state_dir);
+    let taken = taken.map_err(|e| fs_fault::access(&around.state_dir, "read", &e))?;
+    Ok(note.gone(to, &taken).map_err(|e| fs_fault::access(to, "read", &e))?)
+}
+
+/// The note of the folder if this very step made it and it is whole but for what steps and products change in a home.
+fn whole(spec: &Unpack, around: &Around) -> Result<Option<Note>, Failure> {
+    let Some(note) = made(spec)? else { return Ok(None) };
+    let gone = gone(&note, Path::new(&spec.to), around)?;
+    if gone.is_empty() {
+        return Ok(Some(note));
+    }
+    let text = format!("{} was made by {}. Gone from it: {}", spec.to, note.attempt, counted(&gone));
+    Err(Fault::new(codes::NOT_WHOLE, text).into())
+}
+
+/// What the looks of this step need.
+#[derive(Clone)]
+struct Around {
+    host: Arc<dyn Host>,
+    state_dir: PathBuf,
+    attempt: String,
+}
+
+impl Around {
+    fn of(cx: &Context) -> Self {
+        Self { host: Arc::clone(&cx.host), state_dir: cx.state_dir.clone(), attempt: cx.attempt.to_string() }
+    }
+}
+
+fn counted(paths: &[String]) -> String {
+    format!("{} ({})", fs_fault::count(paths.len() as u64, "path"), names(paths))
+}
+
+/// The first names of many.
+fn names(paths: &[String]) -> String {
+    let more = if paths.len() > LISTED { ", ..." } else { "" };
+    format!("{}{more}", paths.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
 fn diff(spec: &Unpack) -> FileDiff {
     let archive = &spec.artifact;
     let note =
@@ -55,8 +98,8 @@ fn diff(spec: &Unpack) -> FileDiff {
 }
 
 /// What holds of a folder that this step made. Made by this very attempt it must be as unpacked; made by an earlier one,
-/// later steps may have changed it since, and what they changed is told.
-fn evidence(spec: &Unpack, note: &Note, attempt: &str) -> Result<Vec<Evidence>, Failure> {
+/// later steps may have changed it since, and what they changed is told. What nobody took away must be there (10, rule 29).
+fn evidence(spec: &Unpack, note: &Note, around: &Around) -> Result<Vec<Evidence>, Failure> {
     let to = Path::new(&spec.to);
     let differ = note.manifest.differences(to).map_err(|e| fs_fault::access(to, "read", &e))?;
     let (files, bytes) = note.manifest.files();
@@ -64,19 +107,22 @@ fn evidence(spec: &Unpack, note: &Note, attempt: &str) -> Result<Vec<Evidence>, 
     let from = Evidence::holds(format!("note beside {}", spec.to), format!("made by {} from {all}", note.attempt));
     let (found, holds) = match differ.len() {
         0 => ("all as unpacked".to_owned(), true),
-        many => {
-            let names = differ.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-            (format!("{many} changed or gone since: {names}"), note.attempt != attempt)
-        }
+        many => (format!("{many} changed or gone since: {}", names(&differ)), note.attempt != around.attempt),
     };
-    Ok(vec![from, Evidence { what: format!("content of {}, by digest", spec.to), found, holds }])
+    let mut evidence = vec![from, Evidence { what: format!("content of {}, by digest", spec.to), found, holds }];
+    let gone = gone(note, to, around)?;
+    if !gone.is_empty() {
+        let found = format!("gone, and no step took it away: {}", counted(&gone));
+        evidence.push(Evidence::fails(format!("what was unpacked to {}", spec.to), found));
+    }
+    Ok(evidence)
 }
 
 #[async_trait]
 impl Act for Unpack {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
-        let spec = self.clone();
-        let made = aside(cx.host.as_ref(), move |_| made(&spec)).await?;
+        let (spec, around) = (self.clone(), Around::of(cx));
+        let made = aside(cx, move |_| whole(&spec, &around)).await?;
         Ok(match made {
             Some(note) => {
                 let says = format!("{} was made from this archive by {}", self.to, note.attempt);
@@ -90,8 +136,8 @@ impl Act for Unpack {
     }
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
-        let spec = self.clone();
-        if aside(cx.host.as_ref(), move |_| made(&spec)).await?.is_some() {
+        let (spec, around) = (self.clone(), Around::of(cx));
+        if aside(cx, move |_| whole(&spec, &around)).await?.is_some() {
             return Ok(Applied::default());
         }
         let archive: PathBuf = cx.artifacts.fetch(&self.artifact, &cx.cache_dir, cx.out.as_ref()).await?;
@@ -104,7 +150,7 @@ impl Act for Unpack {
             attempt: cx.attempt.to_string(),
         };
         let (spec, undo_dir, out) = (self.clone(), cx.undo_dir.clone(), Arc::clone(&cx.out));
-        aside(cx.host.as_ref(), move |given_up| {
+        aside(cx, move |given_up| {
             let label = format!("unpacks {}", spec.artifact.name);
             let mut progress = |done, total| {
                 out.progress(Progress { done, total, label: label.clone(), quiet_seconds: 0 });
@@ -121,9 +167,9 @@ impl Act for Unpack {
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
-        let (spec, attempt) = (self.clone(), cx.attempt.to_string());
-        aside(cx.host.as_ref(), move |_| match made(&spec) {
-            Ok(Some(note)) => evidence(&spec, &note, &attempt),
+        let (spec, around) = (self.clone(), Around::of(cx));
+        aside(cx, move |_| match made(&spec) {
+            Ok(Some(note)) => evidence(&spec, &note, &around),
             Ok(None) => Ok(vec![Evidence::fails(format!("folder {}", spec.to), "nothing is there")]),
             Err(Failure::Failed { fault, .. }) if fault.code == codes::TARGET_EXISTS => {
                 Ok(vec![Evidence::fails(format!("note beside {}", spec.to), "it does not name this archive")])

@@ -10,20 +10,19 @@ use cavalcade_common::action::{Action, Class};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::message::Offer;
-use cavalcade_common::report::{Ending, Evidence, FileDiff, Outcome, Progress};
+use cavalcade_common::report::{Ending, Evidence, Outcome, Progress};
 use cavalcade_common::secret::SecretBook;
 use jiff::Timestamp;
 
-use super::book::book;
+use super::book::{book, hide_also};
 use super::forbidden::forbidden;
 use super::output::AttemptOutput;
-use super::{Executor, LineOrigin};
+use super::turns::shared;
+use super::{Executor, LineOrigin, fit};
+use crate::action::aside::Beside;
 use crate::action::{self, Applied, Context, Failure};
 use crate::host::keep;
 use crate::ledger::LedgerError;
-
-/// All diffs of an outcome together are cut after this many bytes: the whole diff is in the log.
-const DIFF_ROOM: usize = 96 << 10;
 
 /// Between two looks at the lock of a home that another program holds.
 const HOME_LOOK: Duration = Duration::from_secs(1);
@@ -42,12 +41,16 @@ enum Conclusion {
 /// # Errors
 /// Those of the ledger: the agent must end.
 pub(super) async fn run(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<(), LedgerError> {
-    let _turn = executor.turns.take(&offer.attempt.step.node).await;
+    let _turn = executor.turns.take(shared(offer)).await;
     let conclusion = work(executor, offer, resumed).await?;
     let mut ledger = executor.ledger();
-    match conclusion {
-        Conclusion::Ended(outcome) => ledger.end(&offer.attempt, *outcome),
-        Conclusion::Abandoned(why) => ledger.abandon(&offer.attempt, &why),
+    let written = match conclusion {
+        Conclusion::Ended(outcome) => ledger.end(&offer.attempt, fit::fitting(*outcome)),
+        Conclusion::Abandoned(why) => ledger.abandon(&offer.attempt, &fit::fitting_text(why)),
+    };
+    match written {
+        Err(LedgerError::Encode(error)) => ledger.end(&offer.attempt, fit::unwritten(&error, executor.host.now())),
+        written => written,
     }
 }
 
@@ -66,7 +69,7 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
         Err(failure) => return Ok(ended(executor, began, Err(failure))),
     };
     let secrets = match book(executor.secrets.as_ref(), &offer.secrets, &offer.given).await {
-        Ok(book) => Arc::new(book),
+        Ok(book) => Arc::new(hide_also(book, executor.secrets.as_ref(), &offer.also_hide, &offer.given).await),
         // What began before the restart may be under way or done: that its secret is gone now says nothing of it.
         Err(fault) if resumed => {
             let known = vec!["it began before the agent's restart".to_owned()];
@@ -139,6 +142,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         resumed,
         incarnations: Arc::new(offer.incarnations.clone()),
         decision: offer.decision.clone(),
+        beside: Beside::default(),
     }
 }
 
@@ -148,23 +152,35 @@ async fn perform(cx: &Context) -> Result<(Applied, Vec<Evidence>), Failure> {
     let work = async {
         let applied = act.apply(cx).await?;
         let evidence = act.verify(cx).await?;
-        Ok((applied, evidence))
+        shown(applied, evidence)
     };
     let may_be_given_up = cx.step.action.class() == Class::Redo || matches!(cx.step.action, Action::Server(_));
     if !may_be_given_up {
         return work.await;
     }
-    match tokio::time::timeout(cx.step.timeout, work).await {
+    let ended = tokio::time::timeout(cx.step.timeout, work).await;
+    match ended {
         Ok(result) => result,
-        Err(_) => Err(Failure::Failed {
-            fault: Fault::new(
-                codes::agent::STEP_TIMEOUT,
-                format!("{} did not end within {}", cx.step.action.kind(), cavalcade_common::duration::format(cx.step.timeout)),
-            ),
-            changed: true,
-            evidence: Vec::new(),
-        }),
+        Err(_) => {
+            // What it does to files hears that it is given up, and may need a while to hear it. Until then the turn and the
+            // home's lock stay taken, and the attempt lives (10, rule 6).
+            let label = "its time ran out; waits for the end of its work on files".to_owned();
+            cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
+            cx.beside.ended().await;
+            let within = cavalcade_common::duration::format(cx.step.timeout);
+            let text = format!("{} did not end within {within}", cx.step.action.kind());
+            let fault = Fault::new(codes::agent::STEP_TIMEOUT, text);
+            Err(Failure::Failed { fault, changed: true, evidence: Vec::new() })
+        }
     }
+}
+
+/// Succeeded implies that the look behind the work shows its effect (promise 4).
+fn shown(applied: Applied, evidence: Vec<Evidence>) -> Result<(Applied, Vec<Evidence>), Failure> {
+    let Some(first) = evidence.iter().find(|e| !e.holds) else { return Ok((applied, evidence)) };
+    let fault = Fault::new(codes::agent::NOT_SHOWN, format!("{}: {}", first.what, first.found));
+    let evidence = applied.evidence.into_iter().chain(evidence).collect();
+    Err(Failure::Failed { fault, changed: applied.changed, evidence })
 }
 
 /// One line in the central log for each piece of evidence, and each diff: the log alone tells the story of a step.
@@ -188,7 +204,13 @@ fn narrate(executor: &Executor, offer: &Offer, secrets: &SecretBook, result: &Re
             let done = if applied.changed { "done" } else { "done, nothing to change" };
             say(format!("{} {}: {done}", offer.step.action.kind(), offer.step.name));
         }
-        Err(Failure::Failed { fault, .. } | Failure::Indeterminate { fault, .. }) => say(format!("ERROR {fault}")),
+        Err(Failure::Failed { fault, evidence, .. }) => {
+            for e in evidence {
+                say(format!("{}: {}", e.what, e.found));
+            }
+            say(format!("ERROR {fault}"));
+        }
+        Err(Failure::Indeterminate { fault, .. }) => say(format!("ERROR {fault}")),
         Err(Failure::NotBegun { why }) => say(format!("not begun: {why}")),
     }
 }
@@ -208,7 +230,7 @@ fn ended(executor: &Executor, began: Timestamp, result: Result<(Applied, Vec<Evi
     match result {
         Ok((applied, evidence)) => {
             outcome.changed = applied.changed;
-            outcome.diffs = cut(applied.diffs);
+            outcome.diffs = applied.diffs;
             outcome.evidence = applied.evidence;
             outcome.evidence.extend(evidence);
         }
@@ -247,18 +269,6 @@ fn redacted(mut outcome: Outcome, secrets: &SecretBook) -> Outcome {
     outcome
 }
 
-fn cut(mut diffs: Vec<FileDiff>) -> Vec<FileDiff> {
-    let mut room = DIFF_ROOM;
-    for d in &mut diffs {
-        if d.diff.len() > room {
-            let mut end = room;
-            while !d.diff.is_char_boundary(end) {
-                end -= 1;
-            }
-            d.diff.truncate(end);
-            d.note.push_str(" (cut here; whole in the log)");
-        }
-        room -= d.diff.len();
-    }
-    diffs
-}
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

@@ -30,6 +30,30 @@ pub async fn book(
     Ok(book)
 }
 
+/// Adds what is only hidden: secrets of other steps that a program of the node may print. One without a value here hides
+/// nothing, and stops nothing.
+pub async fn hide_also(
+    mut book: SecretBook,
+    resolver: &dyn SecretResolver,
+    refs: &BTreeMap<String, SecretRef>,
+    given: &GivenSecrets,
+) -> SecretBook {
+    for (name, place) in refs {
+        if book.get(name).is_some() {
+            continue;
+        }
+        if place.is_brought() {
+            given.get(name).into_iter().for_each(|value| book.hide(value));
+            continue;
+        }
+        match resolver.resolve(&BTreeMap::from([(name.clone(), place.clone())])).await {
+            Ok(found) => found.get(name).into_iter().for_each(|value| book.hide(value)),
+            Err(fault) => tracing::info!(%fault, "a secret of another step is not hidden in the lines of this one"),
+        }
+    }
+    book
+}
+
 /// As [`book`], for a preview: what the controller did not bring is shown as `(secret)`.
 ///
 /// # Errors
@@ -75,6 +99,16 @@ mod tests {
         let both = book(&HostSecrets, &refs(), &given).await.expect("both are there");
         assert_eq!(both.get("here").map(SecretValue::expose), Some("local"));
         assert_eq!(both.get("asked").map(SecretValue::expose), Some("typed"));
+    }
+
+    #[tokio::test]
+    async fn secrets_of_other_steps_are_hidden_and_stand_for_nothing() {
+        let given = [("asked".to_owned(), SecretValue::new("typed".to_owned()))].into_iter().collect();
+        let mut refs = refs();
+        refs.insert("lost".to_owned(), SecretRef::File("/nowhere/at/all".to_owned()));
+        let book = hide_also(SecretBook::default(), &HostSecrets, &refs, &given).await;
+        assert_eq!(book.redact("local and typed"), "(secret) and (secret)");
+        assert!(book.get("asked").is_none() && book.get("here").is_none());
     }
 
     #[tokio::test]

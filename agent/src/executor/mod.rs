@@ -8,6 +8,7 @@ mod adoption;
 pub mod attempt;
 pub mod book;
 pub mod bugs;
+mod fit;
 pub(crate) mod forbidden;
 pub mod output;
 pub mod permit;
@@ -115,6 +116,8 @@ pub enum Admitted {
     Known,
     /// It comes from an older term or plan and is refused.
     Stale,
+    /// It is larger than the ledger can keep: nothing begins, and its end says so.
+    TooLarge,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -192,7 +195,15 @@ impl Executor {
             ledger.fence(offer.epoch, offer.generation)?;
             let known = ledger.state().attempts.get(&offer.attempt).map(|a| a.phase);
             if known.is_none() {
-                ledger.accept(offer.clone())?;
+                match ledger.accept(offer.clone()) {
+                    Err(LedgerError::Encode(error)) => {
+                        ledger.refuse(&offer.attempt, fit::refused(&error, self.host.now()))?;
+                        drop(ledger);
+                        self.news.notify_one();
+                        return Ok(Admitted::TooLarge);
+                    }
+                    accepted => accepted?,
+                }
             }
             known
         };
@@ -212,11 +223,22 @@ impl Executor {
                 Ok(Admitted::Known)
             }
             Some(phase @ (Phase::Accepted | Phase::Intended)) => {
-                self.ledger().renew(offer.clone())?;
+                self.renew(&offer)?;
                 self.start(offer, phase == Phase::Intended && !self.bugs.begins_again());
                 Ok(Admitted::Confirmed)
             }
             Some(Phase::Abandoned | Phase::Ended(_)) => Ok(Admitted::Known),
+        }
+    }
+
+    /// What was accepted goes on by its newer offer, kept or not: a restart then knows the one before.
+    fn renew(&self, offer: &Offer) -> Result<(), LedgerError> {
+        match self.ledger().renew(offer.clone()) {
+            Err(LedgerError::Encode(error)) => {
+                tracing::warn!(attempt = %offer.attempt, %error, "the newer offer is not kept");
+                Ok(())
+            }
+            renewed => renewed,
         }
     }
 

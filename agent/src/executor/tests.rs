@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use cavalcade_common::action::{Action, CommandLine, Evidence, Job, Runtime, ServerOp};
+use cavalcade_common::action::{Action, CommandLine, Evidence, Job, RemoveFiles, Runtime, ServerOp};
 use cavalcade_common::codes;
 use cavalcade_common::error::Code;
 use cavalcade_common::given::GivenSecrets;
@@ -12,6 +12,7 @@ use cavalcade_common::id::{EffectKey, Generation};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{Ending, Report};
+use cavalcade_common::secret::marker;
 use serde_json::json;
 
 use super::*;
@@ -77,6 +78,7 @@ impl Agent {
             home: Some(self.machine.home()),
             incarnations: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            also_hide: BTreeMap::new(),
             given: GivenSecrets::default(),
             hide: Vec::new(),
             approved: None,
@@ -387,6 +389,33 @@ async fn a_stop_leaves_a_job_alone_whose_work_has_not_ended() {
     agent.executor.offer(allowed.clone()).unwrap();
     assert_eq!(agent.end(&allowed.attempt).await, SUCCEEDED);
     assert!(machine.processes().is_empty());
+}
+
+#[tokio::test]
+async fn an_offer_that_no_record_takes_is_answered_and_the_agent_goes_on() {
+    let agent = Agent::new();
+    let paths = (0..30_000).map(|n| format!("/opt/wso2/a/folder/of/many/files/{n}")).collect();
+    let large = agent.offer(1, &Action::Remove(RemoveFiles { paths }));
+    assert_eq!(agent.executor.offer(large.clone()).unwrap(), Admitted::TooLarge);
+    assert_eq!(agent.end(&large.attempt).await, failed(codes::agent::RECORD_SIZE));
+    let agent = agent.again().await;
+    assert_eq!(agent.executor.offer(large.clone()).unwrap(), Admitted::Known, "the same offer once more");
+    assert_eq!(agent.end(&large.attempt).await, failed(codes::agent::RECORD_SIZE));
+    let next = agent.offer(2, &Action::Command(agent.command("true", false)));
+    agent.executor.offer(next.clone()).unwrap();
+    assert_eq!(agent.end(&next.attempt).await, SUCCEEDED);
+}
+
+#[tokio::test]
+async fn a_secret_among_arguments_is_refused_by_the_agent_too() {
+    let agent = Agent::new();
+    let mut command = agent.command("true", false);
+    command.command.push(marker("am"));
+    let mut offer = agent.offer(1, &Action::Command(command));
+    offer.secrets.insert("am".to_owned(), SecretRef::Exec(vec!["/bin/echo".to_owned(), "value".to_owned()]));
+    agent.executor.offer(offer.clone()).unwrap();
+    assert_eq!(agent.end(&offer.attempt).await, failed(codes::written::SECRET_ARGUMENT));
+    assert_eq!(agent.runs(), 0);
 }
 
 #[tokio::test]

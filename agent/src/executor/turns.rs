@@ -1,21 +1,192 @@
-//! Steps of one node take turns: they share its home, ports and files.
+//! Steps take turns where they share something: a node with its ports, or what they write (11, nodes). Two nodes of one
+//! host may edit the same file.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cavalcade_common::action::{Action, ServerOp};
 use cavalcade_common::id::NodeId;
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use cavalcade_common::message::Offer;
+use tokio::sync::Notify;
 
-/// One turn for each node.
+use crate::host::glob::Glob;
+use crate::host::tree;
+
+/// Something that one step at a time works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shared {
+    /// A node: its home, its ports.
+    Node(NodeId),
+    /// A file, or a folder with everything in it.
+    Path(PathBuf),
+    /// What starts by itself on this host: units, tables of cron and the like belong to no node.
+    Autostart,
+}
+
+impl Shared {
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Node(a), Self::Node(b)) => a == b,
+            (Self::Path(a), Self::Path(b)) => a.starts_with(b) || b.starts_with(a),
+            (Self::Autostart, Self::Autostart) => true,
+            (Self::Node(_) | Self::Path(_) | Self::Autostart, _) => false,
+        }
+    }
+}
+
+/// What the step of an offer shares with others.
+pub(super) fn shared(offer: &Offer) -> Vec<Shared> {
+    let mut of = vec![Shared::Node(offer.attempt.step.node.clone())];
+    let action = &offer.step.action;
+    of.extend(written(action, offer.home.as_deref()).into_iter().map(|path| Shared::Path(one_name(&path))));
+    if matches!(action, Action::Autostart(_)) {
+        of.push(Shared::Autostart);
+    }
+    of
+}
+
+/// One name for a path, however many symlinks lead to it.
+fn one_name(path: &Path) -> PathBuf {
+    tree::end_of(path).unwrap_or_else(|| tree::settled(path))
+}
+
+/// Files and folders that an action writes, as far as the action says. What a command writes nobody knows beforehand; it
+/// has its home's lock.
+fn written(action: &Action, home: Option<&str>) -> Vec<PathBuf> {
+    let one = |path: &str| vec![PathBuf::from(path)];
+    match action {
+        Action::Toml(e) => one(&e.file),
+        Action::Yaml(e) => one(&e.file),
+        Action::Text(e) => one(&e.file),
+        // Other versions beside it go.
+        Action::Artifact(a) if a.only.is_some() => Path::new(&a.to).parent().map(Path::to_path_buf).into_iter().collect(),
+        Action::Artifact(a) => one(&a.to),
+        Action::Unpack(u) => one(&u.to),
+        Action::Copy(c) => one(&c.into),
+        Action::Remove(r) => r.paths.iter().map(|path| Glob::firm(path)).collect(),
+        Action::Job(j) => one(&j.home),
+        Action::Server(s) => match s.op {
+            ServerOp::Start | ServerOp::Stop => one(&s.home),
+            ServerOp::Wait | ServerOp::Down => Vec::new(),
+        },
+        Action::Undo(_) => home.map(PathBuf::from).into_iter().collect(),
+        Action::Command(_)
+        | Action::Sql(_)
+        | Action::Query(_)
+        | Action::Backup(_)
+        | Action::Restore(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Log(_)
+        | Action::Exchange(_)
+        | Action::Autostart(_) => Vec::new(),
+    }
+}
+
+/// The turns of one agent: whoever came first goes first, and only who shares something with it waits.
 #[derive(Default)]
 pub struct Turns {
-    nodes: Mutex<BTreeMap<NodeId, Arc<AsyncMutex<()>>>>,
+    queue: Mutex<Queue>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    last: u64,
+    /// In the order of their coming, those whose turn it is among them.
+    all: Vec<(u64, Vec<Shared>)>,
+}
+
+impl Queue {
+    fn may_go(&self, number: u64) -> bool {
+        let Some(at) = self.all.iter().position(|(n, _)| *n == number) else { return false };
+        let (before, from_here) = self.all.split_at(at);
+        let own = from_here.first().map_or(&[][..], |(_, of)| of);
+        !before.iter().any(|(_, of)| of.iter().any(|theirs| own.iter().any(|ours| ours.meets(theirs))))
+    }
+}
+
+/// A place in the queue, and a turn once it is first. It ends when it is dropped.
+pub struct Turn<'a> {
+    turns: &'a Turns,
+    number: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.lock().all.retain(|(number, _)| *number != self.number);
+        self.turns.left.notify_waiters();
+    }
 }
 
 impl Turns {
-    /// Waits for the node's turn; it ends when the guard is dropped.
-    pub async fn take(&self, node: &NodeId) -> OwnedMutexGuard<()> {
-        let turn = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).entry(node.clone()).or_default().clone();
-        turn.lock_owned().await
+    /// Waits until nothing that came before shares anything with this.
+    pub async fn take(&self, of: Vec<Shared>) -> Turn<'_> {
+        let turn = Turn { turns: self, number: self.enter(of) };
+        loop {
+            // Listening before the look: what leaves in between is heard.
+            let mut left = std::pin::pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.lock().may_go(turn.number) {
+                return turn;
+            }
+            left.await;
+        }
+    }
+
+    fn enter(&self, of: Vec<Shared>) -> u64 {
+        let mut queue = self.lock();
+        queue.last += 1;
+        let number = queue.last;
+        queue.all.push((number, of));
+        number
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cavalcade_common::action::TextEdit;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn step(node: &str, paths: &[&Path]) -> Vec<Shared> {
+        let node = Shared::Node(NodeId::new(node).unwrap());
+        std::iter::once(node).chain(paths.iter().map(|p| Shared::Path(one_name(p)))).collect()
+    }
+
+    #[tokio::test]
+    async fn nodes_that_write_one_file_take_turns_and_others_do_not_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("shared")).unwrap();
+        std::os::unix::fs::symlink("shared", dir.path().join("link")).unwrap();
+        let (file, same) = (dir.path().join("shared/a.toml"), dir.path().join("link/a.toml"));
+        let turns = Turns::default();
+        let first = turns.take(step("am-1", &[&file])).await;
+        let mut second = std::pin::pin!(turns.take(step("am-2", &[&same])));
+        assert!(second.as_mut().now_or_never().is_none(), "the same file by another name");
+        let mut folder = std::pin::pin!(turns.take(step("am-3", &[dir.path()])));
+        assert!(folder.as_mut().now_or_never().is_none(), "the file is in the folder");
+        let other = turns.take(step("am-4", &[Path::new("/elsewhere/b.toml")])).now_or_never();
+        assert!(other.is_some(), "another file");
+        assert!(turns.take(step("am-1", &[])).now_or_never().is_none(), "the same node");
+        drop(first);
+        assert!(folder.as_mut().now_or_never().is_none(), "the second came before");
+        drop(second.await);
+        drop(folder.await);
+        drop(other);
+        assert!(turns.lock().all.is_empty());
+    }
+
+    #[test]
+    fn actions_share_what_they_write() {
+        let text: TextEdit = serde_json::from_str(r#"{"file":"/etc/hosts"}"#).unwrap();
+        assert_eq!(written(&Action::Text(text), None), [PathBuf::from("/etc/hosts")]);
+        let remove = serde_json::from_str(r#"{"remove":{"paths":["/opt/wso2/*/tmp","/opt/a/b"]}}"#).unwrap();
+        assert_eq!(written(&remove, None), ["/opt/wso2", "/opt/a/b"].map(PathBuf::from));
     }
 }

@@ -103,6 +103,13 @@ impl Glob {
         Ok(Self { parts, text: text.to_owned() })
     }
 
+    /// The beginning of an absolute path or glob that holds no wildcard: everything that it matches is there or below.
+    #[must_use]
+    pub fn firm(text: &str) -> PathBuf {
+        let firm = text.split('/').take_while(|part| !part.contains(['*', '?', '[']));
+        Path::new("/").join(firm.filter(|part| !part.is_empty()).collect::<PathBuf>())
+    }
+
     /// The text that it was read from.
     #[must_use]
     pub fn text(&self) -> &str {

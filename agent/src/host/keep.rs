@@ -136,6 +136,23 @@ pub fn records(host: &dyn Host, undo_dir: &Path) -> io::Result<Vec<Record>> {
     Ok(found)
 }
 
+/// Everything that steps of any run removed here and that was not put back.
+///
+/// # Errors
+/// As [`records`].
+pub fn taken_away(host: &dyn Host, state_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let undo = state_dir.join("undo");
+    let mut taken = Vec::new();
+    for run in host.list(&undo)?.iter().filter(|name| !name.starts_with('.')) {
+        for step in host.list(&undo.join(run))? {
+            let removed = records(host, &undo.join(run).join(step))?;
+            let removed = removed.into_iter().filter(|r| r.kept.what == What::Removed && !r.undone);
+            taken.extend(removed.map(|r| PathBuf::from(r.kept.path)));
+        }
+    }
+    Ok(taken)
+}
+
 /// Notes that a path is about to be put back.
 ///
 /// # Errors

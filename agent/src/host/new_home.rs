@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::archive::{self, ArchiveError};
 use crate::host::owner::Owner;
-use crate::host::tree::{self, Manifest, Progress};
+use crate::host::place::Alive;
+use crate::host::tree::{self, Manifest, Node, Progress};
 use crate::host::{disks, files, keep};
 
 /// Largest note that is read, in bytes.
@@ -54,8 +55,41 @@ pub struct Note {
     /// the file system does not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<u64>,
+    /// Whether something ran in the folder since: a product, or a script of it, removes files of its own home.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub used: bool,
     /// What was in it when it was made.
     pub manifest: Manifest,
+}
+
+impl Note {
+    /// What is gone of the folder although nothing of ours took it away (10, rule 29): `taken` are the paths that steps
+    /// removed. In a folder that was used, what is gone counts where the folder cannot be a home any more: something is
+    /// gone right below it, or more than half of its files.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn gone(&self, to: &Path, taken: &[PathBuf]) -> io::Result<Vec<String>> {
+        let mut gone: Vec<String> = Vec::new();
+        let (mut files, mut lost) = (0_u64, 0_u64);
+        for (path, node) in self.manifest.iter() {
+            let at = tree::below(to, path);
+            if taken.iter().any(|taken| at.starts_with(taken)) {
+                continue;
+            }
+            let is_file = u64::from(matches!(node, Node::File { .. }));
+            files += is_file;
+            if tree::at(&at)?.is_none() {
+                lost += is_file;
+                gone.push(path.to_owned());
+            }
+        }
+        let no_home = gone.iter().any(|path| !path.contains('/')) || lost * 2 > files;
+        if self.used && !no_home {
+            gone.clear();
+        }
+        Ok(gone)
+    }
 }
 
 /// What is at the folder's path.
@@ -128,6 +162,19 @@ pub fn note(to: &Path) -> io::Result<Option<Note>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
+/// Notes that something is about to run in a folder. What was unpacked there may lose files by it from now on.
+///
+/// # Errors
+/// Those of the file system.
+pub fn used(folder: &Path) -> io::Result<()> {
+    for home in folder.ancestors().filter(|at| at.file_name().is_some()) {
+        let Some(note) = note(home)?.filter(|note| !note.used) else { continue };
+        let text = serde_json::to_vec(&Note { used: true, ..note })?;
+        files::replace(&note_path(home)?, &text)?;
+    }
+    Ok(())
+}
+
 fn born(meta: &std::fs::Metadata) -> Option<u64> {
     let since = meta.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()
@@ -175,8 +222,8 @@ pub fn make(
     }
     let beside = folder.join(format!("{leading}{}", &Digest::of(wanted.attempt.as_bytes()).as_str()[..12]));
     let total = scan.bytes;
-    let result = unpacked(&mut file, &scan, &beside, wanted.owner.as_deref(), &mut |done| progress(done, total))
-        .and_then(|manifest| settle(&beside, wanted, manifest, undo_dir));
+    let unpacked = unpacked(&mut file, &scan, &beside, wanted.owner.as_deref(), &mut |done| progress(done, total));
+    let result = unpacked.and_then(|manifest| settle(&beside, wanted, manifest, undo_dir, &mut || progress(total, total)));
     if result.is_err()
         && let Err(error) = tree::remove(&beside)
     {
@@ -216,7 +263,13 @@ fn unpacked(
     Ok(manifest)
 }
 
-fn settle(beside: &Path, wanted: &Wanted, manifest: Manifest, undo_dir: &Path) -> Result<(), NewHomeError> {
+fn settle(
+    beside: &Path,
+    wanted: &Wanted,
+    manifest: Manifest,
+    undo_dir: &Path,
+    alive: &mut Alive<'_>,
+) -> Result<(), NewHomeError> {
     let to = wanted.to.as_path();
     let meta = std::fs::symlink_metadata(beside).map_err(io_error(beside, "read"))?;
     let note = Note {
@@ -226,6 +279,7 @@ fn settle(beside: &Path, wanted: &Wanted, manifest: Manifest, undo_dir: &Path) -
         attempt: wanted.attempt.clone(),
         inode: meta.ino(),
         born: born(&meta),
+        used: false,
         manifest,
     };
     // Looked at before the note is written: the note of a folder that is there must not be lost.
@@ -236,6 +290,8 @@ fn settle(beside: &Path, wanted: &Wanted, manifest: Manifest, undo_dir: &Path) -
     let text = serde_json::to_vec(&note).map_err(io::Error::from).map_err(io_error(&at, "written"))?;
     files::replace(&at, &text).map_err(io_error(&at, "written"))?;
     keep::made(undo_dir, to, None).map_err(io_error(to, "noted for undo"))?;
+    // The sync may have taken minutes.
+    alive().map_err(io_error(to, "made"))?;
     tree::rename_new(beside, to).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => NewHomeError::Exists(to.to_path_buf()),
         _ => NewHomeError::Io { path: to.to_path_buf(), doing: "made", source },

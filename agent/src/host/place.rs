@@ -30,12 +30,22 @@ fn part(to: &Path) -> io::Result<PathBuf> {
     Ok(files::split(to)?.0.join(format!(".cavalcade-{}.part", keep::key(to))))
 }
 
+/// Asked right before each rename; its error ends the work there: somebody gave it up.
+pub type Alive<'a> = dyn FnMut() -> io::Result<()> + 'a;
+
 /// Copies a file to a path. A file that is there is kept for undo and replaced; owner and mode stay those of that one. A
 /// new one gets `mode` and the folder's owner.
 ///
 /// # Errors
 /// See [`PlaceError`]; something at the path that is no file.
-pub fn file(from: &Path, to: &Path, mode: u32, wanted: Option<&Digest>, undo_dir: &Path) -> Result<Digest, PlaceError> {
+pub fn file(
+    from: &Path,
+    to: &Path,
+    mode: u32,
+    wanted: Option<&Digest>,
+    undo_dir: &Path,
+    alive: &mut Alive<'_>,
+) -> Result<Digest, PlaceError> {
     let (folder, _) = files::split(to)?;
     keep::folders(undo_dir, folder)?;
     let (mode, owner, old) = match tree::at(to)? {
@@ -54,9 +64,11 @@ pub fn file(from: &Path, to: &Path, mode: u32, wanted: Option<&Digest>, undo_dir
     let result = prepare(from, &part, mode, owner, wanted).and_then(|sha256| {
         if old {
             keep::replaced(undo_dir, to, Some(&sha256))?;
+            alive()?;
             tree::rename_over(&part, to)?;
         } else {
             keep::made(undo_dir, to, Some(&sha256))?;
+            alive()?;
             tree::rename_new(&part, to)?;
         }
         Ok(sha256)
@@ -84,9 +96,17 @@ pub fn tree(from: &Path, to: &Path, exclude: &[Glob], undo_dir: &Path, progress:
     keep::folders(undo_dir, folder)?;
     let part = part(to)?;
     tree::remove(&part)?;
-    let result = tree::copy(from, &part, exclude, CopyOwner::of_folder(folder)?, progress)
-        .and_then(|manifest| tree::sync(&part).map(|()| manifest.get("").and_then(keep::mark)))
+    let mut done = 0;
+    let mut hear = |bytes| {
+        done = bytes;
+        progress(bytes)
+    };
+    let copied = tree::copy(from, &part, exclude, CopyOwner::of_folder(folder)?, &mut hear)
+        .and_then(|manifest| tree::sync(&part).map(|()| manifest.get("").and_then(keep::mark)));
+    let result = copied
         .and_then(|after| keep::made(undo_dir, to, after.as_ref()))
+        // The sync may have taken minutes.
+        .and_then(|()| progress(done))
         .and_then(|()| tree::rename_new(&part, to))
         .map_err(PlaceError::from);
     cleaned(&part, result)
@@ -96,7 +116,7 @@ pub fn tree(from: &Path, to: &Path, exclude: &[Glob], undo_dir: &Path, progress:
 ///
 /// # Errors
 /// See [`PlaceError`].
-pub fn link(target: &str, to: &Path, undo_dir: &Path) -> Result<(), PlaceError> {
+pub fn link(target: &str, to: &Path, undo_dir: &Path, alive: &mut Alive<'_>) -> Result<(), PlaceError> {
     let (folder, _) = files::split(to)?;
     let part = part(to)?;
     tree::remove(&part)?;
@@ -104,6 +124,7 @@ pub fn link(target: &str, to: &Path, undo_dir: &Path) -> Result<(), PlaceError> 
         .and_then(|()| Owner::for_new_in(folder))
         .and_then(|owner| owner.map_or(Ok(()), |o| o.give_path(&part)))
         .and_then(|()| keep::replaced(undo_dir, to, Some(&Digest::of(target.as_bytes()))))
+        .and_then(|()| alive())
         .and_then(|()| tree::rename_over(&part, to))
         .map_err(PlaceError::from);
     cleaned(&part, result)
@@ -114,7 +135,7 @@ pub fn link(target: &str, to: &Path, undo_dir: &Path) -> Result<(), PlaceError> 
 ///
 /// # Errors
 /// See [`PlaceError`]; [`io::ErrorKind::AlreadyExists`] without `over`.
-pub fn back(kept: &Path, to: &Path, over: bool) -> Result<(), PlaceError> {
+pub fn back(kept: &Path, to: &Path, over: bool, alive: &mut Alive<'_>) -> Result<(), PlaceError> {
     if !over {
         match tree::rename_new(kept, to) {
             Err(e) if matches!(e.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {}
@@ -125,6 +146,7 @@ pub fn back(kept: &Path, to: &Path, over: bool) -> Result<(), PlaceError> {
     tree::remove(&part)?;
     let result = tree::copy(kept, &part, &[], CopyOwner::Source, &mut |_| Ok(()))
         .and_then(|_| tree::sync(&part))
+        .and_then(|()| alive())
         .and_then(|()| if over { tree::rename_over(&part, to) } else { tree::rename_new(&part, to) })
         .map_err(PlaceError::from);
     cleaned(&part, result)

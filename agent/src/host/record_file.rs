@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+use rustix::io::Errno;
 
 use crate::host::RecordFile;
 use crate::host::files;
@@ -15,9 +16,19 @@ use crate::host::files;
 const TRIES: u32 = 200;
 const BETWEEN: Duration = Duration::from_millis(25);
 
+/// Sets room aside behind a file's end without lengthening it.
+type Allocate = fn(&File, u64, u64) -> rustix::io::Result<()>;
+
+fn allocate(file: &File, from: u64, bytes: u64) -> rustix::io::Result<()> {
+    rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, bytes)
+}
+
 /// A record file that this process holds locked.
 struct LockedFile {
     file: File,
+    allocate: Allocate,
+    /// On a file system that sets no room aside: a file beside this one whose content is the room (10, rule 7).
+    room: Room,
     /// After a failed write or sync nobody knows what is on the disk: nothing more is written (10, rule 32).
     suspect: bool,
 }
@@ -57,7 +68,62 @@ fn open_within(path: &Path, tries: u32) -> io::Result<Box<dyn RecordFile>> {
     // Also for a file that is there already: whoever made it may have died before this.
     file.sync_all()?;
     files::sync_dir(dir)?;
-    Ok(Box::new(LockedFile { file, suspect: false }))
+    let room = Room { path: path.with_added_extension("room"), file: None, bytes: 0 };
+    Ok(Box::new(LockedFile { file, allocate, room, suspect: false }))
+}
+
+/// Room that was written.
+struct Room {
+    path: PathBuf,
+    /// Opened when it is first needed.
+    file: Option<File>,
+    bytes: u64,
+}
+
+impl Room {
+    /// Makes it this large. What was written before stays; what fails leaves nothing that was promised.
+    fn grow(&mut self, bytes: u64) -> io::Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                // What is left of an earlier try may have holes: it is written anew.
+                self.bytes = 0;
+                let flags = OFlags::NOFOLLOW.bits().cast_signed();
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flags);
+                options.open(&self.path)?
+            }
+        };
+        while self.bytes < bytes {
+            let block = noise(self.bytes);
+            let len = block.len().min(usize::try_from(bytes - self.bytes).unwrap_or(block.len()));
+            file.write_all_at(&block[..len], self.bytes)?;
+            self.bytes += len as u64;
+        }
+        file.sync_all()?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Gives back what the next write needs.
+    fn give_back(&mut self, bytes: u64) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        self.bytes = self.bytes.saturating_sub(bytes);
+        file.set_len(self.bytes)
+    }
+}
+
+/// Content that a file system can neither compress nor share with other content.
+fn noise(seed: u64) -> [u8; 4096] {
+    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let mut block = [0; 4096];
+    for word in block.chunks_exact_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        word.copy_from_slice(&state.to_le_bytes());
+    }
+    block
 }
 
 /// A child that a process forked just before its end holds the lock too, until its exec: that is no other writer.
@@ -91,6 +157,11 @@ impl RecordFile for LockedFile {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Whole blocks, and one more for the end that this write begins.
+        let needed = (bytes.len() as u64).next_multiple_of(4096) + 4096;
+        if let Err(error) = self.room.give_back(needed) {
+            tracing::warn!(%error, "the ledger's room cannot be given back; it is written without");
+        }
         self.guarded(|file| {
             file.write_all(bytes)?;
             file.sync_data()
@@ -114,8 +185,10 @@ impl RecordFile for LockedFile {
             return Ok(());
         }
         let len = self.file.metadata()?.len();
-        rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, len, bytes)?;
-        Ok(())
+        match (self.allocate)(&self.file, len, bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.room.grow(bytes),
+            done => Ok(done?),
+        }
     }
 }
 
@@ -137,6 +210,27 @@ mod tests {
         file.append(b"!").expect("appends");
         drop(file);
         assert_eq!(open(&path).expect("opens").read_all().expect("reads"), b"onet!");
+    }
+
+    #[test]
+    fn where_no_room_can_be_set_aside_it_is_written() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("ledger");
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path).expect("opens");
+        let room = Room { path: dir.path().join("ledger.room"), file: None, bytes: 0 };
+        let mut file = LockedFile { file, allocate: |_, _, _| Err(Errno::OPNOTSUPP), room, suspect: false };
+        let aside = || std::fs::metadata(dir.path().join("ledger.room")).map(|m| (m.len(), m.blocks() * 512)).expect("there");
+        file.reserve(64 << 10).expect("is written");
+        assert_eq!(aside().0, 64 << 10);
+        assert!(aside().1 >= 64 << 10, "without holes");
+        file.append(&[7; 5000]).expect("appends");
+        assert_eq!(aside().0, (64 << 10) - 12_288, "the write has the room that was kept for it");
+        file.reserve(64 << 10).expect("is written again");
+        assert_eq!(aside().0, 64 << 10);
+        assert_eq!(file.read_all().expect("reads").len(), 5000);
+        file.allocate = |_, _, _| Err(Errno::NOSPC);
+        let full = file.reserve(1).expect_err("a full disk is one");
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

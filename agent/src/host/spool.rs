@@ -2,7 +2,8 @@
 //! that is counted, never a silent loss (promise 8).
 //!
 //! Files of JSON lines, each written with one call and not synced: a killed agent loses nothing, a power loss loses at most
-//! the last seconds, and the sequence numbers show it.
+//! the last seconds. Their numbers are then given once more; the controller, which has the lines that were shipped, drops the
+//! new ones, and its ack shows that it did: they become a gap.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -33,10 +34,14 @@ struct Inner {
     writer: File,
     written: u64,
     next_seq: u64,
+    /// First number that this life gave.
+    first_seq: u64,
     acked: u64,
     gap: u64,
     reader: Option<(u64, BufReader<File>)>,
     read: u64,
+    /// Highest number that was handed out in this life.
+    handed: u64,
 }
 
 fn path(dir: &Path, number: u64) -> PathBuf {
@@ -70,7 +75,9 @@ impl Spool {
         let number = segments.back().map_or(1, |n| n + 1);
         segments.push_back(number);
         let writer = OpenOptions::new().create(true).append(true).open(path(dir, number))?;
-        let inner = Inner { segments, writer, written: 0, next_seq: last_seq + 1, acked, gap: 0, reader: None, read: acked };
+        let (next_seq, first_seq) = (last_seq + 1, last_seq + 1);
+        let (read, handed) = (acked, acked);
+        let inner = Inner { segments, writer, written: 0, next_seq, first_seq, acked, gap: 0, reader: None, read, handed };
         Ok(Self { dir: dir.to_owned(), inner: Mutex::new(inner), news: Notify::new() })
     }
 
@@ -114,6 +121,7 @@ impl Spool {
             let Some(record) = inner.read_one(&self.dir)? else { break };
             if record.seq > inner.read {
                 inner.read = record.seq;
+                inner.handed = inner.handed.max(record.seq);
                 size += record.text.len() + 64;
                 batch.push(record);
             }
@@ -124,14 +132,16 @@ impl Spool {
     /// Notes that everything up to here is kept by the controller; files that hold nothing else go.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of the file system. They cost room, or lines that are shipped twice, and nothing else: it is noted in memory.
     pub fn acked(&self, seq: u64) -> io::Result<()> {
         let mut inner = self.lock();
         if seq <= inner.acked {
             return Ok(());
         }
+        inner.given_twice(seq);
         inner.acked = seq;
-        fs::write(self.dir.join("acked"), seq.to_string())?;
+        let (at, new) = (self.dir.join("acked"), self.dir.join("acked.new"));
+        fs::write(&new, seq.to_string()).and_then(|()| fs::rename(&new, &at))?;
         let reading = inner.reader.as_ref().map_or(u64::MAX, |(n, _)| *n);
         while let [first, _, ..] = inner.segments.make_contiguous() {
             let first = *first;
@@ -166,9 +176,36 @@ impl Inner {
         }
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        self.writer.write_all(&line)?;
+        if let Err(error) = self.writer.write_all(&line) {
+            self.cut_back();
+            return Err(error);
+        }
         self.written += line.len() as u64;
         Ok(())
+    }
+
+    /// A full disk ends a write in the middle of a line. The next line must not go on there.
+    fn cut_back(&mut self) {
+        if let Err(error) = self.writer.set_len(self.written) {
+            tracing::warn!(%error, "a piece of a line stays at the end of a file of the log spool; another file is begun");
+            self.written = SEGMENT + 1;
+        }
+    }
+
+    /// An ack of more than was handed out: the controller has other lines under these numbers, from before a power loss that
+    /// took them from this disk. It drops those of this life, so that they are lost.
+    fn given_twice(&mut self, acked: u64) {
+        if acked <= self.handed {
+            return;
+        }
+        let lost = (acked + 1).min(self.next_seq).saturating_sub(self.first_seq);
+        if lost > 0 {
+            tracing::warn!(lost, acked, "numbers of log lines were given twice after a power loss");
+        }
+        self.gap += lost;
+        (self.read, self.handed) = (acked, acked);
+        self.next_seq = self.next_seq.max(acked + 1);
+        self.first_seq = self.first_seq.max(acked + 1);
     }
 
     fn read_one(&mut self, dir: &Path) -> io::Result<Option<LogRecord>> {
@@ -249,6 +286,54 @@ mod tests {
         assert!(spool.next(100).expect("reads").is_empty());
         spool.push(line("line 6"));
         assert_eq!(spool.next(100).expect("reads").len(), 1);
+    }
+
+    #[test]
+    fn numbers_given_twice_after_a_power_loss_become_a_gap() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        (0..3).for_each(|n| spool.push(line(&format!("line {n}"))));
+        assert_eq!(spool.next(1).expect("reads").len(), 1);
+        // The controller has ten lines from before the power loss, and drops these three.
+        spool.acked(10).expect("acks");
+        spool.push(line("next"));
+        let got = spool.next(100).expect("reads");
+        assert_eq!(got.iter().map(|r| (r.seq, r.gap, r.text.as_str())).collect::<Vec<_>>(), [(11, 3, "next")]);
+        // It has some of the numbers only: what lies behind them is kept.
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        (0..3).for_each(|n| spool.push(line(&format!("line {n}"))));
+        assert_eq!(spool.next(1).expect("reads").len(), 1);
+        spool.acked(2).expect("acks");
+        spool.push(line("next"));
+        let got = spool.next(100).expect("reads");
+        assert_eq!(got.iter().map(|r| (r.seq, r.gap)).collect::<Vec<_>>(), [(3, 0), (4, 2)]);
+    }
+
+    #[test]
+    fn a_line_that_a_full_disk_cut_does_not_take_the_next_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let at = dir.path().to_str().expect("UTF-8");
+        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs", at]).status();
+        if !mounted.is_ok_and(|s| s.success()) {
+            eprintln!("skipped, needs root and a tmpfs: a_line_that_a_full_disk_cut_does_not_take_the_next_with_it");
+            return;
+        }
+        let spool = Spool::open(dir.path()).expect("opens");
+        fs::write(dir.path().join("other"), [0; 24 << 10]).expect("room for something else");
+        let long = "x".repeat(5000);
+        (0..10).for_each(|_| spool.push(line(&long)));
+        fs::remove_file(dir.path().join("other")).expect("makes room");
+        (0..2).for_each(|_| spool.push(line("after")));
+        let got = spool.next(100).expect("reads");
+        drop(spool);
+        let gone = std::process::Command::new("umount").args(["-l", at]).status().expect("runs");
+        assert!(gone.success());
+        let seqs: Vec<u64> = got.iter().map(|r| r.seq).collect();
+        assert_eq!(seqs, (1..=got.len() as u64).collect::<Vec<_>>(), "no line is lost without its gap");
+        let whole = got.len() as u64 - 2;
+        assert!((1..10).contains(&whole), "{whole}");
+        assert_eq!(got.iter().map(|r| r.gap).sum::<u64>(), 10 - whole);
     }
 
     #[test]

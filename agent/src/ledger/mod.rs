@@ -23,6 +23,10 @@ use state::LedgerState;
 
 /// Room that must be free before an effect begins, so that its outcome can be written (10, rule 31). Bytes.
 const OUTCOME_ROOM: u64 = 512 << 10;
+const _: () = assert!((record::MAX_OUTCOME as u64) < OUTCOME_ROOM, "with it come the two INTENT records and two headers");
+
+/// Longest text of a report that is no outcome, in bytes.
+const TEXT: usize = 4 << 10;
 
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,10 @@ fn fold(bytes: &[u8]) -> Result<(LedgerState, u64), LedgerError> {
         state.apply(record);
     }
     Ok((state, decoded.sound))
+}
+
+fn head(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT)].to_owned()
 }
 
 /// The ledger: file and what it says.
@@ -180,6 +188,15 @@ impl Ledger {
         self.report(Report::Accepted { attempt })
     }
 
+    /// The end of an attempt whose offer no record can take: ACCEPTED, so that the order of reports holds, and OUTCOME.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn refuse(&mut self, attempt: &AttemptId, outcome: Outcome) -> Result<(), LedgerError> {
+        self.report(Report::Accepted { attempt: attempt.clone() })?;
+        self.end(attempt, outcome)
+    }
+
     /// A newer offer of an attempt that is known: its approval, decision or fence may differ.
     ///
     /// # Errors
@@ -195,7 +212,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::NoRoom`] before anything was written; those of writing.
     pub fn intend(&mut self, attempt: &AttemptId) -> Result<(), LedgerError> {
-        self.file.reserve(OUTCOME_ROOM).map_err(LedgerError::NoRoom)?;
+        let under_way = self.state.attempts.values().filter(|a| a.phase == state::Phase::Intended).count() as u64;
+        self.file.reserve(OUTCOME_ROOM * (under_way + 1)).map_err(LedgerError::NoRoom)?;
         self.write(Record::IntentBegins { attempt: attempt.clone() })?;
         self.report(Report::Began { attempt: attempt.clone() })
     }
@@ -208,7 +226,7 @@ impl Ledger {
         if self.state.attempts.get(attempt).is_some_and(|a| a.work_ended) {
             return Ok(());
         }
-        self.report(Report::WorkEnded { attempt: attempt.clone(), shown_by: shown_by.to_owned() })
+        self.report(Report::WorkEnded { attempt: attempt.clone(), shown_by: head(shown_by) })
     }
 
     /// OUTCOME.
@@ -224,7 +242,7 @@ impl Ledger {
     /// # Errors
     /// Those of writing.
     pub fn abandon(&mut self, attempt: &AttemptId, why: &str) -> Result<(), LedgerError> {
-        self.report(Report::Abandoned { attempt: attempt.clone(), why: why.to_owned() })
+        self.report(Report::Abandoned { attempt: attempt.clone(), why: head(why) })
     }
 
     /// ACKED.

@@ -12,8 +12,10 @@ use cavalcade_common::message::Offer;
 use cavalcade_common::report::Report;
 use serde::{Deserialize, Serialize};
 
-/// Largest payload, in bytes. An outcome is cut to fit before it is written.
+/// Largest payload, in bytes.
 pub const MAX_PAYLOAD: usize = 1 << 20;
+/// Largest payload of a record with an outcome, in bytes. It is less, so that its room can be set aside before the effect.
+pub const MAX_OUTCOME: usize = 448 << 10;
 const HEADER: usize = 12;
 
 /// What a record says.

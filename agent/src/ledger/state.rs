@@ -111,7 +111,8 @@ impl LedgerState {
     }
 
     fn ended(&mut self, attempt: &AttemptId, ending: Ending) {
-        let Some(state) = self.attempts.get_mut(attempt) else { return };
+        // An attempt whose offer was refused unread is in the ledger from then on: its repeated offer is a known one.
+        let state = self.attempts.entry(attempt.clone()).or_insert_with(|| AttemptState::new(Phase::Accepted));
         state.phase = Phase::Ended(ending);
         self.effects.ended(attempt, ending);
         if ending == Ending::Succeeded

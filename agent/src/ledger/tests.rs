@@ -63,6 +63,7 @@ fn offer(number: u32, key: &str) -> Offer {
         home: None,
         incarnations: std::collections::BTreeMap::new(),
         secrets: std::collections::BTreeMap::new(),
+        also_hide: std::collections::BTreeMap::new(),
         given: GivenSecrets::default(),
         hide: Vec::new(),
         approved: None,

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::Stopped;
 use super::input::Input;
+use crate::host::glob::Glob;
 use crate::host::{
     FilePart, HeldSpec, HeldState, Host, HttpAnswer, HttpRequest, Occupant, Process, ProcessId, RecordFile, home_lock,
 };
@@ -52,8 +53,11 @@ pub(super) fn touched(input: &Input) -> BTreeSet<PathBuf> {
         if let Some(home) = home {
             known.insert(PathBuf::from(home));
         }
-        for path in paths.into_iter().map(Path::new) {
-            found.extend(known.iter().filter(|home| path.starts_with(home)).cloned());
+        // A command is only known to work in its folder, and may do so above homes; what a step writes, it may write in all
+        // homes below as well.
+        let writes = !matches!(step.action, Action::Command(_));
+        for path in paths.into_iter().map(Glob::firm) {
+            found.extend(known.iter().filter(|home| path.starts_with(home) || (writes && home.starts_with(&path))).cloned());
         }
         // A folder that a step makes is its home from then on, unless it lies in one.
         if let Action::Unpack(unpack) = &step.action
@@ -206,7 +210,49 @@ impl Host for HeldHomes {
 
 #[cfg(test)]
 mod tests {
+    use cavalcade_common::render::Sources;
+
+    use super::super::{Format, Options, input};
     use super::*;
+
+    /// A list of one step on a node whose old home is /opt/wso2/is.
+    fn input(step: &str) -> Input {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("steps.yaml");
+        std::fs::write(&file, format!("- step: one\n  {step}\n")).expect("writes");
+        let options = Options {
+            file,
+            preview: false,
+            state: None,
+            agent_state: dir.path().to_owned(),
+            node: None,
+            facts: None,
+            secrets: None,
+            artifacts: None,
+            take_over: false,
+            why: None,
+            again: Vec::new(),
+            restored: Vec::new(),
+            statement: None,
+            format: Format::Json,
+        };
+        let mut input = input::read(&options, &mut Sources::new()).expect("is sound");
+        let node = serde_json::json!({ "old": { "home": "/opt/wso2/is" }, "new": { "home": "/opt/new/is" } });
+        input.names.values.insert("node".to_owned(), node);
+        input
+    }
+
+    #[test]
+    fn homes_below_what_a_step_writes_are_touched_too() {
+        let touched = |step: &str| touched(&input(step)).contains(Path::new("/opt/wso2/is"));
+        assert!(touched("remove: [/opt/wso2/is/tmp]"));
+        assert!(touched("remove: [/opt/wso2/*/tmp]"), "the glob may match in the home");
+        assert!(touched("remove: [/opt/wso2]"), "the home goes with it");
+        assert!(touched("copy: { from: /srv/is, into: /opt/wso2 }"));
+        assert!(!touched("remove: [/opt/wso2/km/tmp]"));
+        assert!(!touched("remove: [/opt/wso3/*]"));
+        assert!(!touched("command: { command: [/bin/true], cwd: /opt }"), "it only works above the home");
+    }
 
     #[test]
     fn the_kernel_says_who_holds_a_lock() {

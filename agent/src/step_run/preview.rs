@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cavalcade_common::error::Faults;
+use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Ending;
 
@@ -35,6 +35,7 @@ pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults
     input.list.left_out.iter().for_each(|left| Line::left_out(left).print(options.format));
     let known = state::look(options);
     let previews = previewer.all(&input.list.steps).await;
+    let refused = refused.map(|faults| faults.0).unwrap_or_default();
     let mut would_change = 0;
     for (step, preview) in input.list.steps.iter().zip(previews) {
         let mut line = Line::preview(step, preview);
@@ -42,13 +43,22 @@ pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults
             (line.outcome, line.says) = (Ended::Unchanged, says);
         }
         would_change += usize::from(line.outcome != Ended::Unchanged);
-        line.print(options.format);
+        refused_now(line, step, &refused).print(options.format);
     }
-    for fault in refused.iter().flat_map(|f| &f.0) {
+    for fault in &refused {
         console::talk(&format!("would be refused now: {fault}"));
     }
     console::talk(&format!("{would_change} of {} steps would do something. Nothing was changed.", input.list.steps.len()));
-    Ok(Exit::Done)
+    Ok(if refused.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// The line of a step that the command itself would not begin: whoever reads only the lines has to see that.
+fn refused_now(line: Line, step: &PlanStep, refused: &[Fault]) -> Line {
+    let of_step = |fault: &&Fault| fault.step.as_deref() == Some(step.name.as_str());
+    match refused.iter().find(of_step) {
+        Some(fault) => Line { outcome: Ended::Refused, fault: Some(fault.clone()), ..line },
+        None => line,
+    }
 }
 
 /// An effect that the ledger holds as done.
@@ -56,4 +66,31 @@ fn done_before(state: &LedgerState, step: &PlanStep) -> Option<String> {
     let (_, earlier) = state.effects.earlier(step.effect.as_ref()?)?;
     let ours = !matches!(step.action, cavalcade_common::action::Action::Sql(_));
     (ours && earlier.ending == Some(Ending::Succeeded)).then(|| format!("done by {}", earlier.attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use cavalcade_common::codes;
+    use cavalcade_common::report::{Preview, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn a_step_that_is_refused_says_so_in_its_own_line() {
+        let step = |name: &str| -> PlanStep {
+            let text = format!(
+                r#"{{"key":"1.1@is-1","host":"h-1","name":"{name}","action":{{"remove":{{"paths":[]}}}},"timeout":"60s"}}"#
+            );
+            serde_json::from_str(&text).expect("a step")
+        };
+        let refused = [Fault::new(codes::agent::NOT_PROVABLE, "nothing says where they answer").in_step("start")];
+        let line = |name: &str| {
+            let preview = Preview { verdict: Verdict::Opaque, says: String::new(), diffs: Vec::new() };
+            refused_now(Line::preview(&step(name), preview), &step(name), &refused)
+        };
+        let start = line("start");
+        assert_eq!((start.outcome, start.fault.map(|f| f.code)), (Ended::Refused, Some(codes::agent::NOT_PROVABLE)));
+        let other = line("stop");
+        assert_eq!((other.outcome, other.fault), (Ended::Opaque, None));
+    }
 }

@@ -204,6 +204,10 @@ impl<'a> Runner<'a> {
             home: self.input.home().map(str::to_owned),
             incarnations: BTreeMap::new(),
             secrets: self.input.secrets_of(step),
+            also_hide: match step.action.tells_lines() {
+                true => self.input.list.steps.iter().flat_map(|other| self.input.secrets_of(other)).collect(),
+                false => BTreeMap::new(),
+            },
             given: GivenSecrets::default(),
             hide: self.input.hide.clone(),
             approved: approved.or_else(|| stored?.approved.clone()),

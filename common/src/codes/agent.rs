@@ -66,6 +66,16 @@ super::codes! {
         certain: "The agent did nothing more for the step after its restart.",
         unknown: "Whether a statement or command from before the restart still executes, and what the others changed meanwhile.",
         remedy: "See to what the message names, then `cavalcade retry STEP`: a script goes on at its first statement that is not done, everything else begins again.";
+    NOT_SHOWN = 3020, "the step did its work, and its effect is not there",
+        cause: "The action came to its end, but the look at the machine behind it does not show what it should have left.",
+        certain: "Nothing more was done. The evidence that does not hold is named.",
+        unknown: "Who or what undid it in between.",
+        remedy: "Look at what the evidence names, then `cavalcade retry STEP`.";
+    RECORD_SIZE = 3021, "a step is larger than the agent's ledger can keep",
+        cause: "One record of the ledger has at most 1 MiB; the step, or what it has to report, has more.",
+        certain: "Where the offer was too large nothing was begun. Where the outcome was, the step came to its end and only its report was lost. The ledger is sound and the agent goes on.",
+        unknown: "Of an outcome that was too large: how it ended.",
+        remedy: "Split the step into several. What the step said is in its log.";
     ROOT_UNSAID = 3025, "something would run as root, and nobody said so",
         cause: "The agent is root, and the node has no `run_as`; its old home is missing, or root owns it.",
         certain: "Nothing was begun.", unknown: "Which user the server is meant to have.",

@@ -67,4 +67,9 @@ super::codes! {
         cause: "The content or the record is missing in the undo folder of the agent's state, or cannot be read.",
         certain: "Nothing of the path that the message names was changed.", unknown: "Where the copy went.",
         remedy: "Restore the agent's state folder from a backup, or put the path back by hand, then retry the step.";
+    NOT_WHOLE = 3217, "an unpacked folder is not whole any more",
+        cause: "Something of what this step unpacked earlier is gone, and no step of Cavalcade took it away: somebody removed it, or the disk lost it.",
+        certain: "Nothing was changed. The folder is not what a server could be started from.",
+        unknown: "Who removed it.",
+        remedy: "Put back what is missing, or move the folder and the note beside it (`.NAME.cavalcade.json`) away, then retry the step: it unpacks anew.";
 }

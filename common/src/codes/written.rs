@@ -79,7 +79,7 @@ super::codes! {
         certain: "Nothing was changed. The value was not copied anywhere.", unknown: "Who has read the file.",
         remedy: "Put the value into a file that only its user can read, refer to that, and change the secret.";
     SECRET_ARGUMENT = 1125, "a secret stands in the arguments of a command",
-        cause: "A `command` or `job` has a `{{ secrets.NAME }}` among its arguments.",
+        cause: "A `command`, `job` or `server` has a `{{ secrets.NAME }}` among its arguments.",
         certain: "Nothing was changed and nothing was started.", unknown: "Nothing.",
         remedy: "Arguments of a process can be read by every user of its host: give the secret in `env`, or in a file that a step writes.";
     UNREADABLE = 1120, "the file cannot be read",

@@ -350,6 +350,14 @@ fn a_secret_in_the_arguments_is_refused_at_its_place() {
 }
 
 #[test]
+fn a_secret_in_the_arguments_of_a_server_is_refused_at_its_place() {
+    let text = |argument: &str| format!("- step: up\n  server:\n    start: /opt/is\n    args: [\"-Da=b\", \"{argument}\"]\n");
+    let found = faults(&text("-Dp={{ secrets.am }}"));
+    assert!(found.iter().any(|f| (f.0, f.1, f.2) == (1125, 4, 21)), "{found:?}");
+    assert!(faults(&text("-Dp=plain")).iter().all(|f| f.0 != 1125));
+}
+
+#[test]
 fn autostart_is_switched_off_or_restored_and_not_both() {
     let one = |text: &str| read_all(text).steps.remove(0).action;
     let home = |op| Autostart { op, home: "/opt/km".to_owned(), under: "/".to_owned() };

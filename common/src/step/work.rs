@@ -33,7 +33,10 @@ pub(super) fn server(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<
     };
     let known = home.as_ref().and_then(|(_, home)| cx.names?.home(home));
     let script: Option<String> = f.opt("script", r);
-    let args = f.or("args", Vec::new(), r);
+    let args = match f.node("args") {
+        Some(node) => no_secrets(f.or("args", Vec::new(), r), node, r),
+        None => Vec::new(),
+    };
     let service = f.opt("service", r).or_else(|| known.and_then(|k| k.service.clone()));
     let ready = f.node("ready").and_then(|n| Ready::from_node(n, r));
     let runtime = runtime(f, cx, r);
@@ -143,17 +146,22 @@ pub(super) fn job(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<Job
 
 /// A program and its arguments. Every user of the host sees them in /proc, so that no secret may be among them.
 fn arguments(f: &mut Fields<'_>, r: &mut Reader) -> Option<Vec<String>> {
-    let node = f.node("command");
+    let node = f.req_node("command", r)?;
     let words = words(f, "command", r)?;
+    Some(no_secrets(words, node, r))
+}
+
+/// The words as they are; a fault for each that holds a secret.
+fn no_secrets(words: Vec<String>, node: &Node, r: &mut Reader) -> Vec<String> {
     for (at, word) in words.iter().enumerate() {
         if let Some(name) = markers(word).first() {
-            let item = node.and_then(|n| if let Content::List(items) = &n.content { items.get(at) } else { None });
+            let item = if let Content::List(items) = &node.content { items.get(at) } else { None };
             let what = format!("the secret `{name}` stands in an argument, which every user of the host can read");
             let help = format!("give it in the environment: env: {{ NAME: \"{{{{ secrets.{name} }}}}\" }}");
-            r.fault_with(codes::SECRET_ARGUMENT, item.or(node).map_or(f.mark(), |n| n.mark), what, Some(help));
+            r.fault_with(codes::SECRET_ARGUMENT, item.unwrap_or(node).mark, what, Some(help));
         }
     }
-    Some(words)
+    words
 }
 
 fn evidence(node: &Node, r: &mut Reader) -> Option<Evidence> {

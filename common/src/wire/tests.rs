@@ -207,7 +207,7 @@ fn offer() -> impl Strategy<Value = Offer> {
     (attempt(), any::<[u64; 2]>(), (secrets(), given()), option::of(approved), texts).prop_map(
         |(attempt, [epoch, generation], (secrets, given), approved, (hide, decision, home))| {
             let offer = json!({
-                "attempt": attempt, "epoch": epoch, "generation": generation, "step": step(), "home": home,
+                "also_hide": secrets, "attempt": attempt, "epoch": epoch, "generation": generation, "step": step(), "home": home,
                 "secrets": secrets, "hide": hide, "approved": approved, "decision": decision,
             });
             Offer { given, ..serde_json::from_value(offer).expect("is an offer") }

@@ -1,5 +1,7 @@
 //! Messages to the agent.
 
+use std::collections::BTreeMap;
+
 use cavalcade_proto::v1;
 use v1::to_agent::Message as Kind;
 
@@ -86,13 +88,15 @@ impl Wired for ToAgent {
 }
 
 fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
-    let Offer { attempt, epoch, generation, step, home, incarnations, secrets, given, hide, approved, decision } = offer;
+    let Offer { attempt, epoch, generation, step, home, incarnations, secrets, also_hide, given, hide, approved, decision } =
+        offer;
     Ok(v1::Offer {
         attempt: Some(attempt_to_wire(attempt)),
         epoch: epoch.0,
         generation: generation.0,
         step_json: json_to_wire(&step, "offer.step_json")?,
         secrets_json: json_to_wire(&secrets, "offer.secrets_json")?,
+        also_hide_json: if also_hide.is_empty() { Vec::new() } else { json_to_wire(&also_hide, "offer.also_hide_json")? },
         given: given_to_wire(&given),
         hide,
         approved: approved.map(|ApprovedRepeat { effect, replaces, says }| v1::ApprovedRepeat {
@@ -107,14 +111,30 @@ fn offer_to_wire(offer: Offer) -> Result<v1::Offer, WireError> {
 }
 
 fn offer(wire: v1::Offer) -> Result<Offer, WireError> {
-    let v1::Offer { attempt, epoch, generation, step_json, secrets_json, given, hide, approved, decision, home, incarnations } =
-        wire;
+    let v1::Offer {
+        attempt,
+        epoch,
+        generation,
+        step_json,
+        secrets_json,
+        also_hide_json,
+        given,
+        hide,
+        approved,
+        decision,
+        home,
+        incarnations,
+    } = wire;
     Ok(Offer {
         attempt: required_attempt(attempt, "offer.attempt")?,
         epoch: Epoch(epoch),
         generation: Generation(generation),
         step: json(&step_json, "offer.step_json")?,
         secrets: json(&secrets_json, "offer.secrets_json")?,
+        also_hide: match also_hide_json.is_empty() {
+            true => BTreeMap::new(),
+            false => json(&also_hide_json, "offer.also_hide_json")?,
+        },
         given: given_from_wire(given),
         hide,
         approved: approved.map(approved_repeat).transpose()?,

@@ -361,7 +361,8 @@ impl RunLoop {
         let plan = &run.plan.plan;
         let home = plan.node(&attempt.step.node).and_then(|n| n.new.as_ref().or(n.old.as_ref())).map(|s| s.home.clone());
         // Without its secrets an offer would fail the step, or confirm it to an agent that could not go on.
-        let Some((secrets, given)) = self.secrets_of(run, step) else { return };
+        let Some((secrets, mut given)) = self.secrets_of(run, step) else { return };
+        let also_hide = self.hidden_with(run, step, &mut given);
         // A restore may replace what an earlier one of this run made.
         let replaced = |name: &str| matches!(&step.action, Action::Restore(restore) if restore.database.name == name);
         let concerns = |name: &str| step.action.changes(name) || replaced(name);
@@ -378,6 +379,7 @@ impl RunLoop {
             home,
             incarnations: incarnations.clone(),
             secrets,
+            also_hide,
             given,
             hide: plan.hide.clone(),
             approved,

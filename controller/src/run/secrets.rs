@@ -163,6 +163,26 @@ impl RunLoop {
     }
 }
 
+impl RunLoop {
+    /// The secrets that other steps of the node name, where programs of the node may print them: for redaction alone. Values
+    /// that only the controller has join those that the offer brings.
+    pub(super) fn hidden_with(&self, run: &RunState, step: &PlanStep, given: &mut GivenSecrets) -> BTreeMap<String, SecretRef> {
+        let mut refs = BTreeMap::new();
+        if !step.action.tells_lines() {
+            return refs;
+        }
+        let missing = self.world.secrets.get(&run.id);
+        for name in run.all_steps().filter(|other| other.key.node == step.key.node).flat_map(names) {
+            let Some(place) = run.plan.plan.secrets.get(&name) else { continue };
+            if place.is_brought() && !missing.is_some_and(|m| m.contains_key(&name)) {
+                given.extend(self.value(run, &name, place).map(|value| (name.clone(), value)));
+            }
+            refs.insert(name, place.clone());
+        }
+        refs
+    }
+}
+
 /// The run's fleet, where a person is asked for this secret.
 fn asked(run: &RunState, name: &str) -> Result<String, Fault> {
     let plan = &run.plan.plan;

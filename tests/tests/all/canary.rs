@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cavalcade_agent::executor::Admitted;
-use cavalcade_common::action::{Action, TextEdit, TomlEdit, YamlEdit};
+use cavalcade_common::action::{Action, LogGate, TextEdit, TomlEdit, YamlEdit};
 use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::report::{Ending, Outcome};
@@ -121,7 +122,12 @@ async fn through_the_whole_product_a_secret_goes_into_its_file_and_nowhere_else(
     let edit = Action::Text(TextEdit { file: file.display().to_string(), lines, ..TextEdit::default() });
     fs::write(&file, "first\n").expect("is written");
     let made_at = "2026-11-23T01:00:00Z".parse().expect("an instant");
-    let mut plan = one_node::plan(&home, vec![edit], made_at).expect("a plan");
+    // Steps that name neither of them, and show a line that holds one.
+    let gate = |pattern: &str| {
+        let (file, within) = (file.display().to_string(), Duration::from_secs(60));
+        Action::Log(LogGate { file, pattern: pattern.to_owned(), failed: Vec::new(), within })
+    };
+    let mut plan = one_node::plan(&home, vec![edit, gate("asked="), gate("made=")], made_at).expect("a plan");
     plan.secrets.insert("asked".to_owned(), SecretRef::Prompt("the DBA".to_owned()));
     plan.secrets.insert("made".to_owned(), SecretRef::Generate { bytes: 32 });
     let plan = HashedPlan::new(plan).expect("has a digest").to_text().expect("is written");

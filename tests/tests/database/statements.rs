@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cavalcade_agent::action::aside::Beside;
 use cavalcade_agent::action::{Act, Applied, ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource, of};
 use cavalcade_agent::database::backup::read_manifest;
 use cavalcade_agent::host::real::RealHost;
@@ -60,6 +61,7 @@ fn context(dir: &Path, number: u32) -> Context {
         resumed: false,
         incarnations: Arc::new(BTreeMap::new()),
         decision: None,
+        beside: Beside::default(),
     }
 }
 

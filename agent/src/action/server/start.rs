@@ -214,7 +214,7 @@ async fn put_pid_file_aside(spec: &Server, cx: &Context) -> Result<Vec<FileDiff>
     let note = format!("stale: {number} is no process of this home; moved to the kept copies");
     let diff = FileDiff { path: path.display().to_string(), diff: String::new(), note };
     let undo_dir = cx.undo_dir.clone();
-    aside(&*cx.host, move |_| {
+    aside(cx, move |_| {
         keep::removed(&undo_dir, &path).map_err(|e| not_seen(&format!("{} cannot be moved", path.display()), &e).into())
     })
     .await?;

@@ -29,7 +29,7 @@ use plan::Plan;
 impl Act for Undo {
     async fn inspect(&self, cx: &Context) -> Result<Preview, Failure> {
         let (spec, inner) = (self.clone(), cx.clone());
-        aside(cx.host.as_ref(), move |_| {
+        aside(cx, move |_| {
             let plan = Plan::of(&spec, &inner)?;
             let (verdict, says) = match plan.diffs.len() as u64 {
                 0 => (Verdict::Same, "everything is as before already".to_owned()),
@@ -42,11 +42,11 @@ impl Act for Undo {
 
     async fn apply(&self, cx: &Context) -> Result<Applied, Failure> {
         let (spec, inner) = (self.clone(), cx.clone());
-        aside(cx.host.as_ref(), move |given_up| work::apply(&spec, &inner, &mut || given_up.check())).await
+        aside(cx, move |given_up| work::apply(&spec, &inner, &mut || given_up.check())).await
     }
 
     async fn verify(&self, cx: &Context) -> Result<Vec<Evidence>, Failure> {
         let (spec, host, state) = (self.clone(), Arc::clone(&cx.host), cx.state_dir.clone());
-        aside(cx.host.as_ref(), move |_| plan::verify(&spec, host.as_ref(), &state)).await
+        aside(cx, move |_| plan::verify(&spec, host.as_ref(), &state)).await
     }
 }

@@ -79,14 +79,14 @@ impl Doing<'_> {
                 self.begin(item, None)?;
                 keep::replaced(undo_dir, path, keep::mark(&tree::node(&kept)?).as_ref())?;
                 (self.alive)()?;
-                place::back(&kept, path, true).map_err(io::Error::other)
+                place::back(&kept, path, true, self.alive).map_err(io::Error::other)
             }
             Next::Return { back } => {
                 let kept = kept(item)?;
                 self.begin(item, Some(back))?;
                 keep::made(undo_dir, path, keep::mark(&tree::node(&kept)?).as_ref())?;
                 (self.alive)()?;
-                place::back(&kept, path, false).map_err(io::Error::other)
+                place::back(&kept, path, false, self.alive).map_err(io::Error::other)
             }
             Next::Aside => {
                 self.begin(item, None)?;

@@ -44,6 +44,7 @@ fn offer(home: &Path, effect: Option<&str>) -> Offer {
         home: Some(home.display().to_string()),
         incarnations: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        also_hide: BTreeMap::new(),
         given: cavalcade_common::given::GivenSecrets::default(),
         hide: Vec::new(),
         approved: None,
