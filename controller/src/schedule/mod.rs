@@ -43,7 +43,7 @@ pub struct World {
     pub not_before: BTreeMap<StepKey, Duration>,
     /// By run: secrets that only the controller has and cannot give now, with what ends that.
     pub secrets: BTreeMap<RunId, BTreeMap<String, String>>,
-    /// Wall clock, for maintenance windows and for nothing else.
+    /// Wall clock, for maintenance windows and alarms and for nothing else.
     pub wall: Timestamp,
 }
 
@@ -70,6 +70,13 @@ pub enum Decision {
         run: RunId,
         /// The step.
         step: StepKey,
+    },
+    /// A step that nothing of ours interrupts takes longer than planned: a word to persons, and nothing else.
+    Alarm {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What was planned.
+        planned: Duration,
     },
     /// The run is over.
     Close {
@@ -139,15 +146,28 @@ impl Scheduler<'_> {
     /// Names what steps wait for that are at an agent: a link that is gone, a secret that it may need again.
     fn under_way(&mut self) {
         for step in self.run.all_steps() {
-            if !self.run.step(&step.key).is_some_and(|s| s.phase.is_under_way()) {
-                continue;
-            }
+            let Some(state) = self.run.step(&step.key).filter(|s| s.phase.is_under_way()) else { continue };
+            self.alarm(step, state);
             if !self.world.connected.contains(&step.host) {
                 let why = format!("{} is unreachable; its work there may still go on", step.host);
                 self.wait(step, WaitKind::Link, why);
             } else if let Some(why) = self.secret(step) {
                 self.wait(step, WaitKind::Secret, why);
             }
+        }
+    }
+
+    /// The wall clock is good enough, and holds over a restart: an alarm is a word to a person.
+    fn alarm(&mut self, step: &PlanStep, state: &StepState) {
+        let planned = match &step.action {
+            Action::Job(job) => step.timeout.min(job.alarm_after),
+            _ => step.timeout,
+        };
+        let due = never_interrupted(&step.action) && state.phase == Phase::Running && self.run.alarm(&step.key).is_none();
+        let runs = Duration::try_from(self.world.wall.duration_since(state.at)).unwrap_or_default();
+        if due && runs > planned {
+            let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt };
+            self.out.decisions.push(Decision::Alarm { attempt, planned });
         }
     }
 

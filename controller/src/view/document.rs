@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cavalcade_common::action::{Action, ServerOp};
+use cavalcade_common::duration;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, NodeId};
 use cavalcade_common::plan::{PlanStage, PlanStep};
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalStatus, approval};
 use super::budget::budget;
+use super::services::{ServiceStatus, ZoneStatus, services};
 use crate::run::view::View;
 use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
-use crate::state::{Counts, Mode, RunState};
+use crate::state::{AlarmRaised, Counts, Mode, RunState};
 
 /// Schema word of the document.
 pub const STATUS_SCHEMA: &str = "cavalcade.status/1";
@@ -54,6 +56,9 @@ pub struct HostStatus {
     pub skew_millis: i64,
     /// Resident memory of the agent in KiB.
     pub resident_kib: u64,
+    /// Its time zone; `None` where its agent told none.
+    #[serde(default)]
+    pub zone: Option<ZoneStatus>,
 }
 
 /// One run.
@@ -91,6 +96,27 @@ pub struct RunStatus {
     pub extra: Vec<StepStatus>,
     /// Nodes whose agent is not connected while they have work under way.
     pub unreachable: Vec<String>,
+    /// Since when its nodes' services are down and up, as probed.
+    #[serde(default)]
+    pub services: Vec<ServiceStatus>,
+    /// Alarms that were raised, in order.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
+}
+
+/// A step that nothing of ours interrupts took longer than planned. Nothing was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// `3.2@is-1`.
+    pub step: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// When it was raised.
+    pub at: Timestamp,
+    /// What was planned, in seconds.
+    pub planned_seconds: u64,
+    /// Whether the attempt is still under way.
+    pub open: bool,
 }
 
 /// One stage.
@@ -182,6 +208,7 @@ pub fn status(view: &View, at: Timestamp) -> Status {
             quiet_seconds: connected.map_or(0, |c| view.now.saturating_sub(c.heard).as_secs()),
             skew_millis: connected.map_or(0, |c| c.skew_millis),
             resident_kib: connected.map_or(0, |c| c.resident_kib),
+            zone: view.state.zones.get(host).map(ZoneStatus::from),
         }
     });
     let mut shown: Vec<&RunState> = view.state.open_runs().collect();
@@ -232,6 +259,28 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         waits,
         extra: run.extra.values().filter_map(|s| Some(step_status(view, run, s, run.step(&s.key)?, at))).collect(),
         unreachable: unreachable.into_iter().map(ToString::to_string).collect(),
+        services: services(view, run),
+        alarms: run.alarms.iter().map(|a| alarm_status(run, a)).collect(),
+    }
+}
+
+impl AlarmStatus {
+    /// What it says, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let planned = duration::format(Duration::from_secs(self.planned_seconds));
+        let left = if self.open { "it is left alone" } else { "it was left alone" };
+        format!("runs longer than the {planned} that were planned; {left}")
+    }
+}
+
+fn alarm_status(run: &RunState, alarm: &AlarmRaised) -> AlarmStatus {
+    AlarmStatus {
+        step: alarm.attempt.step.to_string(),
+        attempt: alarm.attempt.number,
+        at: alarm.at,
+        planned_seconds: alarm.planned_seconds,
+        open: run.alarm(&alarm.attempt.step) == Some(alarm),
     }
 }
 

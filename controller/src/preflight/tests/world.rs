@@ -78,6 +78,7 @@ impl World {
             quiet_seconds: 0,
             skew_millis: 3,
             resident_kib: 1,
+            zone: None,
         });
         let mut facts: BTreeMap<String, Value> = BTreeMap::new();
         for (name, product, profile) in
