@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cavalcade_common::message::Seen;
 use cavalcade_common::plan::Probe;
-use cavalcade_common::report::Evidence;
+use cavalcade_common::report::{Evidence, Observation, Sight};
 
 use crate::host::{Host, Process, ProcessId};
 use crate::ready::{self, Patterns, StartedLine};
@@ -13,16 +13,27 @@ use crate::ready::{self, Patterns, StartedLine};
 /// Looks at a node: is its new server ready, and is its old one down. Changes nothing. What cannot be seen counts as not
 /// ready and not down.
 pub async fn probe(host: &dyn Host, probe: Option<&Probe>, old_home: Option<&str>) -> Seen {
-    let mut seen = Seen { ready: false, process: String::new(), age_millis: 0, old_down: true, evidence: Vec::new() };
+    let (evidence, observed) = (Vec::new(), Vec::new());
+    let mut seen = Seen { ready: false, process: String::new(), age_millis: 0, old_down: true, evidence, observed };
     if let Some(probe) = probe {
         seen.ready = is_ready(host, probe, &mut seen).await;
+        let sight = if seen.ready { Some(Sight::Up) } else { of_processes(host, &probe.home, Sight::NotReady) };
+        seen.observed.extend(sight.map(|sight| Observation { home: probe.home.clone(), sight, at: host.now() }));
     }
     if let Some(home) = old_home {
         let down = no_process(host, Path::new(home));
         seen.old_down = down.holds;
         seen.evidence.push(down);
+        let sight = if seen.old_down { Some(Sight::Down) } else { of_processes(host, home, Sight::Running) };
+        seen.observed.extend(sight.map(|sight| Observation { home: home.to_owned(), sight, at: host.now() }));
     }
     seen
+}
+
+/// What the processes of a home say; where they cannot be seen, nothing was seen.
+fn of_processes(host: &dyn Host, home: &str, living: Sight) -> Option<Sight> {
+    let found = host.processes_of(Path::new(home)).ok()?;
+    Some(if found.is_empty() { Sight::Down } else { living })
 }
 
 /// The form in which a process is named to the controller.

@@ -21,6 +21,10 @@ fn failed(seen: &Seen) -> String {
     seen.evidence.iter().filter(|e| !e.holds).map(|e| format!("{}: {}\n", e.what, e.found)).collect()
 }
 
+fn sights(seen: &Seen) -> Vec<Sight> {
+    seen.observed.iter().map(|o| o.sight).collect()
+}
+
 #[tokio::test]
 async fn a_normal_start_is_ready_and_what_differs_is_named() {
     let machine = Machine::new(NORMAL);
@@ -28,11 +32,13 @@ async fn a_normal_start_is_ready_and_what_differs_is_named() {
     let mut wanted = probe_of(&machine);
     let nothing = probe(host, Some(&wanted), Some(&machine.home())).await;
     assert!(!nothing.ready && nothing.old_down && nothing.process.is_empty());
+    assert_eq!(sights(&nothing), [Sight::Down, Sight::Down]);
 
     machine.server(ServerOp::Start).apply(&machine.context(1, false)).await.unwrap();
     wanted.ready.http = vec![health("{\"health\":[]}").await];
     let seen = probe(host, Some(&wanted), Some("/no/such/home")).await;
     assert!(seen.ready && seen.old_down, "{}", failed(&seen));
+    assert_eq!(sights(&seen), [Sight::Up, Sight::Down]);
     assert_eq!(seen.process, name(&machine.processes()[0].id));
     assert!(!probe(host, None, Some(&machine.home())).await.old_down);
 
@@ -55,6 +61,7 @@ async fn a_migrating_server_is_not_ready() {
     start.apply(&machine.context(1, false)).await.unwrap();
     let seen = probe(&*machine.host, Some(&probe_of(&machine)), None).await;
     assert!(!seen.ready && failed(&seen).contains("-Dmigrate"), "{}", failed(&seen));
+    assert_eq!(sights(&seen), [Sight::NotReady]);
     assert!(is_argument("-Dmigrate=true", "-Dmigrate"));
     assert!(!is_argument("-DmigrateFromVersion=3.1.0", "-Dmigrate"));
 }

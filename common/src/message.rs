@@ -14,7 +14,7 @@ use crate::facts::FactsWanted;
 use crate::given::GivenSecrets;
 use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
 use crate::plan::{PlanStep, Probe};
-use crate::report::{Checked, Evidence, Preview, Progress, Report};
+use crate::report::{Checked, Evidence, Observation, Preview, Progress, Report};
 use crate::secret::SecretRef;
 
 /// Version of the link's protocol; a peer with another major number is refused by name.
@@ -89,6 +89,9 @@ pub struct Hello {
     pub open: Vec<AttemptId>,
     /// UTC offset of the host, in seconds.
     pub utc_offset_seconds: i32,
+    /// Name of its time zone (`Asia/Tokyo`); empty where it has none.
+    #[serde(default)]
+    pub zone: String,
     /// The agent's wall clock, for the skew.
     pub now: jiff::Timestamp,
 }
@@ -124,6 +127,9 @@ pub struct Seen {
     pub old_down: bool,
     /// What was looked at.
     pub evidence: Vec<Evidence>,
+    /// What was seen of each home, with the moment.
+    #[serde(default)]
+    pub observed: Vec<Observation>,
 }
 
 /// From the controller.

@@ -65,6 +65,31 @@ pub struct FileDiff {
     pub note: String,
 }
 
+/// What a look saw of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sight {
+    /// It is ready.
+    Up,
+    /// A process of it lives; whether it is ready nobody asked.
+    Running,
+    /// A process of it lives and is not ready.
+    NotReady,
+    /// No process of it lives.
+    Down,
+}
+
+/// What a look saw of the server of a home, and when. A look that could not see is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The home.
+    pub home: String,
+    /// What was seen.
+    pub sight: Sight,
+    /// The moment of the look, by the node's clock.
+    pub at: Timestamp,
+}
+
 /// The end of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -89,6 +114,9 @@ pub struct Outcome {
     /// For [`Ending::Indeterminate`]: what is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// What it saw of servers on the way, whatever its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observation>,
 }
 
 /// A durable report of the agent. Each is a record of its ledger and carries the record's sequence number.

@@ -3,7 +3,7 @@
 
 use cavalcade_common::id::{AttemptId, Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{Plan, PlanStep};
-use cavalcade_common::report::{Evidence, Report};
+use cavalcade_common::report::{Evidence, Report, Sight};
 use serde::{Deserialize, Serialize};
 
 /// A person, as the operator's socket knows them, or the controller's own policy.
@@ -55,6 +55,16 @@ pub enum Resolution {
     NotDone,
     /// Its effect is there by other means, as evidence shows: the whole step counts as done.
     Replaced,
+}
+
+/// One of the two homes of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Home {
+    /// What was.
+    Old,
+    /// What will be.
+    New,
 }
 
 /// An event.
@@ -324,6 +334,36 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// An agent saw one of a node's servers otherwise than the journal had it: come up, gone down. Looks that saw nothing
+    /// new are in no journal.
+    ServiceSeen {
+        /// The run whose step or permit looked.
+        run: RunId,
+        /// The node.
+        node: NodeId,
+        /// Which of its servers.
+        home: Home,
+        /// What was seen.
+        sight: Sight,
+        /// The moment of the look, by the node's clock.
+        at: jiff::Timestamp,
+    },
+    /// A host told another time zone than the journal had.
+    ZoneTold {
+        /// The host.
+        host: HostId,
+        /// The zone's name; empty where the host has none.
+        zone: String,
+        /// Its offset then, in seconds east of UTC.
+        offset_seconds: i32,
+    },
+    /// A step that nothing of ours interrupts takes longer than planned. Nothing else comes of it. Once for each attempt.
+    Alarmed {
+        /// Which.
+        attempt: AttemptId,
+        /// What was planned, in seconds.
+        planned_seconds: u64,
+    },
     /// The run is over.
     RunClosed {
         /// The run.
@@ -387,6 +427,9 @@ impl Event {
             Self::WindowMoved { .. } => 25,
             Self::HostLost { .. } => 26,
             Self::Kept { .. } => 27,
+            Self::ServiceSeen { .. } => 28,
+            Self::ZoneTold { .. } => 29,
+            Self::Alarmed { .. } => 30,
         }
     }
 
@@ -394,8 +437,12 @@ impl Event {
     #[must_use]
     pub fn run(&self) -> Option<&RunId> {
         match self {
-            Self::EpochTaken { .. } | Self::HostMet { .. } | Self::HostLost { .. } | Self::ServerSeen { .. } => None,
-            Self::Offered { attempt, .. } | Self::Permitted { attempt, .. } => Some(&attempt.run),
+            Self::EpochTaken { .. }
+            | Self::HostMet { .. }
+            | Self::HostLost { .. }
+            | Self::ServerSeen { .. }
+            | Self::ZoneTold { .. } => None,
+            Self::Offered { attempt, .. } | Self::Permitted { attempt, .. } | Self::Alarmed { attempt, .. } => Some(&attempt.run),
             Self::Reported { report, .. } => Some(&report.attempt().run),
             Self::RunOpened { run, .. }
             | Self::ScopeChanged { run, .. }
@@ -416,6 +463,7 @@ impl Event {
             | Self::PastWindow { run, .. }
             | Self::WindowMoved { run, .. }
             | Self::Kept { run, .. }
+            | Self::ServiceSeen { run, .. }
             | Self::RunClosed { run, .. } => Some(run),
         }
     }
@@ -429,3 +477,7 @@ impl Event {
         if event.number() == number { Ok(event) } else { Err(EventError::Number { stored: number, found: event.number() }) }
     }
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -114,6 +114,7 @@ mod tests {
             last_seq: 0,
             open: Vec::new(),
             utc_offset_seconds: 0,
+            zone: String::new(),
             now: jiff::Timestamp::UNIX_EPOCH,
         };
         to_session.send(FromAgent::Hello(hello)).await.expect("is open");

@@ -46,7 +46,7 @@ use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, Epoch};
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::report::{Evidence, FileDiff, Preview, Progress};
+use cavalcade_common::report::{Evidence, FileDiff, Observation, Preview, Progress};
 use cavalcade_common::secret::SecretBook;
 
 use crate::host::Host;
@@ -126,6 +126,8 @@ pub trait OutputSink: Send + Sync {
     fn line(&self, stream: &str, line: &str);
     /// The work of a never-interrupted child ended; returns when that is durable.
     fn work_ended(&self, shown_by: &str);
+    /// What a look saw of a server: it travels with the attempt's end, whatever that is. Where nobody asks, nothing is kept.
+    fn saw(&self, _observation: Observation) {}
 }
 
 /// Why an action did not succeed.

@@ -14,7 +14,7 @@ use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, Epoch, RunId};
 use cavalcade_common::plan::{Need, PlanStep};
-use cavalcade_common::report::{Evidence, Progress};
+use cavalcade_common::report::{Evidence, Observation, Progress, Sight};
 use cavalcade_common::secret::SecretBook;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -78,9 +78,15 @@ pub(crate) struct Heard {
     pub(crate) lines: Mutex<Vec<(String, String)>>,
     pub(crate) progress: Mutex<Vec<Progress>>,
     pub(crate) ended: Mutex<Vec<String>>,
+    pub(crate) observed: Mutex<Vec<Observation>>,
 }
 
 impl Heard {
+    /// What was seen of servers since the last call.
+    pub(crate) fn sights(&self) -> Vec<Sight> {
+        self.observed.lock().unwrap().drain(..).map(|o| o.sight).collect()
+    }
+
     pub(crate) fn has(&self, stream: &str, part: &str) -> bool {
         self.lines.lock().unwrap().iter().any(|(s, l)| s == stream && l.contains(part))
     }
@@ -95,6 +101,9 @@ impl OutputSink for Heard {
     }
     fn work_ended(&self, shown_by: &str) {
         self.ended.lock().unwrap().push(shown_by.to_owned());
+    }
+    fn saw(&self, observation: Observation) {
+        self.observed.lock().unwrap().push(observation);
     }
 }
 

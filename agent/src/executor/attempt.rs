@@ -90,11 +90,15 @@ async fn work(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
         }
     }
     executor.news.notify_one();
-    let context = context(executor, offer, resumed, secrets);
+    let out = Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone()));
+    let context = context(executor, offer, resumed, secrets, out.clone());
     let result = perform(&context).await;
     narrate(executor, offer, &context.secrets, &result);
     Ok(match ended(executor, began, result) {
-        Conclusion::Ended(outcome) => Conclusion::Ended(Box::new(redacted(*outcome, &context.secrets))),
+        Conclusion::Ended(outcome) => {
+            let outcome = Outcome { observed: out.observed(), ..redacted(*outcome, &context.secrets) };
+            Conclusion::Ended(Box::new(outcome))
+        }
         Conclusion::Abandoned(why) => Conclusion::Abandoned(context.secrets.redact(&why)),
     })
 }
@@ -119,7 +123,7 @@ async fn home(executor: &Arc<Executor>, offer: &Offer, resumed: bool) -> Result<
     }
 }
 
-fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>) -> Context {
+fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<SecretBook>, out: Arc<AttemptOutput>) -> Context {
     let mut attempt_dir = executor.attempt_dir(&offer.attempt);
     if executor.bugs.starts_known_attempts() || executor.bugs.begins_again() {
         // The folder's lock would keep the effect from starting twice all the same: the bug goes round it.
@@ -134,7 +138,7 @@ fn context(executor: &Arc<Executor>, offer: &Offer, resumed: bool, secrets: Arc<
         undo_dir: keep::folder(&executor.state_dir, &offer.attempt.run, &offer.attempt.step),
         state_dir: executor.state_dir.clone(),
         cache_dir: executor.state_dir.join("cache"),
-        out: Arc::new(AttemptOutput::new(executor, &offer.attempt, secrets.clone())),
+        out,
         secrets,
         hide: offer.hide.clone().into(),
         artifacts: executor.artifacts.clone(),
@@ -226,6 +230,7 @@ fn ended(executor: &Executor, began: Timestamp, result: Result<(Applied, Vec<Evi
         fault: None,
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     };
     match result {
         Ok((applied, evidence)) => {

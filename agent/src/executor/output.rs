@@ -1,13 +1,16 @@
 //! Output of one attempt: lines go to the log, progress to the link, the end of work to the ledger.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cavalcade_common::id::AttemptId;
-use cavalcade_common::report::Progress;
+use cavalcade_common::report::{Observation, Progress};
 use cavalcade_common::secret::SecretBook;
 
 use super::{Executor, LineOrigin, LineSink};
 use crate::action::OutputSink;
+
+/// Most observations of one attempt. A server that comes and goes all the time is told by its first changes.
+const MOST_SEEN: usize = 32;
 
 pub(super) struct AttemptOutput {
     executor: Weak<Executor>,
@@ -15,6 +18,7 @@ pub(super) struct AttemptOutput {
     origin: LineOrigin,
     lines: Arc<dyn LineSink>,
     secrets: Arc<SecretBook>,
+    observed: Mutex<Vec<Observation>>,
 }
 
 impl AttemptOutput {
@@ -25,7 +29,19 @@ impl AttemptOutput {
             step: format!("{}.{}", attempt.step.stage, attempt.step.step),
             attempt: attempt.number,
         };
-        Self { executor: Arc::downgrade(executor), attempt: attempt.clone(), origin, lines: executor.lines.clone(), secrets }
+        Self {
+            executor: Arc::downgrade(executor),
+            attempt: attempt.clone(),
+            origin,
+            lines: executor.lines.clone(),
+            secrets,
+            observed: Mutex::default(),
+        }
+    }
+
+    /// What was seen of servers so far.
+    pub(super) fn observed(&self) -> Vec<Observation> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -47,5 +63,14 @@ impl OutputSink for AttemptOutput {
             executor.fail(error);
         }
         executor.news.notify_one();
+    }
+
+    fn saw(&self, observation: Observation) {
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |seen: &&Observation| seen.home == observation.home;
+        let known = observed.iter().rev().find(same).is_some_and(|seen| seen.sight == observation.sight);
+        if !known && observed.len() < MOST_SEEN {
+            observed.push(observation);
+        }
     }
 }

@@ -11,7 +11,7 @@ use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{EffectKey, Generation};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::report::{Ending, Report};
+use cavalcade_common::report::{Ending, Report, Sight};
 use cavalcade_common::secret::marker;
 use serde_json::json;
 
@@ -463,4 +463,22 @@ async fn an_agent_that_is_root_refuses_before_intent() {
     } else {
         assert_eq!((end, began, agent.runs()), (SUCCEEDED, true, 1));
     }
+}
+
+#[tokio::test]
+async fn what_a_look_saw_of_a_server_travels_with_the_end() {
+    let agent = Agent::new();
+    let offer = agent.offer(1, &Action::Server(agent.machine.server(ServerOp::Down)));
+    let before = agent.machine.host.now();
+    agent.executor.offer(offer.clone()).unwrap();
+    assert_eq!(agent.end(&offer.attempt).await, SUCCEEDED);
+    let ledger = agent.executor.ledger();
+    let observed = ledger.state().unacked.values().find_map(|report| match report {
+        Report::Ended { outcome, .. } => Some(outcome.observed.clone()),
+        _ => None,
+    });
+    let observed = observed.unwrap();
+    assert_eq!(observed.len(), 1, "the second look saw nothing new");
+    assert_eq!((observed[0].home.clone(), observed[0].sight), (agent.machine.home(), Sight::Down));
+    assert!(observed[0].at >= before, "the moment of the look");
 }

@@ -47,6 +47,7 @@ pub(crate) fn outcome(ending: Ending) -> Outcome {
         fault: None,
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     }
 }
 

@@ -172,6 +172,7 @@ impl<'a> Session<'a> {
 
     async fn greet(&mut self, identity: &Identity) -> Result<(), SessionEnd> {
         let now = self.executor.host.now();
+        let zone = jiff::tz::TimeZone::system();
         let hello = {
             let ledger = self.executor.ledger();
             let state = ledger.state();
@@ -183,7 +184,8 @@ impl<'a> Session<'a> {
                 highest_epoch: state.epoch,
                 last_seq: state.last_seq,
                 open: state.open().cloned().collect(),
-                utc_offset_seconds: jiff::tz::TimeZone::system().to_offset(now).seconds(),
+                utc_offset_seconds: zone.to_offset(now).seconds(),
+                zone: zone.iana_name().unwrap_or_default().to_owned(),
                 now,
             }
         };

@@ -11,7 +11,8 @@ use super::field::{
 };
 use super::parts::{Carried, Wired};
 use super::report::{
-    checked, checked_to_wire, evidence_from_wire, evidence_to_wire, preview, preview_to_wire, report, report_to_wire, shorten,
+    checked, checked_to_wire, evidence_from_wire, evidence_to_wire, observed_from_wire, observed_to_wire, preview,
+    preview_to_wire, report, report_to_wire, shorten,
 };
 use crate::id::{Epoch, NodeId};
 use crate::message::{Answer, FromAgent, Heartbeat, Hello, Seen};
@@ -75,7 +76,7 @@ impl Wired for FromAgent {
                 Self::AskPermit { nonce, attempt: required_attempt(attempt, "ask_permit.attempt")? }
             }
             Kind::Probed(v1::Probed { id, node, seen: wire }) => {
-                Self::Probed { id, node: name(&node, "probed.node")?, seen: seen(required(wire, "probed.seen")?) }
+                Self::Probed { id, node: name(&node, "probed.node")?, seen: seen(required(wire, "probed.seen")?)? }
             }
             Kind::Answered(v1::Answered { id, answer: wire }) => {
                 Self::Answer { id, answer: answer(required(wire, "answered.answer")?)? }
@@ -102,7 +103,7 @@ impl Wired for FromAgent {
 }
 
 fn hello_to_wire(hello: Hello) -> v1::Hello {
-    let Hello { version, host, incarnation, program, highest_epoch, last_seq, open, utc_offset_seconds, now } = hello;
+    let Hello { version, host, incarnation, program, highest_epoch, last_seq, open, utc_offset_seconds, zone, now } = hello;
     v1::Hello {
         version,
         host: host.into(),
@@ -112,12 +113,14 @@ fn hello_to_wire(hello: Hello) -> v1::Hello {
         last_seq,
         open: open.into_iter().map(attempt_to_wire).collect(),
         utc_offset_seconds,
+        zone,
         now: Some(instant_to_wire(now)),
     }
 }
 
 fn hello(wire: v1::Hello) -> Result<Hello, WireError> {
-    let v1::Hello { version, host, incarnation: id, program, highest_epoch, last_seq, open, utc_offset_seconds, now } = wire;
+    let v1::Hello { version, host, incarnation: id, program, highest_epoch, last_seq, open, utc_offset_seconds, now, zone } =
+        wire;
     Ok(Hello {
         version,
         host: name(&host, "hello.host")?,
@@ -127,18 +130,21 @@ fn hello(wire: v1::Hello) -> Result<Hello, WireError> {
         last_seq,
         open: open.into_iter().map(|a| attempt(a, "hello.open")).collect::<Result<_, _>>()?,
         utc_offset_seconds,
+        zone,
         now: instant(now, "hello.now")?,
     })
 }
 
 fn seen_to_wire(seen: Seen) -> v1::Seen {
-    let Seen { ready, process, age_millis, old_down, evidence } = seen;
-    v1::Seen { ready, process, age_millis, old_down, evidence: evidence_to_wire(evidence) }
+    let Seen { ready, process, age_millis, old_down, evidence, observed } = seen;
+    let observed = observed_to_wire(observed);
+    v1::Seen { ready, process, age_millis, old_down, evidence: evidence_to_wire(evidence), observed }
 }
 
-fn seen(wire: v1::Seen) -> Seen {
-    let v1::Seen { ready, process, age_millis, old_down, evidence } = wire;
-    Seen { ready, process, age_millis, old_down, evidence: evidence_from_wire(evidence) }
+fn seen(wire: v1::Seen) -> Result<Seen, WireError> {
+    let v1::Seen { ready, process, age_millis, old_down, evidence, observed } = wire;
+    let observed = observed_from_wire(observed)?;
+    Ok(Seen { ready, process, age_millis, old_down, evidence: evidence_from_wire(evidence), observed })
 }
 
 fn answer_to_wire(answer: Result<Answer, String>) -> Result<v1::answered::Answer, WireError> {

@@ -5,7 +5,7 @@ use cavalcade_proto::v1;
 use super::WireError;
 use super::field::{attempt_to_wire, instant, instant_to_wire, required, required_attempt};
 use crate::error::{Code, Fault, Place};
-use crate::report::{Checked, Ending, Evidence, FileDiff, Outcome, Preview, Report, Verdict};
+use crate::report::{Checked, Ending, Evidence, FileDiff, Observation, Outcome, Preview, Report, Sight, Verdict};
 
 pub(super) fn report_to_wire(seq: u64, report: Report) -> v1::SequencedReport {
     use v1::sequenced_report::Report as Kind;
@@ -34,7 +34,7 @@ pub(super) fn report(report: v1::SequencedReport) -> Result<(u64, Report), WireE
 }
 
 fn outcome_to_wire(outcome: Outcome) -> v1::Outcome {
-    let Outcome { ending, changed, began, ended, evidence, diffs, fault, known, unknown } = outcome;
+    let Outcome { ending, changed, began, ended, evidence, diffs, fault, known, unknown, observed } = outcome;
     let ending = match ending {
         Ending::Succeeded => v1::Ending::Succeeded,
         Ending::Failed => v1::Ending::Failed,
@@ -50,11 +50,12 @@ fn outcome_to_wire(outcome: Outcome) -> v1::Outcome {
         fault: fault.map(fault_to_wire),
         known,
         unknown,
+        observed: observed_to_wire(observed),
     }
 }
 
 fn outcome(outcome: v1::Outcome) -> Result<Outcome, WireError> {
-    let v1::Outcome { ending, changed, began, ended, evidence, diffs, fault, known, unknown } = outcome;
+    let v1::Outcome { ending, changed, began, ended, evidence, diffs, fault, known, unknown, observed } = outcome;
     let unknown_ending = || WireError::UnknownValue { field: "outcome.ending", value: ending };
     let ending = match v1::Ending::try_from(ending).map_err(|_| unknown_ending())? {
         v1::Ending::Unspecified => return Err(unknown_ending()),
@@ -72,6 +73,7 @@ fn outcome(outcome: v1::Outcome) -> Result<Outcome, WireError> {
         fault: fault.map(fault_from_wire).transpose()?,
         known,
         unknown,
+        observed: observed_from_wire(observed)?,
     })
 }
 
@@ -81,6 +83,34 @@ pub(super) fn evidence_to_wire(evidence: Vec<Evidence>) -> Vec<v1::Evidence> {
 
 pub(super) fn evidence_from_wire(evidence: Vec<v1::Evidence>) -> Vec<Evidence> {
     evidence.into_iter().map(|v1::Evidence { what, found, holds }| Evidence { what, found, holds }).collect()
+}
+
+pub(super) fn observed_to_wire(observed: Vec<Observation>) -> Vec<v1::Observation> {
+    let one = |Observation { home, sight, at }| {
+        let sight = match sight {
+            Sight::Up => v1::Sight::Up,
+            Sight::Running => v1::Sight::Running,
+            Sight::NotReady => v1::Sight::NotReady,
+            Sight::Down => v1::Sight::Down,
+        };
+        v1::Observation { home, sight: sight.into(), at: Some(instant_to_wire(at)) }
+    };
+    observed.into_iter().map(one).collect()
+}
+
+pub(super) fn observed_from_wire(observed: Vec<v1::Observation>) -> Result<Vec<Observation>, WireError> {
+    let one = |v1::Observation { home, sight, at }| {
+        let unknown = || WireError::UnknownValue { field: "observation.sight", value: sight };
+        let sight = match v1::Sight::try_from(sight).map_err(|_| unknown())? {
+            v1::Sight::Unspecified => return Err(unknown()),
+            v1::Sight::Up => Sight::Up,
+            v1::Sight::Running => Sight::Running,
+            v1::Sight::NotReady => Sight::NotReady,
+            v1::Sight::Down => Sight::Down,
+        };
+        Ok(Observation { home, sight, at: instant(at, "observation.at")? })
+    };
+    observed.into_iter().map(one).collect()
 }
 
 fn diffs_to_wire(diffs: Vec<FileDiff>) -> Vec<v1::FileDiff> {

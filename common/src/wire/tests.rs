@@ -19,7 +19,7 @@ use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
 use crate::plan::{PlanNode, PlanStep, Probe};
-use crate::report::{Checked, Ending, Evidence, FileDiff, Outcome, Preview, Progress, Report, Verdict};
+use crate::report::{Checked, Ending, Evidence, FileDiff, Observation, Outcome, Preview, Progress, Report, Sight, Verdict};
 use crate::secret::{SecretRef, SecretValue};
 
 fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>() -> impl Strategy<Value = T> {
@@ -61,9 +61,9 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     let ending = prop_oneof![Just(Ending::Succeeded), Just(Ending::Failed), Just(Ending::Indeterminate)];
-    let known = (vec(text(), 0..3), vec(text(), 0..3));
+    let known = (vec(text(), 0..3), vec(text(), 0..3), observed());
     (ending, any::<bool>(), moment(), moment(), evidence(), diffs(), option::of(fault()), known).prop_map(
-        |(ending, changed, began, ended, evidence, diffs, fault, (known, unknown))| Outcome {
+        |(ending, changed, began, ended, evidence, diffs, fault, (known, unknown, observed))| Outcome {
             ending,
             changed,
             began,
@@ -73,8 +73,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             fault,
             known,
             unknown,
+            observed,
         },
     )
+}
+
+fn observed() -> impl Strategy<Value = Vec<Observation>> {
+    let sight = prop_oneof![Just(Sight::Up), Just(Sight::Running), Just(Sight::NotReady), Just(Sight::Down)];
+    vec((text(), sight, moment()).prop_map(|(home, sight, at)| Observation { home, sight, at }), 0..3)
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -89,8 +95,8 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<i32>());
-    (numbers, name::<HostId>(), "[0-9a-f]{32}", text(), vec(attempt(), 0..4), moment()).prop_map(
-        |((version, epoch, last_seq, utc_offset_seconds), host, incarnation, program, open, now)| Hello {
+    (numbers, name::<HostId>(), "[0-9a-f]{32}", (text(), text()), vec(attempt(), 0..4), moment()).prop_map(
+        |((version, epoch, last_seq, utc_offset_seconds), host, incarnation, (program, zone), open, now)| Hello {
             version,
             host,
             incarnation: Incarnation(incarnation),
@@ -99,6 +105,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             last_seq,
             open,
             utc_offset_seconds,
+            zone,
             now,
         },
     )
@@ -146,8 +153,16 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
         label,
         quiet_seconds,
     });
-    let seen = (any::<bool>(), text(), any::<u64>(), any::<bool>(), evidence())
-        .prop_map(|(ready, process, age_millis, old_down, evidence)| Seen { ready, process, age_millis, old_down, evidence });
+    let seen = (any::<bool>(), text(), any::<u64>(), any::<bool>(), evidence(), observed()).prop_map(
+        |(ready, process, age_millis, old_down, evidence, observed)| Seen {
+            ready,
+            process,
+            age_millis,
+            old_down,
+            evidence,
+            observed,
+        },
+    );
     let unconfirmed = proptest::collection::vec(attempt(), 0..3);
     let heartbeat = (any::<u64>(), any::<u32>(), any::<u64>(), unconfirmed)
         .prop_map(|(count, running, resident_kib, unconfirmed)| Heartbeat { count, running, resident_kib, unconfirmed });
@@ -345,6 +360,7 @@ fn ended(diff: usize) -> FromAgent {
         fault: None,
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     };
     FromAgent::Report { seq: 7, report: Report::Ended { attempt: some_attempt(), outcome: Box::new(outcome) } }
 }

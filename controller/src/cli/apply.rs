@@ -8,6 +8,7 @@ use cavalcade_common::id::NodeId;
 use cavalcade_common::plan::HashedPlan;
 use cavalcade_common::secret::SecretRef;
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::context::Context;
@@ -229,7 +230,10 @@ fn finish(args: &ApplyArgs, context: &Context, followed: Followed) -> Result<Exi
     let Followed { exit, run } = followed;
     let Some(run) = run.filter(|_| exit != Exit::Left) else { return Ok(exit) };
     match args.output.output {
-        Format::Table => print(outcome(&run, exit, &args.plan.display().to_string(), &context.program()).trim_end())?,
+        Format::Table => {
+            let plan = args.plan.display().to_string();
+            print(outcome(&run, exit, &plan, &context.program(), &TimeZone::system()).trim_end())?;
+        }
         other => {
             let document = json!({ "schema": "cavalcade.apply/1", "exit": exit.number(), "meaning": exit.meaning(), "run": run });
             emit(other, &document, String::new)?;

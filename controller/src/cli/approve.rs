@@ -1,6 +1,7 @@
 //! `approve`.
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::ask;
 use super::context::Context;
@@ -40,7 +41,7 @@ pub(super) async fn run(args: ApproveArgs, context: &Context) -> Result<Exit, Fa
     say(&format!("{}, opened by {}", run.run, run.by));
     say(&format!("stage {} {}: {steps} steps on {}", stage.number, stage.title, find::names(&stage.nodes)));
     if let Some(approval) = &stage.approval {
-        say(lines(approval, 79).trim_end());
+        say(lines(approval, 79, &TimeZone::system()).trim_end());
     }
     if stage.point_of_no_return {
         say("From this stage on a way back loses new data.");

@@ -3,6 +3,7 @@
 use cavalcade_common::codes::run as codes;
 use cavalcade_common::error::Fault;
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::context::Context;
 use super::controller::Controller;
@@ -32,6 +33,7 @@ pub(super) async fn run(args: StatusArgs, context: &Context) -> Result<Exit, Fai
             .help("only open runs and the last one of each fleet are shown; `cavalcade report RUN` knows all")
             .into());
     }
-    emit(args.output.output, &status, || overview(&status, args.steps, &context.program(), context.colour_out))?;
+    let shown = || overview(&status, args.steps, &context.program(), context.colour_out, &TimeZone::system());
+    emit(args.output.output, &status, shown)?;
     Ok(Exit::Done)
 }

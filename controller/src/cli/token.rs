@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -13,6 +14,7 @@ use super::output::{OutputArgs, emit, say};
 use super::plan;
 use crate::operate::request::{TokenAnswer, TokenRequest};
 use crate::rpc::method::Method;
+use crate::view::report::local;
 use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +68,8 @@ async fn one(args: &CreateArgs, context: &Context, host: &str, ttl: Option<u64>)
         "enrol_at": answer.enrol_at,
     });
     emit(args.output.output, &document, || answer.token.clone())?;
-    say(&format!("One use, for {host} only, until {}. On that host, as the agent's user:", answer.expires));
+    let until = local(answer.expires, &TimeZone::system());
+    say(&format!("One use, for {host} only, until {until}. On that host, as the agent's user:"));
     say(&format!("  cavalcade-agent enroll --controller {} --token-file FILE", answer.enrol_at));
     Ok(Exit::Done)
 }

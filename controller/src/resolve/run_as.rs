@@ -3,6 +3,7 @@
 use cavalcade_common::action::Runtime;
 use cavalcade_common::codes::plan as codes;
 use cavalcade_common::plan::PlanStage;
+use cavalcade_common::template::Reads;
 use serde_json::Value;
 
 use super::Readers;
@@ -13,11 +14,17 @@ use crate::fleet::FleetNode;
 const ROOT: &str = "root";
 
 /// What the node runs with. Without a word of the fleet file it is the owner of the old home, unless that is root.
-pub(super) fn runtime(node: &FleetNode, facts: &Value) -> Runtime {
+/// With the fact that was read for it.
+pub(super) fn runtime(node: &FleetNode, facts: &Value) -> (Runtime, Reads) {
     let mut runtime = node.runtime.clone();
-    let owner = || facts.pointer("/old/owner")?.as_str().filter(|owner| *owner != ROOT).map(ToOwned::to_owned);
-    runtime.run_as = runtime.run_as.or_else(owner);
-    runtime
+    let mut reads = Reads::new();
+    if runtime.run_as.is_none()
+        && let Some(owner) = facts.pointer("/old/owner")
+    {
+        runtime.run_as = owner.as_str().filter(|owner| *owner != ROOT).map(ToOwned::to_owned);
+        reads.insert("facts.old.owner".to_owned(), owner.clone());
+    }
+    (runtime, reads)
 }
 
 /// Finds nodes on which something would start as root because the agent is root. Where the agent does not tell who it is, it

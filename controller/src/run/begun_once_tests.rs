@@ -29,7 +29,18 @@ fn key(text: &str) -> StepKey {
 fn outcome(kit: &Kit, ending: Ending, changed: bool) -> Box<Outcome> {
     let now = kit.clock.now();
     let (evidence, diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Box::new(Outcome { ending, changed, began: now, ended: now, evidence, diffs, fault: None, known, unknown })
+    Box::new(Outcome {
+        ending,
+        changed,
+        began: now,
+        ended: now,
+        evidence,
+        diffs,
+        fault: None,
+        known,
+        unknown,
+        observed: Vec::new(),
+    })
 }
 
 fn withdrawn(peer: &mut Peer) -> (usize, usize) {
@@ -239,6 +250,7 @@ async fn a_look_is_answered_by_the_host_that_was_asked() {
         process: "1@1".to_owned(),
         old_down: true,
         evidence: Vec::new(),
+        observed: Vec::new(),
         age_millis: 0,
     };
     let said = |peer: &Peer| Input::Message {

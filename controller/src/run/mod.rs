@@ -11,6 +11,7 @@ mod opening;
 mod permit;
 mod restores;
 mod secrets;
+mod services;
 mod sessions;
 mod supersede;
 #[cfg(test)]
@@ -35,8 +36,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::event::{Event, EventError, Who};
 use crate::journal::{Journal, JournalError, NewEntry};
 use crate::schedule::{Decision, Schedule, World, schedule};
-use crate::state::State;
 use crate::state::transition::{Illegal, Moment};
+use crate::state::{HostZone, State};
 use crate::vault::Vault;
 use bugs::Bugs;
 use input::{Connected, Done, Input, SessionId};
@@ -84,6 +85,17 @@ struct Link {
     to: mpsc::Sender<ToAgent>,
     /// What its hello said of the ledger (identity, highest sequence) and the session has not proved yet.
     unproved: Option<(Incarnation, u64)>,
+    /// The time zone that its hello told, until the session shows that the hello is of today.
+    zone: Option<HostZone>,
+}
+
+/// A look that was asked for.
+struct Asked {
+    run: RunId,
+    host: HostId,
+    node: NodeId,
+    /// The nonce of the permit that it is for.
+    permit: Option<String>,
 }
 
 /// The loop.
@@ -98,7 +110,7 @@ pub struct RunLoop {
     connected: BTreeMap<HostId, Connected>,
     progress: BTreeMap<AttemptId, (Duration, Progress)>,
     permits: BTreeMap<String, PermitQuery>,
-    probes: BTreeMap<u64, (HostId, NodeId, Option<String>)>,
+    probes: BTreeMap<u64, Asked>,
     asks: BTreeMap<u64, (HostId, AnswerTo)>,
     looks: BTreeMap<u64, looks::UnderWay>,
     next_id: u64,
@@ -269,7 +281,7 @@ impl RunLoop {
         let runs: Vec<RunId> = self.state.open_runs().map(|r| r.id.clone()).collect();
         for id in runs {
             // A decision may open the way for the next one (a retry, then its offer): ask again until nothing new comes.
-            // Each round but the last changes a step's phase, so this ends.
+            // Each round but the last changes a step's phase or raises its one alarm, so this ends.
             while let Some(run) = self.state.runs.get(&id).filter(|r| !r.is_closed()) {
                 let answer = schedule(&self.state, run, &self.world);
                 let mut again = false;
@@ -307,6 +319,9 @@ impl RunLoop {
             Decision::Retry { run, step } => {
                 let why = "the step's retry policy".to_owned();
                 self.happen_or_log(Event::Retried { run, step, by: Who::policy(), why })
+            }
+            Decision::Alarm { attempt, planned } => {
+                self.happen_or_log(Event::Alarmed { attempt, planned_seconds: planned.as_secs() })
             }
             Decision::Close { run, result } => {
                 if let Some(state) = self.state.runs.get(&run) {
@@ -394,7 +409,7 @@ impl RunLoop {
         let old_home = node.old.as_ref().map(|o| o.home.clone());
         let node = node.id.clone();
         let id = self.id();
-        self.probes.insert(id, (host.clone(), node.clone(), permit));
+        self.probes.insert(id, Asked { run: run.clone(), host: host.clone(), node: node.clone(), permit });
         self.outbox.push((host, ToAgent::Probe { id, node, probe, old_home }));
     }
 

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::input::{Connected, SessionId};
 use super::permit::PermitQuery;
-use super::{GIVEN_BACK_PAUSE, Link, RunLoop};
+use super::services::zone_of;
+use super::{Asked, GIVEN_BACK_PAUSE, Link, RunLoop};
 use crate::event::Event;
 use crate::schedule::alone::{Look, Strangers};
 use crate::state::Mode;
@@ -59,7 +60,7 @@ impl RunLoop {
         self.world.refused.remove(&host);
         let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
         let acked = known.map_or(0, |h| h.last_seq);
-        self.links.insert(host.clone(), Link { session, to, unproved });
+        self.links.insert(host.clone(), Link { session, to, unproved, zone: zone_of(hello) });
         self.outbox.push((host.clone(), ToAgent::Welcome { epoch: self.state.epoch, acked }));
         if continues {
             self.offer_again(&host);
@@ -68,6 +69,7 @@ impl RunLoop {
 
     /// The session goes on: what its hello said of the ledger counts now.
     fn prove(&mut self, host: &HostId) {
+        self.prove_zone(host);
         let Some((incarnation, last_seq)) = self.links.get_mut(host).and_then(|l| l.unproved.take()) else { return };
         self.happen_or_log(Event::HostMet { host: host.clone(), incarnation, last_seq });
         self.offer_again(host);
@@ -161,7 +163,7 @@ impl RunLoop {
         })
     }
 
-    fn report(&mut self, host: &HostId, seq: u64, report: Report) {
+    fn report(&mut self, host: &HostId, seq: u64, mut report: Report) {
         let Some(known) = self.state.hosts.get(host) else { return };
         let (last, incarnation) = (known.last_seq, known.incarnation.clone());
         if seq > last + 1 {
@@ -188,9 +190,17 @@ impl RunLoop {
             let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
             let pause = self.pause_after(&report);
             let restored = self.restored_by(&report);
+            // An event of its own, so that the report's own body stays what it was.
+            let observed = match &mut report {
+                Report::Ended { outcome, .. } => std::mem::take(&mut outcome.observed),
+                Report::Accepted { .. } | Report::Began { .. } | Report::WorkEnded { .. } | Report::Abandoned { .. } => {
+                    Vec::new()
+                }
+            };
             if !self.happen_or_log(Event::Reported { host: host.clone(), incarnation, seq, report }) {
                 return;
             }
+            self.services_seen(&attempt.run, &attempt.step.node, &observed);
             if let Some(pause) = pause {
                 self.pause_step(attempt.step.clone(), pause);
             }
@@ -222,11 +232,11 @@ impl RunLoop {
 
     fn probed(&mut self, host: &HostId, id: u64, node: &NodeId, seen: Seen) {
         // An agent speaks for its own nodes only; a foreign answer does not use up the question.
-        if !self.probes.get(&id).is_some_and(|(asked, of, _)| asked == host && of == node) {
+        if !self.probes.get(&id).is_some_and(|asked| &asked.host == host && &asked.node == node) {
             tracing::warn!(%host, %node, "an answer to a look that was not asked of this host");
             return;
         }
-        let Some((_, _, permit)) = self.probes.remove(&id) else { return };
+        let Some(Asked { run, permit, .. }) = self.probes.remove(&id) else { return };
         let at = self.world.now.saturating_sub(Duration::from_millis(seen.age_millis));
         let journaled = self.state.servers.get(node).cloned();
         if let Some(nonce) = permit {
@@ -235,6 +245,7 @@ impl RunLoop {
         if seen.ready && journaled.as_ref() != Some(&seen.process) {
             self.happen_or_log(Event::ServerSeen { node: node.clone(), process: seen.process.clone() });
         }
+        self.services_seen(&run, node, &seen.observed);
         self.world.seen.insert(node.clone(), (at, seen));
     }
 

@@ -159,6 +159,7 @@ fn hello(host: &str, now: Timestamp) -> Hello {
         last_seq: 0,
         open: Vec::new(),
         utc_offset_seconds: 0,
+        zone: String::new(),
         now,
     }
 }

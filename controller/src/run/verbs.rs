@@ -308,6 +308,7 @@ pub(super) fn illegal(why: &Illegal) -> Fault {
         Illegal::OtherSecret(_) => codes::run::OTHER_SECRET,
         Illegal::RunExists(_)
         | Illegal::StepExists(_)
+        | Illegal::NoNode(_)
         | Illegal::Phase { .. }
         | Illegal::Mode(_)
         | Illegal::NoApproval(_)

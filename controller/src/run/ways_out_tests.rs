@@ -49,7 +49,18 @@ impl Worker {
         self.tell(kit, Report::Began { attempt: attempt.clone() }).await;
         let now = kit.clock.now();
         let (diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new());
-        let outcome = Outcome { ending, changed: true, began: now, ended: now, evidence, diffs, fault: None, known, unknown };
+        let outcome = Outcome {
+            ending,
+            changed: true,
+            began: now,
+            ended: now,
+            evidence,
+            diffs,
+            fault: None,
+            known,
+            unknown,
+            observed: Vec::new(),
+        };
         self.tell(kit, Report::Ended { attempt, outcome: Box::new(outcome) }).await;
         offer
     }
@@ -174,6 +185,9 @@ async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
 #[cfg(test)]
 #[path = "begun_once_tests.rs"]
 mod begun_once;
+#[cfg(test)]
+#[path = "services_tests.rs"]
+mod services;
 #[cfg(test)]
 #[path = "supersede_tests.rs"]
 mod supersede;

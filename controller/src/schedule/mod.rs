@@ -28,6 +28,9 @@ pub const PROBE_AGE: Duration = Duration::from_secs(60);
 /// A need that is not shown is looked at again after this long.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
+/// A new server that was up once is looked at again after this long, for the record: nothing else may ask for a look.
+const WATCH_EVERY: Duration = Duration::from_secs(60);
+
 /// What the controller sees now and does not journal.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -51,7 +54,7 @@ pub struct World {
     pub secrets: BTreeMap<RunId, BTreeMap<String, String>>,
     /// Whether the journal is in its reserve of disk space: nothing new is dispatched.
     pub no_room: bool,
-    /// Wall clock, for maintenance windows and for nothing else.
+    /// Wall clock, for maintenance windows and alarms and for nothing else.
     pub wall: Timestamp,
 }
 
@@ -89,6 +92,13 @@ pub enum Decision {
         /// The step.
         step: StepKey,
     },
+    /// A step that nothing of ours interrupts takes longer than planned: a word to persons, and nothing else.
+    Alarm {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What was planned.
+        planned: Duration,
+    },
     /// The run is over.
     Close {
         /// The run.
@@ -118,6 +128,7 @@ pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
         return s.out;
     }
     s.under_way();
+    s.watch();
     match &run.mode {
         Mode::Closed(_) => return s.out,
         Mode::Paused { by } => {
@@ -159,15 +170,40 @@ impl Scheduler<'_> {
     /// Names what steps wait for that are at an agent: a link that is gone, a secret that it may need again.
     fn under_way(&mut self) {
         for step in self.run.all_steps() {
-            if !self.run.step(&step.key).is_some_and(|s| s.phase.is_under_way()) {
-                continue;
-            }
+            let Some(state) = self.run.step(&step.key).filter(|s| s.phase.is_under_way()) else { continue };
+            self.alarm(step, state);
             if !self.world.connected.contains(&step.host) {
                 let why = format!("{} is unreachable; its work there may still go on", step.host);
                 self.wait(step, WaitKind::Link, why);
             } else if let Some(why) = self.secret(step) {
                 self.wait(step, WaitKind::Secret, why);
             }
+        }
+    }
+
+    /// Looks at the new servers that were up: one that goes down again is seen.
+    fn watch(&mut self) {
+        let (run, world) = (self.run, self.world);
+        let old = |at: &Duration| world.now.saturating_sub(*at) >= WATCH_EVERY;
+        for node in run.plan.plan.nodes.iter().filter(|n| run.services.was_up(&n.id)) {
+            let seen = world.seen.get(&node.id).is_some_and(|(at, _)| !old(at));
+            if !seen && world.asked.get(&node.id).is_none_or(old) {
+                self.probe(node);
+            }
+        }
+    }
+
+    /// The wall clock is good enough, and holds over a restart: an alarm is a word to a person.
+    fn alarm(&mut self, step: &PlanStep, state: &StepState) {
+        let planned = match &step.action {
+            Action::Job(job) => step.timeout.min(job.alarm_after),
+            _ => step.timeout,
+        };
+        let due = never_interrupted(&step.action) && state.phase == Phase::Running && self.run.alarm(&step.key).is_none();
+        let runs = Duration::try_from(self.world.wall.duration_since(state.at)).unwrap_or_default();
+        if due && runs > planned {
+            let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt };
+            self.out.decisions.push(Decision::Alarm { attempt, planned });
         }
     }
 

@@ -2,6 +2,7 @@
 //! progress) is not here.
 
 pub mod effects;
+pub mod services;
 pub mod step;
 mod steps;
 pub mod transition;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::event::{RunResult, Scope, Who};
 use effects::Effects;
+use services::Services;
 use step::{Phase, StepState};
 
 /// The whole.
@@ -33,6 +35,17 @@ pub struct State {
     pub runs: BTreeMap<RunId, RunState>,
     /// Effects that were begun, over all runs.
     pub effects: Effects,
+    /// Time zones that hosts told.
+    pub zones: BTreeMap<HostId, HostZone>,
+}
+
+/// A host's time zone, as its agent told it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostZone {
+    /// Its name; empty where the host has none.
+    pub name: String,
+    /// Seconds east of UTC.
+    pub offset_seconds: i32,
 }
 
 /// One agent's ledger as the journal knows it.
@@ -76,6 +89,17 @@ pub struct ApprovalGiven {
     pub says: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// A never-interrupted step that took longer than planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmRaised {
+    /// When, by the controller's clock.
+    pub at: Timestamp,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What was planned, in seconds.
+    pub planned_seconds: u64,
 }
 
 /// A decision of a person, for the report.
@@ -147,6 +171,10 @@ pub struct RunState {
     pub window_end: Option<Timestamp>,
     /// Databases that were restored, with the journal position of the last time.
     pub restored: BTreeMap<String, u64>,
+    /// What was seen of its nodes' servers, and when.
+    pub services: Services,
+    /// Steps that took longer than planned, in order.
+    pub alarms: Vec<AlarmRaised>,
 }
 
 impl RunState {
@@ -200,6 +228,13 @@ impl RunState {
         let changed = self.incarnations.iter().filter(|(name, _)| step.action.changes(name));
         let effect = step.effect.as_ref()?;
         Some(changed.fold(effect.clone(), |key, (name, incarnation)| EffectKey(format!("{key} {name}@{incarnation}"))))
+    }
+
+    /// The alarm of a step's present attempt.
+    #[must_use]
+    pub fn alarm(&self, step: &StepKey) -> Option<&AlarmRaised> {
+        let number = self.steps.get(step).filter(|s| s.phase.is_under_way())?.attempt;
+        self.alarms.iter().find(|a| a.attempt.step == *step && a.attempt.number == number)
     }
 
     /// Whether a step is finished.

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, Digest, EffectKey, StepKey};
+use cavalcade_common::id::{AttemptId, Digest, EffectKey, NodeId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report};
+use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report, Sight};
 use jiff::Timestamp;
 
+use super::services::Sighted;
 use super::step::{Phase, StepState};
 use super::transition::{Illegal, Moment};
-use super::{ApprovalGiven, DecisionTaken, Mode, RunState};
-use crate::event::{Resolution, Scope, Who};
+use super::{AlarmRaised, ApprovalGiven, DecisionTaken, Mode, RunState};
+use crate::event::{Home, Resolution, Scope, Who};
 
 impl RunState {
     pub(super) fn step_mut(&mut self, key: &StepKey) -> Result<&mut StepState, Illegal> {
@@ -109,6 +110,24 @@ impl RunState {
         if self.pins.insert(name.to_owned(), digest.clone()).is_none() && *by != Who::policy() {
             self.note(moment, by, "give", format!("secret {name}"), "");
         }
+        Ok(())
+    }
+
+    pub(super) fn service_seen(&mut self, node: &NodeId, home: Home, sight: Sight, at: Timestamp) -> Result<(), Illegal> {
+        if self.plan.plan.node(node).is_none() {
+            return Err(Illegal::NoNode(node.clone()));
+        }
+        self.services.note(node, Sighted { at, home, sight });
+        Ok(())
+    }
+
+    pub(super) fn alarmed(&mut self, alarm: AlarmRaised) -> Result<(), Illegal> {
+        let key = &alarm.attempt.step;
+        let step = self.step(key).ok_or_else(|| Illegal::NoStep(key.clone()))?;
+        if !step.phase.is_under_way() || step.attempt != alarm.attempt.number || self.alarm(key).is_some() {
+            return Err(refused(key, step, "each attempt raises one alarm at most, while it is under way"));
+        }
+        self.alarms.push(alarm);
         Ok(())
     }
 

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, RunId, StepKey};
+use cavalcade_common::action::Action;
+use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{EFFECT_HELD_BY, Report};
 use jiff::Timestamp;
 
 use super::effects::Effects;
+use super::services::Services;
 use super::step::{Phase, StepState};
-use super::{HostState, Mode, RunState, State};
+use super::{AlarmRaised, HostState, HostZone, Mode, RunState, State};
 use crate::event::{Event, RunResult, Who};
 
 /// An event that cannot follow on this state.
@@ -23,6 +25,9 @@ pub enum Illegal {
     /// The run is there already.
     #[error("there is a run {0} already")]
     RunExists(RunId),
+    /// The node is not in the plan.
+    #[error("the run has no node {0}")]
+    NoNode(NodeId),
     /// The step is not in the plan.
     #[error("the run has no step {0}")]
     NoStep(StepKey),
@@ -129,6 +134,14 @@ impl State {
                 self.run_mut(run)?.secret_repinned(moment, name, digest, by, why)?;
             }
             Event::PastWindow { run, by, why } => self.run_mut(run)?.past_window(moment, by, why)?,
+            Event::ServiceSeen { run, node, home, sight, at } => self.run_mut(run)?.service_seen(node, *home, *sight, *at)?,
+            Event::ZoneTold { host, zone, offset_seconds } => {
+                self.zones.insert(host.clone(), HostZone { name: zone.clone(), offset_seconds: *offset_seconds });
+            }
+            Event::Alarmed { attempt, planned_seconds } => {
+                let alarm = AlarmRaised { at: moment.at, attempt: attempt.clone(), planned_seconds: *planned_seconds };
+                self.run_mut(&attempt.run)?.alarmed(alarm)?;
+            }
             Event::RunClosed { run, result } => {
                 let state = self.run_mut(run)?;
                 state.mode = Mode::Closed(*result);
@@ -183,6 +196,8 @@ impl State {
             past_window: false,
             window_end: None,
             restored: BTreeMap::new(),
+            services: Services::default(),
+            alarms: Vec::new(),
         };
         self.runs.insert(run.clone(), state);
         Ok(())
@@ -194,11 +209,13 @@ impl State {
         let backups = old.backups.clone();
         let incarnations = old.incarnations.clone();
         let restored = old.restored.clone();
+        let services = old.services.clone();
         // What began in the old run and changed databases is restored before it begins in this one.
         let begun: BTreeMap<EffectKey, u64> =
             old.plan.plan.steps().filter_map(|(_, step)| Some((step.effect.clone()?, old.step(&step.key)?.begun?))).collect();
         let state = self.run_mut(run)?;
         (state.backups, state.incarnations, state.restored) = (backups, incarnations, restored);
+        state.services = services;
         let plan = state.plan.clone();
         for (_, step) in plan.plan.steps() {
             if let (Some(at), Some(own)) = (step.effect.as_ref().and_then(|e| begun.get(e)), state.steps.get_mut(&step.key)) {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use cavalcade_common::duration;
 use cavalcade_common::plan::{PlanStage, Undo};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::backup::{BackupStatus, backups};
+use super::report::local;
 use super::text::wrap;
 use crate::state::RunState;
 
@@ -47,11 +49,11 @@ pub(super) fn approval(run: &RunState, stage: &PlanStage) -> Option<ApprovalStat
 
 /// The lines for a person who is to give it.
 #[must_use]
-pub fn lines(approval: &ApprovalStatus, width: usize) -> String {
+pub fn lines(approval: &ApprovalStatus, width: usize, zone: &TimeZone) -> String {
     let line = |word: &str, text: &str| wrap(text, width, &format!("  {word:<8} "), "           ");
     let mut out = line("approves", &approval.says);
     for (at, backup) in approval.backups.iter().enumerate() {
-        out.push_str(&line(if at == 0 { "backup" } else { "" }, &backup.text()));
+        out.push_str(&line(if at == 0 { "backup" } else { "" }, &backup.said(|at| local(at, zone))));
     }
     let undo = match approval.undo {
         Undo::Nothing => "nothing to undo".to_owned(),
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_looks_like_this() {
-        let text = lines(&approval(), 79);
+        let text = lines(&approval(), 79, &TimeZone::UTC);
         insta::assert_snapshot!(text);
         assert!(text.lines().all(|l| l.len() < 80), "{text}");
     }
@@ -101,7 +103,7 @@ mod tests {
     fn what_nobody_measured_is_not_guessed() {
         let mut approval = approval();
         (approval.undo_seconds, approval.backups[1].proved_at) = (None, None);
-        let text = lines(&approval, 200);
+        let text = lines(&approval, 200, &TimeZone::UTC);
         assert!(text.contains("time not known") && text.contains("shared_db is not proved yet (step 2.1@is-1)"), "{text}");
     }
 }

@@ -24,11 +24,16 @@ pub struct BackupStatus {
 }
 
 impl BackupStatus {
-    /// What it says of itself, for people.
+    /// What it says of itself, for reports.
     #[must_use]
     pub fn text(&self) -> String {
+        self.said(super::report::instant)
+    }
+
+    /// What it says of itself, for people, with its instant in their form.
+    pub(super) fn said(&self, instant: impl Fn(Timestamp) -> String) -> String {
         let Some(at) = self.proved_at else { return format!("{} is not proved yet (step {})", self.database, self.step) };
-        let mut text = format!("{} proved {} by a restore", self.database, super::report::instant(at));
+        let mut text = format!("{} proved {} by a restore", self.database, instant(at));
         if let Some(counted) = &self.counted {
             text.push_str(&format!(", {counted}"));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cavalcade_common::action::{Action, ServerOp};
+use cavalcade_common::duration;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{AttemptId, NodeId};
 use cavalcade_common::plan::{PlanStage, PlanStep};
@@ -14,11 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalStatus, approval};
 use super::budget::budget;
+use super::services::{ServiceStatus, ZoneStatus, services};
+use crate::event::RunResult;
 use crate::run::kept::{Kept, never_skipped};
 use crate::run::view::View;
 use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
-use crate::state::{Counts, Mode, RunState};
+use crate::state::{AlarmRaised, Counts, Mode, RunState, State};
 
 /// Schema word of the document.
 pub const STATUS_SCHEMA: &str = "cavalcade.status/1";
@@ -38,6 +41,22 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Runs: the open ones, and the last closed one of each fleet.
     pub runs: Vec<RunStatus>,
+    /// New homes that finished runs made, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgraded: Vec<Upgraded>,
+}
+
+/// A new home that a finished run made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The host.
+    pub host: String,
+    /// The home.
+    pub home: String,
+    /// The run that made it last.
+    pub run: String,
+    /// When that run was finished.
+    pub at: Timestamp,
 }
 
 /// One host.
@@ -55,6 +74,9 @@ pub struct HostStatus {
     pub skew_millis: i64,
     /// Resident memory of the agent in KiB.
     pub resident_kib: u64,
+    /// Its time zone; `None` where its agent told none.
+    #[serde(default)]
+    pub zone: Option<ZoneStatus>,
 }
 
 /// One run.
@@ -92,6 +114,27 @@ pub struct RunStatus {
     pub extra: Vec<StepStatus>,
     /// Nodes whose agent is not connected while they have work under way.
     pub unreachable: Vec<String>,
+    /// Since when its nodes' services are down and up, as probed.
+    #[serde(default)]
+    pub services: Vec<ServiceStatus>,
+    /// Alarms that were raised, in order.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
+}
+
+/// A step that nothing of ours interrupts took longer than planned. Nothing was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// `3.2@is-1`.
+    pub step: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// When it was raised.
+    pub at: Timestamp,
+    /// What was planned, in seconds.
+    pub planned_seconds: u64,
+    /// Whether the attempt is still under way.
+    pub open: bool,
 }
 
 /// One stage.
@@ -186,6 +229,7 @@ pub fn status(view: &View, at: Timestamp) -> Status {
             quiet_seconds: connected.map_or(0, |c| view.now.saturating_sub(c.heard).as_secs()),
             skew_millis: connected.map_or(0, |c| c.skew_millis),
             resident_kib: connected.map_or(0, |c| c.resident_kib),
+            zone: view.state.zones.get(host).map(ZoneStatus::from),
         }
     });
     let mut shown: Vec<&RunState> = view.state.open_runs().collect();
@@ -204,7 +248,26 @@ pub fn status(view: &View, at: Timestamp) -> Status {
         epoch: view.state.epoch.0,
         hosts: hosts.collect(),
         runs: shown.into_iter().map(|r| run_status(view, r, at)).collect(),
+        upgraded: Vec::new(),
     }
+}
+
+/// The new homes that finished runs made: what was cancelled or superseded finished nothing.
+#[must_use]
+pub fn upgraded(state: &State) -> Vec<Upgraded> {
+    let mut made: BTreeMap<(String, String), Upgraded> = BTreeMap::new();
+    for run in state.runs.values().filter(|r| r.mode == Mode::Closed(RunResult::Done)) {
+        let Some(at) = run.closed_at else { continue };
+        for (node, side) in run.plan.plan.nodes.iter().filter_map(|n| Some((n, n.new.as_ref()?))) {
+            let (host, home) = (node.host.to_string(), side.home.clone());
+            let one = Upgraded { host: host.clone(), home: home.clone(), run: run.id.to_string(), at };
+            let known = made.entry((host, home)).or_insert_with(|| one.clone());
+            if known.at < at {
+                *known = one;
+            }
+        }
+    }
+    made.into_values().collect()
 }
 
 /// The document of one run.
@@ -236,13 +299,34 @@ pub fn run_status(view: &View, run: &RunState, at: Timestamp) -> RunStatus {
         waits,
         extra: run.extra.values().filter_map(|s| Some(step_status(view, run, s, run.step(&s.key)?, at))).collect(),
         unreachable: unreachable.into_iter().map(ToString::to_string).collect(),
+        services: services(view, run),
+        alarms: run.alarms.iter().map(|a| alarm_status(run, a)).collect(),
+    }
+}
+
+impl AlarmStatus {
+    /// What it says, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let planned = duration::format(Duration::from_secs(self.planned_seconds));
+        let left = if self.open { "it is left alone" } else { "it was left alone" };
+        format!("runs longer than the {planned} that were planned; {left}")
+    }
+}
+
+fn alarm_status(run: &RunState, alarm: &AlarmRaised) -> AlarmStatus {
+    AlarmStatus {
+        step: alarm.attempt.step.to_string(),
+        attempt: alarm.attempt.number,
+        at: alarm.at,
+        planned_seconds: alarm.planned_seconds,
+        open: run.alarm(&alarm.attempt.step) == Some(alarm),
     }
 }
 
 /// The word of a mode.
 #[must_use]
 pub fn mode_word(mode: &Mode) -> &'static str {
-    use crate::event::RunResult;
     match mode {
         Mode::Going => "going",
         Mode::Paused { .. } => "paused",

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::approval::ApprovalStatus;
 use super::backup::BackupStatus;
-use super::document::{HostStatus, RunStatus, STATUS_SCHEMA, StageStatus, Status, StepStatus};
+use super::document::{AlarmStatus, HostStatus, RunStatus, STATUS_SCHEMA, StageStatus, Status, StepStatus};
+use super::services::{OutageStatus, ServiceStatus, ZoneStatus};
 use crate::schedule::wait::{Wait, WaitKind};
 use crate::state::Counts;
 
@@ -70,7 +71,32 @@ fn host(name: &str, connected: bool) -> HostStatus {
         quiet_seconds: 1,
         skew_millis: -12,
         resident_kib: 14_000,
+        zone: Some(zone()),
     }
+}
+
+fn zone() -> ZoneStatus {
+    ZoneStatus { name: "Asia/Tokyo".to_owned(), offset_seconds: 9 * 3600 }
+}
+
+/// One server came up again, one is down, one was seen by nobody.
+fn services() -> Vec<ServiceStatus> {
+    let later = |seconds| opened() + SignedDuration::from_secs(seconds);
+    let outage = |until| OutageStatus { from: later(70), seen_up_before: true, until };
+    let service = |node: &str, outages: Vec<OutageStatus>, says: &str| ServiceStatus {
+        node: node.to_owned(),
+        zone: (node == "is-1").then(zone),
+        down_since: outages.first().map(|o| o.from),
+        up_since: outages.last().and_then(|o| o.until),
+        down_seconds: outages.last().and_then(|o| o.until).map(|_| 2400),
+        outages,
+        says: says.to_owned(),
+    };
+    vec![
+        service("is-1", vec![outage(None)], "is down"),
+        service("gw-1", vec![outage(Some(later(2470)))], "40m00s"),
+        service("gw-3", Vec::new(), "unknown: no probe saw it"),
+    ]
 }
 
 pub(crate) fn wait(step: Option<&str>, stage: u32, kind: WaitKind, why: &str) -> Wait {
@@ -161,6 +187,14 @@ pub(crate) fn night(at: Timestamp) -> Status {
         ],
         extra: Vec::new(),
         unreachable: vec!["gw-3".to_owned()],
+        services: services(),
+        alarms: vec![AlarmStatus {
+            step: "4.3@is-1".to_owned(),
+            attempt: 1,
+            at: opened() + SignedDuration::from_secs(4300),
+            planned_seconds: 900,
+            open: true,
+        }],
     };
     Status {
         schema: STATUS_SCHEMA.to_owned(),
@@ -169,6 +203,7 @@ pub(crate) fn night(at: Timestamp) -> Status {
         epoch: 3,
         hosts: vec![host("is-1.example.com", true), host("gw-3.example.com", false)],
         runs: vec![run],
+        upgraded: Vec::new(),
     }
 }
 
@@ -180,6 +215,7 @@ pub(crate) fn done(at: Timestamp) -> Status {
         run.closed_at = Some(at - SignedDuration::from_secs(5));
         run.waits.clear();
         run.unreachable.clear();
+        run.alarms.iter_mut().for_each(|alarm| alarm.open = false);
         run.counts = Counts { all: 148, succeeded: 146, skipped: 2, retried: 1, ..Counts::default() };
         for step in run.stages.iter_mut().flat_map(|g| &mut g.steps) {
             *step = self::step(&step.step, &step.name, "succeeded");

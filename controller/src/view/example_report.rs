@@ -26,6 +26,7 @@ fn outcome(began: Timestamp, seconds: i64, diff: &str) -> Outcome {
         fault: None,
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     }
 }
 

@@ -40,7 +40,18 @@ mod tests {
     fn outcome(ending: Ending, took: SignedDuration) -> Outcome {
         let began = Timestamp::UNIX_EPOCH;
         let (evidence, diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Outcome { ending, changed: true, began, ended: began + took, evidence, diffs, fault: None, known, unknown }
+        Outcome {
+            ending,
+            changed: true,
+            began,
+            ended: began + took,
+            evidence,
+            diffs,
+            fault: None,
+            known,
+            unknown,
+            observed: Vec::new(),
+        }
     }
 
     fn of(outcomes: &[(&str, Outcome)]) -> String {

@@ -8,7 +8,7 @@ use cavalcade_common::id::StepKey;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::document::{RunStatus, Status, StepStatus, age};
+use super::document::{AlarmStatus, RunStatus, Status, StepStatus, age};
 use super::screen::{counts, finished, shown, standing};
 use super::text::clean;
 use crate::state::Counts;
@@ -56,6 +56,10 @@ pub fn between(old: Option<&RunStatus>, new: &RunStatus, at: Timestamp) -> Vec<R
             (None, stage) => format!("stage {stage}"),
         };
         lines.push(line(if wait.person { "person" } else { "waits" }, &on, format!("for {}", wait.why)));
+    }
+    let known = |a: &AlarmStatus| old.is_some_and(|o| o.alarms.iter().any(|b| (&b.step, b.attempt) == (&a.step, a.attempt)));
+    for alarm in new.alarms.iter().filter(|a| !known(a) && (old.is_some() || a.open)) {
+        lines.push(line("alarm", &alarm.step, alarm.text()));
     }
     let lost = |o: &RunStatus, node: &String| o.unreachable.contains(node);
     for node in new.unreachable.iter().filter(|n| !old.is_some_and(|o| lost(o, n))) {
@@ -105,6 +109,7 @@ pub fn as_opened(run: &RunStatus) -> RunStatus {
     opened.closed_at = None;
     opened.counts = Counts { all: run.counts.all, pending: run.counts.all, ..Counts::default() };
     (opened.waits, opened.extra, opened.unreachable) = (Vec::new(), Vec::new(), Vec::new());
+    opened.alarms = Vec::new();
     for stage in &mut opened.stages {
         stage.state = "waits".to_owned();
         for step in &mut stage.steps {

@@ -33,6 +33,7 @@ pub mod report_html;
 pub mod report_junit;
 pub mod report_text;
 pub mod screen;
+pub mod services;
 pub mod settings;
 pub mod table;
 pub mod text;

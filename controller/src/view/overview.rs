@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::document::{RunStatus, Status, StepStatus, age};
 use super::person::needed;
 use super::screen::{counts, finished, standing, wait_groups, waiting};
+use super::services::ServiceStatus;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
 use crate::schedule::wait::Wait;
@@ -12,10 +16,10 @@ use cavalcade_common::exit::Exit;
 
 /// All runs of a document; with `steps` every step too. `program` begins the commands that are shown.
 #[must_use]
-pub fn overview(status: &Status, steps: bool, program: &str, colour: bool) -> String {
+pub fn overview(status: &Status, steps: bool, program: &str, colour: bool, zone: &TimeZone) -> String {
     let mut out = String::new();
     for run in &status.runs {
-        out.push_str(&of_run(status, run, steps, program, colour));
+        out.push_str(&of_run(status, run, steps, (program, zone), colour));
         out.push('\n');
     }
     if status.runs.is_empty() {
@@ -32,7 +36,7 @@ pub fn overview(status: &Status, steps: bool, program: &str, colour: bool) -> St
 
 /// How a run came to rest, for the one who applied the plan.
 #[must_use]
-pub fn outcome(run: &RunStatus, exit: Exit, plan: &str, program: &str) -> String {
+pub fn outcome(run: &RunStatus, exit: Exit, plan: &str, program: &str, zone: &TimeZone) -> String {
     let (word, _) = standing(run);
     let mut out = wrap(&format!("{word}: {} {}", finished(run), counts(run)), 79, "", "  ");
     let next = match exit {
@@ -43,13 +47,13 @@ pub fn outcome(run: &RunStatus, exit: Exit, plan: &str, program: &str) -> String
         _ => String::new(),
     };
     if run.closed_at.is_none() && matches!(exit, Exit::Failed | Exit::Indeterminate | Exit::Person) {
-        out.push_str(&format!("\n{}", needed(run, program)));
+        out.push_str(&format!("\n{}", needed(run, program, zone)));
         out.push_str(&format!("\nThe run stays open. Watch it again with: {program} apply {plan}\n"));
     }
     out + &next
 }
 
-fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: bool) -> String {
+fn of_run(status: &Status, run: &RunStatus, steps: bool, (program, zone): (&str, &TimeZone), colour: bool) -> String {
     let width = usize::from(WIDTH);
     let (word, style) = standing(run);
     let until = run.closed_at.unwrap_or(status.at);
@@ -64,6 +68,10 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
     for budget in run.stages.iter().filter_map(|stage| stage.budget.as_deref()) {
         out.push_str(&wrap(budget, width, "", "  "));
     }
+    out.push_str(&down(run, status.at, zone));
+    for alarm in run.alarms.iter().filter(|a| a.open) {
+        out.push_str(&wrap(&format!("ALARM {} {}", alarm.step, alarm.text()), width, "", "  "));
+    }
     if steps {
         out.push('\n');
         out.push_str(&all_steps(run));
@@ -75,11 +83,28 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, program: &str, colour: 
     if !waits.is_empty() {
         out.push_str(&format!("\n{}", waits.concat()));
     }
-    let person = if run.closed_at.is_none() { needed(run, program) } else { String::new() };
+    let person = if run.closed_at.is_none() { needed(run, program, zone) } else { String::new() };
     if !person.is_empty() {
         out.push_str(&format!("\n{person}"));
     }
     out
+}
+
+/// The services that are down now, since when, and by which clock their own logs count where that is another one.
+fn down(run: &RunStatus, now: Timestamp, zone: &TimeZone) -> String {
+    if run.closed_at.is_some() {
+        return String::new();
+    }
+    let one = |service: &ServiceStatus| {
+        let since = service.is_down_since()?;
+        let own = zone.to_offset(now).seconds();
+        let there = service.zone.as_ref().filter(|z| z.offset_seconds != own);
+        let there = there.map(|z| format!(", {} there ({})", z.clock(since), z.text())).unwrap_or_default();
+        let lasts = age(Duration::try_from(now.duration_since(since)).unwrap_or_default());
+        Some(format!("{} since {} ({lasts}{there})", service.node, since.to_zoned(zone.clone()).strftime("%H:%M:%S %Z")))
+    };
+    let all: Vec<String> = run.services.iter().filter_map(one).collect();
+    if all.is_empty() { String::new() } else { wrap(&format!("Down: {}", all.join("; ")), usize::from(WIDTH), "", "  ") }
 }
 
 fn stages(run: &RunStatus) -> String {
@@ -128,8 +153,8 @@ mod tests {
     #[test]
     fn it_looks_like_this() {
         let at = example::opened() + jiff::SignedDuration::from_secs(4360);
-        insta::assert_snapshot!("overview", overview(&example::night(at), false, "cavalcade", false));
-        insta::assert_snapshot!("overview_steps", overview(&example::night(at), true, "cavalcade", false));
-        insta::assert_snapshot!("overview_done", overview(&example::done(at), false, "cavalcade", false));
+        insta::assert_snapshot!("overview", overview(&example::night(at), false, "cavalcade", false, &TimeZone::UTC));
+        insta::assert_snapshot!("overview_steps", overview(&example::night(at), true, "cavalcade", false, &TimeZone::UTC));
+        insta::assert_snapshot!("overview_done", overview(&example::done(at), false, "cavalcade", false, &TimeZone::UTC));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::tz::TimeZone;
+
 use super::approval::lines;
 use super::document::{RunStatus, StepStatus};
 use super::text::wrap;
@@ -13,12 +15,12 @@ const WIDTH: usize = 79;
 
 /// Everything of a run that waits for a person. `program` is how the commands begin (`cavalcade --state /x`).
 #[must_use]
-pub fn needed(run: &RunStatus, program: &str) -> String {
+pub fn needed(run: &RunStatus, program: &str, zone: &TimeZone) -> String {
     let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
     let mut blocks: Vec<String> = Vec::new();
     blocks.extend(steps().filter(|s| s.state == "indeterminate").map(|s| indeterminate(s, run.position, program)));
     blocks.extend(steps().filter(|s| s.state == "failed").map(|s| failed(s, run.position, program)));
-    blocks.extend(run.waits.iter().filter(|w| w.person && w.step.is_none()).map(|w| stage(run, w, program)));
+    blocks.extend(run.waits.iter().filter(|w| w.person && w.step.is_none()).map(|w| stage(run, w, program, zone)));
     blocks.extend(held(run));
     blocks.join("\n")
 }
@@ -116,7 +118,7 @@ fn failed(step: &StepStatus, seen: u64, program: &str) -> String {
     out + &commands(&ways)
 }
 
-fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
+fn stage(run: &RunStatus, wait: &Wait, program: &str, zone: &TimeZone) -> String {
     let seen = run.position;
     if wait.stage == 0 {
         let text = wrap(&format!("The run is {}", wait.why), WIDTH, "", "  ");
@@ -130,7 +132,7 @@ fn stage(run: &RunStatus, wait: &Wait, program: &str) -> String {
         out.push_str(&wrap(&format!("{}, opened by {}", run.run, run.by), WIDTH, "  run      ", "           "));
         let command = format!("{program} approve {} --why TEXT --at {seen}", wait.stage);
         let wanted = run.stages.iter().find(|g| g.number == wait.stage).and_then(|g| g.approval.as_ref());
-        out.extend(wanted.map(|approval| lines(approval, WIDTH)));
+        out.extend(wanted.map(|approval| lines(approval, WIDTH, zone)));
         let second = run.stages.iter().any(|g| g.number == wait.stage && g.second_person);
         out.push_str(&commands(&[(command, if second { "by a second person" } else { "on the record" })]));
     }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn it_looks_like_this() {
         let status = example::night(example::opened());
-        let text = needed(&status.runs[0], "cavalcade");
+        let text = needed(&status.runs[0], "cavalcade", &TimeZone::UTC);
         insta::assert_snapshot!(text);
         assert!(!text.contains("rollback"), "rollback by stage is not there yet");
         assert!(text.lines().filter(|l| !l.trim_start().starts_with("cavalcade")).all(|l| l.len() < 80), "{text}");

@@ -1,15 +1,16 @@
 //! What every form of a report shows: verdict, downtimes, the steps that did not go straight through. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cavalcade_common::action::{Action, ServerOp};
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Outcome;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::document::{RunStatus, StepStatus, age};
+use super::services::ServiceStatus;
 use crate::operate::request::ReportAnswer;
 
 /// Schema word of the JSON form.
@@ -26,23 +27,15 @@ pub struct Report<'a> {
     pub made_at: Timestamp,
 }
 
-/// How long a node's server was away, by the steps that stopped and started it.
+/// When a node's service was away, as probed: what `services` says of it, without what is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Downtime {
     /// The node.
     pub node: String,
-    /// When the old server was stopped, or proved down.
+    /// The first look that found it down.
     pub from: Timestamp,
-    /// When the new one was ready; `None`: not yet.
+    /// The look since which it is up again; `None`: not yet.
     pub until: Option<Timestamp>,
-}
-
-impl Downtime {
-    /// The span for people.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.until.map_or_else(|| "not up yet".to_owned(), |until| span(self.from, until))
-    }
 }
 
 impl<'a> Report<'a> {
@@ -98,37 +91,13 @@ impl<'a> Report<'a> {
         self.steps().map(|(status, _)| status).filter(|s| !straight(s)).collect()
     }
 
-    /// Downtime of each node's service.
+    /// Downtime of each node whose service a look found down.
     #[must_use]
     pub fn downtimes(&self) -> Vec<Downtime> {
-        let mut down: BTreeMap<&str, Downtime> = BTreeMap::new();
-        // A look at the whole says that a server is up, not since when.
-        let looks: BTreeSet<u32> = self.answer.plan.stages.iter().filter(|g| g.verify).map(|g| g.number).collect();
-        for (status, planned) in self.steps() {
-            let (Some(PlanStep { key, action: Action::Server(server), .. }), Some(outcome)) =
-                (planned, self.outcome(&status.step))
-            else {
-                continue;
-            };
-            if looks.contains(&key.stage) {
-                continue;
-            }
-            let node = status.node.as_str();
-            match server.op {
-                ServerOp::Stop | ServerOp::Down => {
-                    let new = Downtime { node: node.to_owned(), from: outcome.began, until: None };
-                    let entry = down.entry(node).or_insert(new);
-                    entry.from = entry.from.min(outcome.began);
-                }
-                ServerOp::Start | ServerOp::Wait if status.state == "succeeded" => {
-                    if let Some(entry) = down.get_mut(node) {
-                        entry.until = Some(outcome.ended);
-                    }
-                }
-                ServerOp::Start | ServerOp::Wait => {}
-            }
-        }
-        down.into_values().collect()
+        let down = |s: &ServiceStatus| Some(Downtime { node: s.node.clone(), from: s.down_since?, until: s.up_since });
+        let mut all: Vec<Downtime> = self.run().services.iter().filter_map(down).collect();
+        all.sort_by(|a, b| a.node.cmp(&b.node));
+        all
     }
 }
 
@@ -136,6 +105,12 @@ impl<'a> Report<'a> {
 #[must_use]
 pub fn span(from: Timestamp, until: Timestamp) -> String {
     age(Duration::try_from(until.duration_since(from)).unwrap_or_default())
+}
+
+/// An instant for a screen: in the operator's zone, which it names.
+#[must_use]
+pub fn local(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// An instant for a report: UTC, to the second.

@@ -3,9 +3,10 @@
 use cavalcade_common::report::{FileDiff, Outcome};
 
 use super::backup::BackupStatus;
-use super::document::StepStatus;
+use super::document::{AlarmStatus, StepStatus};
 use super::report::{Report, instant, span};
 use super::report_databases::{StepOn, databases, way_back};
+use super::services::ServiceStatus;
 use super::settings;
 use super::text::{clean, ranges};
 
@@ -27,7 +28,7 @@ pub fn html(report: &Report) -> String {
     let run = report.run();
     let mut page = head(report);
     page.push_str(&stages(report));
-    page.push_str(&downtimes(report));
+    page.push_str(&services(report));
     page.push_str(&of_databases(report));
     page.push_str(&decisions(report));
     page.push_str(&lists(report));
@@ -135,13 +136,15 @@ fn stages(report: &Report) -> String {
         + &section("Old settings", &table(&["Setting", "Becomes", "Why", "Nodes"], &settings::rows(&report.answer.plan)))
 }
 
-fn downtimes(report: &Report) -> String {
-    let rows: Vec<Vec<String>> = report
-        .downtimes()
-        .into_iter()
-        .map(|d| vec![d.node.clone(), instant(d.from), d.until.map(instant).unwrap_or_default(), d.text()])
-        .collect();
-    section("Downtime by service", &table(&["Node", "Old server stopped", "New server ready", "Down for"], &rows))
+fn services(report: &Report) -> String {
+    let service =
+        |s: &ServiceStatus| vec![s.node.clone(), s.zone_text(), s.instant(s.down_since), s.instant(s.up_since), s.says.clone()];
+    let services: Vec<Vec<String>> = report.run().services.iter().map(service).collect();
+    let alarm = |a: &AlarmStatus| vec![instant(a.at), a.step.clone(), a.attempt.to_string(), a.text()];
+    let alarms: Vec<Vec<String>> = report.run().alarms.iter().map(alarm).collect();
+    let head = ["Node", "Time zone", "Down since", "Up since", "Down for"];
+    section("Downtime by service, as probed", &table(&head, &services))
+        + &section("Alarms", &table(&["When", "Step", "Try", "It"], &alarms))
 }
 
 fn decisions(report: &Report) -> String {

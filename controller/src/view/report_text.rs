@@ -3,8 +3,10 @@
 use cavalcade_common::report::FileDiff;
 
 use super::backup::BackupStatus;
+use super::document::AlarmStatus;
 use super::report::{Report, instant, span};
 use super::report_databases::{StepOn, databases, way_back};
+use super::services::ServiceStatus;
 use super::settings;
 use super::text::{clean, ranges};
 
@@ -75,8 +77,11 @@ fn of_databases(report: &Report) -> String {
 }
 
 fn rest(report: &Report) -> String {
-    let down: Vec<Vec<String>> =
-        report.downtimes().into_iter().map(|d| vec![d.node.clone(), instant(d.from), d.text()]).collect();
+    let service =
+        |s: &ServiceStatus| vec![s.node.clone(), s.zone_text(), s.instant(s.down_since), s.instant(s.up_since), s.says.clone()];
+    let services: Vec<Vec<String>> = report.run().services.iter().map(service).collect();
+    let alarm = |a: &AlarmStatus| vec![instant(a.at), a.step.clone(), a.attempt.to_string(), a.text()];
+    let alarms: Vec<Vec<String>> = report.run().alarms.iter().map(alarm).collect();
     let decisions: Vec<Vec<String>> = report
         .answer
         .decisions
@@ -91,7 +96,9 @@ fn rest(report: &Report) -> String {
         })
         .collect();
     let mut out = table("Old settings", &["Setting", "Becomes", "Why", "Nodes"], &settings::rows(&report.answer.plan));
-    out += &table("Downtime by service", &["Node", "From", "Down for"], &down);
+    let head = ["Node", "Time zone", "Down since", "Up since", "Down for"];
+    out += &table("Downtime by service, as probed", &head, &services);
+    out += &table("Alarms", &["When", "Step", "Try", ""], &alarms);
     out.push_str(&table("Decisions", &["When", "Who", "Verb", "On", "Why"], &decisions));
     let head = ["Step", "Name", "State", "Try", "Decided"];
     out.push_str(&table("Skipped, repeated, failed, indeterminate", &head, &remarkable));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::document::{RunStatus, StageStatus, Status, StepStatus, age};
+use super::document::{AlarmStatus, RunStatus, StageStatus, Status, StepStatus, age};
 use super::text::{Line, Style, ranges};
 use crate::schedule::wait::{Wait, WaitKind};
 
@@ -134,6 +134,7 @@ impl Drawing {
         }
         let steps = || run.extra.iter().chain(run.stages.iter().flat_map(|g| &g.steps));
         lines.extend(steps().filter(|s| matches!(s.state.as_str(), "failed" | "indeterminate")).map(|s| self.problem(s)));
+        lines.extend(run.alarms.iter().filter(|a| a.open).map(alarm));
         let budgets = run.stages.iter().filter_map(|stage| stage.budget.as_deref());
         lines.extend(budgets.flat_map(|text| self.parts(&text.split("; ").map(str::to_owned).collect::<Vec<_>>())));
         lines.extend(run.extra.iter().filter(|s| under_way(s)).flat_map(|s| self.step(s)));
@@ -241,7 +242,8 @@ impl Drawing {
             }
             let quiet = age(Duration::from_secs(host.quiet_seconds) + self.since);
             let (skew, memory) = (host.skew_millis, host.resident_kib / 1024);
-            line.text(format!("agent {}   heard {quiet} ago   clock {skew:+} ms   {memory} MiB", host.program))
+            let zone = host.zone.as_ref().map(|zone| format!("   {}", zone.text())).unwrap_or_default();
+            line.text(format!("agent {}   heard {quiet} ago   clock {skew:+} ms{zone}   {memory} MiB", host.program))
         });
         hosts.collect()
     }
@@ -288,6 +290,10 @@ pub(super) fn waiting(wait: &Wait, nodes: &[&str]) -> String {
         (false, 0) => "the run".to_owned(),
         (false, stage) => format!("stage {stage}"),
     }
+}
+
+fn alarm(alarm: &AlarmStatus) -> Line {
+    Line::of(" ").add(Style::Red, "ALARM").text(" ").add(Style::Bold, &alarm.step).text(format!(" {}", alarm.text()))
 }
 
 fn waits(run: &RunStatus) -> Vec<Line> {

@@ -149,6 +149,11 @@ impl Session {
         Said::of(self.command(args).output().expect("runs"))
     }
 
+    /// The same, by an operator in this time zone.
+    pub(crate) fn run_in<S: AsRef<OsStr>>(&self, zone: &str, args: impl IntoIterator<Item = S>) -> Said {
+        Said::of(self.command(args).env("TZ", zone).output().expect("runs"))
+    }
+
     /// The controller goes away.
     pub(crate) fn end(&mut self) {
         self.stop.cancel();

@@ -95,9 +95,12 @@ fn an_approval_shows_what_it_says_and_the_evidence() {
     });
     let session = Session::new(document);
     session.script.answer(Method::Approve, verb(&plan));
-    let shown = ["The backups are proved.", "am_db proved 2026-11-23 01:20:00Z", "214 tables", "about 1min35s"];
+    let shown = ["The backups are proved.", "am_db proved 2026-11-23 01:20:00 UTC", "214 tables", "about 1min35s"];
     session.run(["approve", "start", "--yes"]).ends(0).err_has(&shown);
     session.run(["status"]).ends(0).out_has(&shown);
+    // Screens show the operator's zone.
+    session.run_in("JST-9", ["approve", "start", "--yes"]).ends(0).err_has(&["am_db proved 2026-11-23 10:20:00 JST"]);
+    session.run_in("JST-9", ["status"]).ends(0).out_has(&["am_db proved 2026-11-23 10:20:00 JST"]);
 }
 
 #[test]

@@ -48,6 +48,16 @@ impl SimHost {
     }
 }
 
+/// The instant at which a world begins.
+pub(super) fn started_at() -> Timestamp {
+    Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Time of a world at an instant of its wall clock.
+pub(super) fn since_start(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(started_at())).unwrap_or_default()
+}
+
 impl SimHost {
     /// A random number below `limit`.
     pub(super) fn below(&self, limit: u64) -> u64 {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use cavalcade_common::action::{Server, ServerOp};
 use cavalcade_common::codes::server as codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::report::{Evidence, Preview, Verdict};
+use cavalcade_common::report::{Evidence, Observation, Preview, Sight, Verdict};
 
 use super::launch::{self, not_seen};
 use super::{Act, Applied, Context, Failure};
@@ -29,6 +29,11 @@ fn processes(spec: &Server, cx: &Context) -> Result<Vec<Process>, Fault> {
 
 fn names(found: &[Process]) -> String {
     found.iter().map(|p| format!("{} of {}", name(&p.id), p.user)).collect::<Vec<_>>().join(", ")
+}
+
+/// Notes what was seen of the server just now.
+fn saw(spec: &Server, cx: &Context, sight: Sight) {
+    cx.out.saw(Observation { home: spec.home.clone(), sight, at: cx.host.now() });
 }
 
 /// Why a running process is not the server that this step means; `None`: it is.
@@ -65,6 +70,7 @@ async fn down(spec: &Server, cx: &Context) -> Result<Vec<Evidence>, Failure> {
             evidence.push(seen);
             return Err(Failure::Failed { fault, changed: false, evidence });
         }
+        saw(spec, cx, Sight::Down);
         evidence.push(seen);
         if look == 1 {
             let apart = cavalcade_common::duration::format(spec.apart);

@@ -10,11 +10,11 @@ use cavalcade_common::action::{Runtime, Server};
 use cavalcade_common::codes::server as codes;
 use cavalcade_common::duration;
 use cavalcade_common::error::Fault;
-use cavalcade_common::report::{Evidence, FileDiff};
+use cavalcade_common::report::{Evidence, FileDiff, Sight};
 
 use super::look::{Look, Looker};
 use super::occupied::occupied;
-use super::{log_of, names, processes, stranger};
+use super::{log_of, names, processes, saw, stranger};
 use crate::action::aside::aside;
 use crate::action::launch::{self, failed, not_seen};
 use crate::action::watch::Watch;
@@ -129,7 +129,10 @@ async fn until_ready(
         // Before the look: a process that ends in between is then seen by the next one.
         let ended = child.and_then(|dir| of_child(spec, cx, dir, looker));
         let evidence = match looker.look().await {
-            Look::Ready(evidence) => return Ok(evidence),
+            Look::Ready(evidence) => {
+                saw(spec, cx, Sight::Up);
+                return Ok(evidence);
+            }
             Look::Failed(fault, evidence) => return Err(failed(fault, evidence)),
             Look::Waiting(evidence) => evidence,
         };

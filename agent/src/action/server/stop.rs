@@ -7,11 +7,11 @@ use cavalcade_common::action::{Runtime, Server};
 use cavalcade_common::codes::server as codes;
 use cavalcade_common::duration;
 use cavalcade_common::error::Fault;
-use cavalcade_common::report::Evidence;
+use cavalcade_common::report::{Evidence, Sight};
 
 use super::look::tell;
 use super::start::{PID_FILE, pid_in};
-use super::{log_of, names, processes};
+use super::{log_of, names, processes, saw};
 use crate::action::launch::{self, failed, not_seen};
 use crate::action::watch::{OWN, Watch};
 use crate::action::{Applied, Context, Failure};
@@ -23,10 +23,12 @@ const POLL: Duration = Duration::from_millis(500);
 pub(super) async fn stop(spec: &Server, cx: &Context) -> Result<Applied, Failure> {
     let running = processes(spec, cx)?;
     if running.is_empty() {
+        saw(spec, cx, Sight::Down);
         let evidence = vec![no_process(&*cx.host, Path::new(&spec.home))];
         // An earlier process of the agent may have asked it to stop.
         return Ok(Applied { changed: cx.resumed, diffs: Vec::new(), evidence });
     }
+    saw(spec, cx, Sight::Running);
     let mut evidence = vec![Evidence::holds("process before", names(&running))];
     // From here on its log is the step's: what a server says while it stops belongs to the night's record.
     let log = log_of(spec);
@@ -92,6 +94,7 @@ async fn until_gone(spec: &Server, cx: &Context, mut watch: Watch, mut evidence:
         let seen = no_process(&*cx.host, Path::new(&spec.home));
         let elapsed = cx.host.monotonic().saturating_sub(began);
         if seen.holds {
+            saw(spec, cx, Sight::Down);
             // Its last words.
             watch.pump(cx);
             evidence.push(seen);

@@ -26,6 +26,8 @@ async fn a_server_is_started_once_seen_ready_and_stopped() {
     assert!(machine.heard.has("wso2carbon.log", "Starting WSO2 Carbon"));
     assert!(!machine.heard.has("wso2carbon.log", "2020-01-01"), "a line from before the launch was passed on");
 
+    assert_eq!(machine.heard.sights(), [Sight::Up, Sight::Up], "by the start, and by its last look");
+
     // Again, by another attempt: nothing to do.
     let again = machine.context(2, false);
     assert_eq!(start.inspect(&again).await.unwrap().verdict, Verdict::Same);
@@ -36,6 +38,7 @@ async fn a_server_is_started_once_seen_ready_and_stopped() {
     assert_eq!(fault(wait.apply(&again).await).0.code, codes::OTHER_ARGUMENTS);
 
     let down = machine.server(ServerOp::Down);
+    machine.heard.sights();
     let (runs, changed) = fault(down.apply(&again).await);
     assert_eq!((runs.code, changed), (codes::NOT_DOWN, false));
     let stop = machine.server(ServerOp::Stop);
@@ -43,8 +46,9 @@ async fn a_server_is_started_once_seen_ready_and_stopped() {
     assert!(stop.apply(&cx).await.unwrap().changed);
     stop.verify(&cx).await.unwrap();
     assert!(!stop.apply(&machine.context(4, false)).await.unwrap().changed);
+    assert_eq!(machine.heard.sights(), [Sight::Running, Sight::Down, Sight::Down], "before, after, and when nothing ran");
     let looks = down.apply(&machine.context(5, false)).await.unwrap().evidence;
-    assert_eq!(looks.len(), 2);
+    assert_eq!((looks.len(), machine.heard.sights()), (2, vec![Sight::Down, Sight::Down]));
     let witness = fs::read_to_string(machine.at("witness")).unwrap();
     assert_eq!(witness.matches("down ").count(), 1, "{witness}");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::{Input, Results, run};
 use crate::fleet;
 use crate::resolve::NodeFacts;
-use crate::view::document::HostStatus;
+use crate::view::document::{HostStatus, Upgraded};
 
 pub(super) const FLEET: &str = r#"
 schema: cavalcade.fleet/1
@@ -64,6 +64,7 @@ pub(super) struct World {
     pub(super) fleet: String,
     pub(super) facts: BTreeMap<String, Value>,
     pub(super) hosts: Vec<HostStatus>,
+    pub(super) upgraded: Vec<Upgraded>,
     pub(super) unanswered: Vec<Fault>,
     pub(super) contents: BTreeMap<String, BTreeSet<String>>,
     pub(super) artifacts: Option<Faults>,
@@ -80,6 +81,7 @@ impl World {
             quiet_seconds: 0,
             skew_millis: 3,
             resident_kib: 1,
+            zone: None,
         });
         let mut facts: BTreeMap<String, Value> = BTreeMap::new();
         for (name, product, profile) in
@@ -116,6 +118,7 @@ impl World {
             fleet: FLEET.replace("SHA", &"ab".repeat(32)).replace("&db", ""),
             facts,
             hosts: hosts.to_vec(),
+            upgraded: Vec::new(),
             unanswered: Vec::new(),
             contents: contents.into_iter().map(|(name, entries)| (name.to_owned(), entries)).collect(),
             artifacts: None,
@@ -171,6 +174,7 @@ impl World {
             planned: self.planned.as_ref(),
             unanswered: &self.unanswered,
             hosts: Some(&self.hosts),
+            upgraded: &self.upgraded,
             now,
         })
     }

@@ -6,6 +6,7 @@ mod jobs;
 mod ledgers;
 mod order;
 mod runs;
+mod services;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub fn violations(record: &Record) -> Vec<String> {
     found.extend(runs::closed_when_drained(record));
     found.extend(runs::cancelled_offers_nothing(record));
     found.extend(runs::rests_when_told(record));
+    found.extend(services::as_witnessed(record));
     found.extend(ledgers::acked_is_in_the_journal(record));
     found.extend(record.open.iter().map(|open| format!("liveness: {open}")));
     found

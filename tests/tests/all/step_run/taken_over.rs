@@ -136,6 +136,7 @@ fn an_effect_belongs_into_the_agents_ledger() {
         fault: None,
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     };
     ledger.end(&earlier.attempt, outcome).unwrap();
     drop(ledger);
