@@ -31,8 +31,6 @@ bugs! {
     begins_again,
     /// Launches go ahead without a permit.
     launches_unpermitted,
-    /// Offers of older terms and plans are obeyed.
-    obeys_older_terms,
     /// What nobody can tell counts as a success.
     unknown_is_success,
     /// What an earlier process started is ended when the agent starts.

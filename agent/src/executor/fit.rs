@@ -79,6 +79,7 @@ fn failed(error: &EncodeError, at: Timestamp, changed: bool) -> Outcome {
         fault: Some(Fault::new(codes::agent::RECORD_SIZE, error.to_string())),
         known: Vec::new(),
         unknown: Vec::new(),
+        observed: Vec::new(),
     }
 }
 

@@ -189,7 +189,7 @@ impl Executor {
         let phase = {
             let mut ledger = self.ledger();
             let older = offer.epoch < ledger.state().epoch || offer.generation < ledger.state().generation;
-            if older && !self.bugs.obeys_older_terms() {
+            if older {
                 return Ok(Admitted::Stale);
             }
             ledger.fence(offer.epoch, offer.generation)?;

@@ -31,10 +31,6 @@ bugs! {
     cancel_takes_nothing_back,
     /// A superseding plan takes over before the old run has drained.
     supersedes_undrained,
-    /// A restore that failed opens steps as if it had succeeded.
-    failed_restores_count,
-    /// A permit is given for what was seen some time.
-    permits_from_memory,
     /// A report that comes twice is taken twice.
     takes_reports_twice,
     /// Reports are acked before they are in the journal.

@@ -46,7 +46,7 @@ impl RunLoop {
         let Report::Ended { attempt, outcome } = report else { return None };
         let run = self.state.runs.get(&attempt.run)?;
         let Action::Restore(restore) = &run.plan_step(&attempt.step)?.action else { return None };
-        if outcome.ending != Ending::Succeeded && !self.bugs.failed_restores_count() {
+        if outcome.ending != Ending::Succeeded {
             return None;
         }
         self.restored(&attempt.run, restore.database.name.clone(), Who::policy())

@@ -153,7 +153,7 @@ async fn a_host_s_zone_is_journaled_when_it_is_another_one() {
         // A hello alone may be one of the past.
         let told = events(&kit).await.iter().filter(|e| matches!(e, Event::ZoneTold { .. })).count();
         assert_eq!(told, usize::from(session.0 > 1) + usize::from(session.0 > 3), "{zone:?}");
-        let message = FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 1 });
+        let message = FromAgent::Heartbeat(Heartbeat { count: 1, running: 0, resident_kib: 1, unconfirmed: Vec::new() });
         kit.inputs.send(Input::Message { host, session, message }).await.expect("takes");
         kit.settle().await;
     }

@@ -267,11 +267,6 @@ impl RunLoop {
             self.give_permit(&nonce);
         }
         for node in nodes {
-            let before = self.world.seen.get(&node).filter(|(_, seen)| self.bugs.permits_from_memory() && seen.ready);
-            if let Some((_, seen)) = before.cloned() {
-                self.permit_look(&nonce, &node, &seen, Some(&seen.process));
-                continue;
-            }
             self.send_probe(&attempt.run, &node, Some(nonce.clone()));
         }
         for (look, from) in looks {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::action::Action;
 use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{EFFECT_HELD_BY, Report};

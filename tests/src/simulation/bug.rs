@@ -12,8 +12,6 @@ pub enum SeededBug {
     RedoAfterIntent,
     /// The agent launches without asking for a permit.
     PermitLeftOut,
-    /// The agent obeys offers of older controllers.
-    EpochIgnored,
     /// The agent reports what nobody can tell as a success.
     UnknownIsSuccess,
     /// The agent's restart ends the job that its earlier process started.
@@ -24,10 +22,6 @@ pub enum SeededBug {
     CancelTakesNothingBack,
     /// A superseding run opens before the old one has drained.
     SupersededUndrained,
-    /// A restore that failed opens its migration again.
-    FailedRestoreCounts,
-    /// The controller gives permits for what it saw some time.
-    PermitAgeIgnored,
     /// The controller takes a report that comes twice for two.
     ReportTakenTwice,
     /// The controller acks reports before they are in its journal.
@@ -45,7 +39,6 @@ impl SeededBug {
             starts_known_attempts: bug == Some(Self::DedupeLeftOut),
             begins_again: bug == Some(Self::RedoAfterIntent),
             launches_unpermitted: bug == Some(Self::PermitLeftOut),
-            obeys_older_terms: bug == Some(Self::EpochIgnored),
             unknown_is_success: bug == Some(Self::UnknownIsSuccess),
             ends_children_at_restart: bug == Some(Self::RestartEndsChildren),
         }
@@ -57,8 +50,6 @@ impl SeededBug {
             cancel_waits_for_nothing: bug == Some(Self::CancelWaitsForNothing),
             cancel_takes_nothing_back: bug == Some(Self::CancelTakesNothingBack),
             supersedes_undrained: bug == Some(Self::SupersededUndrained),
-            failed_restores_count: bug == Some(Self::FailedRestoreCounts),
-            permits_from_memory: bug == Some(Self::PermitAgeIgnored),
             takes_reports_twice: bug == Some(Self::ReportTakenTwice),
             acks_before_the_journal: bug == Some(Self::AckBeforeJournal),
             verbs_ignore_what_was_seen: bug == Some(Self::StaleVerbTaken),

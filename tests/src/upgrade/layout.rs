@@ -431,17 +431,4 @@ mod tests {
         }
         assert!(missing(Extent::Ldap).contains("2 files"), "{}", missing(Extent::Ldap));
     }
-
-    #[test]
-    fn what_only_the_full_extent_uses_is_asked_for_there_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, patterns) in ARTIFACTS {
-            if !OF_FULL.contains(&name) {
-                std::fs::write(folder.path().join(patterns[0].replace('*', "-1")), "").unwrap();
-            }
-        }
-        check_packs(folder.path(), Extent::Ldap).unwrap();
-        let error = check_packs(folder.path(), Extent::Full).unwrap_err().to_string();
-        assert!(error.contains("registry-versioning"), "{error}");
-    }
 }

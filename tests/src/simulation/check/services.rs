@@ -37,7 +37,7 @@ fn stood(record: &Record, home: &Path, so_far: impl Fn(Duration) -> bool) -> (bo
         match w {
             Witnessed::ServerUp { home: of, .. } if of == home => stood = (true, false),
             Witnessed::ServerReady { home: of } if of == home => stood.1 = stood.0,
-            Witnessed::ServerDown { home: of } if of == home => stood = (false, false),
+            Witnessed::ServerDown { home: of, .. } if of == home => stood = (false, false),
             _ => {}
         }
     }
