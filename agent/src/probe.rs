@@ -24,7 +24,7 @@ pub async fn probe(host: &dyn Host, probe: Option<&Probe>, old_home: Option<&str
         let down = no_process(host, Path::new(home));
         seen.old_down = down.holds;
         seen.evidence.push(down);
-        let sight = if seen.old_down { Some(Sight::Down) } else { of_processes(host, home, Sight::Up) };
+        let sight = if seen.old_down { Some(Sight::Down) } else { of_processes(host, home, Sight::Running) };
         seen.observed.extend(sight.map(|sight| Observation { home: home.to_owned(), sight, at: host.now() }));
     }
     seen

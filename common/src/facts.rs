@@ -121,3 +121,19 @@ pub struct DatabaseWanted {
     #[serde(default)]
     pub asks: BTreeMap<String, String>,
 }
+
+/// Keys of facts whose values change by themselves: they decide nothing, and nobody is told that they changed.
+const RESTLESS: [&str; 8] = ["count", "expires_in", "free_bytes", "long_transactions", "memory_bytes", "now", "pid", "sessions"];
+
+/// A fact without what changes by itself: what `plan` keeps of it, and `apply` compares.
+#[must_use]
+pub fn at_rest(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, _)| !RESTLESS.contains(&key.as_str()));
+            Value::Object(kept.map(|(key, value)| (key.clone(), at_rest(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(at_rest).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}

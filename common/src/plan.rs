@@ -396,7 +396,13 @@ pub struct Decided {
     pub value: Value,
     /// Whether the value is an answer of the fleet file rather than what the agent found.
     pub answered: bool,
+    /// What was made from it, in a few words each: what another value would change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decides: Vec<String>,
 }
+
+/// How [`Decided::decides`] names a finding of a check, which counts where the finding is let pass: this, then its name.
+pub const FINDING_OF: &str = "the finding of ";
 
 /// A plan with the digest of its canonical text.
 #[derive(Debug, Clone, PartialEq)]

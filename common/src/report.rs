@@ -69,8 +69,10 @@ pub struct FileDiff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sight {
-    /// It runs; where it was asked whether it is ready, it is.
+    /// It is ready.
     Up,
+    /// A process of it lives; whether it is ready nobody asked.
+    Running,
     /// A process of it lives and is not ready.
     NotReady,
     /// No process of it lives.

@@ -89,6 +89,7 @@ pub(super) fn observed_to_wire(observed: Vec<Observation>) -> Vec<v1::Observatio
     let one = |Observation { home, sight, at }| {
         let sight = match sight {
             Sight::Up => v1::Sight::Up,
+            Sight::Running => v1::Sight::Running,
             Sight::NotReady => v1::Sight::NotReady,
             Sight::Down => v1::Sight::Down,
         };
@@ -103,6 +104,7 @@ pub(super) fn observed_from_wire(observed: Vec<v1::Observation>) -> Result<Vec<O
         let sight = match v1::Sight::try_from(sight).map_err(|_| unknown())? {
             v1::Sight::Unspecified => return Err(unknown()),
             v1::Sight::Up => Sight::Up,
+            v1::Sight::Running => Sight::Running,
             v1::Sight::NotReady => Sight::NotReady,
             v1::Sight::Down => Sight::Down,
         };

@@ -79,7 +79,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn observed() -> impl Strategy<Value = Vec<Observation>> {
-    let sight = prop_oneof![Just(Sight::Up), Just(Sight::NotReady), Just(Sight::Down)];
+    let sight = prop_oneof![Just(Sight::Up), Just(Sight::Running), Just(Sight::NotReady), Just(Sight::Down)];
     vec((text(), sight, moment()).prop_map(|(home, sight, at)| Observation { home, sight, at }), 0..3)
 }
 

@@ -73,7 +73,12 @@ impl Controller {
 
     /// The status document.
     pub(super) async fn status(&self, run: Option<&str>) -> Result<Status, Failure> {
-        self.ask(Method::Status, &StatusRequest { run: run.map(str::to_owned) }).await
+        self.ask(Method::Status, &StatusRequest { run: run.map(str::to_owned), upgraded: false }).await
+    }
+
+    /// The status document with what finished runs made.
+    pub(super) async fn status_with_upgraded(&self) -> Result<Status, Failure> {
+        self.ask(Method::Status, &StatusRequest { run: None, upgraded: true }).await
     }
 
     /// The open run of this name, or the only one.

@@ -73,7 +73,7 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let files = Files::read(&args.fleet)?;
     let controller = Controller::connect(context).await?;
     let pinned = files.pin().await?;
-    let status = controller.status(None).await?;
+    let status = controller.status_with_upgraded().await?;
     #[expect(clippy::disallowed_methods, reason = "the checks make a plan, which says when it was made")]
     let now = Timestamp::now();
     let shipped = files.shipped().await?;
@@ -85,7 +85,7 @@ async fn check(args: CheckArgs, context: &Context) -> Result<Exit, Failure> {
         asked: &asked,
         shipped: &shipped,
         unanswered: &gathered.faults,
-        hosts: Some(&status.hosts),
+        status: Some(&status),
         now,
     };
     let (results, planned) = ground.check(&files);

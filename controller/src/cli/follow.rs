@@ -163,7 +163,7 @@ impl Follower<'_> {
 
     async fn connect(&self) -> Result<Documents, Failure> {
         let controller = Controller::connect(self.context).await?;
-        controller.stream(Method::Watch, &StatusRequest { run: self.following.run.clone() }).await
+        controller.stream(Method::Watch, &StatusRequest { run: self.following.run.clone(), upgraded: false }).await
     }
 
     async fn wait(&self, documents: &mut Option<Documents>, tick: &mut Interval, keys: &mut Keys, ends: &mut Ends) -> Woke {

@@ -12,7 +12,7 @@ use super::controller::Controller;
 use super::failure::Failure;
 use super::output::{line, print, raw, say};
 use crate::logs::Level;
-use crate::operate::request::{LogAnswer, LogsRequest};
+use crate::operate::request::{LogAnswer, LogNote, LogsRequest};
 use crate::rpc::method::Method;
 use crate::view::log_lines;
 use cavalcade_common::exit::Exit;
@@ -90,6 +90,7 @@ fn request(args: &LogsArgs, now: Timestamp) -> Result<LogsRequest, Failure> {
         level: level.map(|level| level.to_string()),
         from: args.from.clone(),
         follow: args.follow,
+        zones: args.output == Form::Text,
         tail: args.tail.or_else(|| (!narrowed).then_some(if args.follow { 10 } else { TAIL })),
     })
 }
@@ -124,6 +125,10 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Failu
             answer = answers.next() => answer,
         };
         let Some(answer) = answer.transpose()? else { break };
+        if let LogAnswer::Note(LogNote::Zones(zones)) = &answer {
+            log_lines::zones(zones, &zone, now).iter().for_each(|text| say(text.trim_end()));
+            continue;
+        }
         shown += 1;
         match (args.output, &answer) {
             (Form::Text, LogAnswer::Line(record)) => print(&log_lines::text(record, &zone, context.colour_out))?,

@@ -167,8 +167,8 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let hosts = match &controller {
-        Some(controller) => Some(controller.status(None).await?.hosts),
+    let status = match &controller {
+        Some(controller) => Some(controller.status_with_upgraded().await?),
         None => None,
     };
     let ground = Ground {
@@ -177,13 +177,13 @@ pub(super) async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Failu
         asked: &asked,
         shipped: &shipped,
         unanswered: &[],
-        hosts: hosts.as_deref(),
+        status: status.as_ref(),
         now,
     };
     let (results, planned) = ground.check(&files);
     let Some(planned) = planned else { return Err(no_plan(&files, &facts)) };
     let mut plan = planned.map_err(|faults| files.explain(faults))?;
-    plan.findings = results.findings;
+    results.put_into(&mut plan);
     let plan = HashedPlan::new(plan).map_err(|error| Failure::usage(error.to_string()))?;
     let mut stored = Vec::new();
     if let Some(controller) = &controller {

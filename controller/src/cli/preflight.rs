@@ -13,7 +13,7 @@ use crate::fleet;
 use crate::pack::Shipped;
 use crate::preflight::{self, Results};
 use crate::resolve::{self, NodeFacts, resolve};
-use crate::view::document::HostStatus;
+use crate::view::document::Status;
 
 /// What was gathered.
 pub(super) struct Ground<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Ground<'a> {
     pub(super) asked: &'a Asked,
     pub(super) shipped: &'a BTreeMap<String, Shipped>,
     pub(super) unanswered: &'a [Fault],
-    pub(super) hosts: Option<&'a [HostStatus]>,
+    pub(super) status: Option<&'a Status>,
     pub(super) now: Timestamp,
 }
 
@@ -40,7 +40,8 @@ impl Ground<'_> {
             shipped: self.shipped,
             planned: planned.as_ref(),
             unanswered: self.unanswered,
-            hosts: self.hosts,
+            hosts: self.status.map(|s| s.hosts.as_slice()),
+            upgraded: self.status.map_or(&[], |s| s.upgraded.as_slice()),
             now: self.now,
         });
         (results, planned)

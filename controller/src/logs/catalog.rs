@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LogError;
 use super::line::{Level, LostBy};
+use super::pruned::Pruned;
 use super::record::{MAGIC, Record, Records, Source};
 
 /// First and last line of one node.
@@ -89,6 +90,8 @@ pub(super) struct Catalog {
     pub(super) used: u64,
     /// Whether lines are given up at present.
     pub(super) stopped: bool,
+    /// What was removed for its age.
+    pub(super) pruned: Arc<Pruned>,
 }
 
 /// What a closed segment's index file holds.
@@ -162,12 +165,18 @@ pub(super) struct Found {
     pub(super) tails: Tails,
     /// Number that the next segment gets.
     pub(super) next: u64,
+    pub(super) pruned: Pruned,
 }
 
 /// Reads all indexes; a segment without one is read itself, cut behind its last good record, and closed.
 pub(super) fn recover(root: &Path) -> Result<Found, LogError> {
-    let mut found = Found { closed: Vec::new(), tails: Tails::default(), next: 1 };
+    let mut found = Found { closed: Vec::new(), tails: Tails::default(), next: 1, pruned: Pruned::read(root)? };
     for number in numbers(root)? {
+        if number <= found.pruned.through {
+            // An earlier process noted it as removed and ended before it was.
+            remove_segment(root, number)?;
+            continue;
+        }
         let index = match read_index(root, number)? {
             Some(index) => index,
             None => {
@@ -180,6 +189,7 @@ pub(super) fn recover(root: &Path) -> Result<Found, LogError> {
         found.next = number + 1;
         found.closed.push(Arc::new(index.summary));
     }
+    found.pruned.complete(&found.closed, &found.tails);
     Ok(found)
 }
 
@@ -261,10 +271,13 @@ pub(super) fn write_index(root: &Path, summary: &Summary, tails: &Tails) -> Resu
     write().map_err(LogError::io("written", &path))
 }
 
-/// Removes a closed segment; its index goes first, so that a half done removal leaves a readable store.
+/// Removes a closed segment that is noted as removed. What of it is gone already needs no removal.
 pub(super) fn remove_segment(root: &Path, number: u64) -> Result<(), LogError> {
-    for path in [segment_path(root, number), index_path(root, number)] {
-        std::fs::remove_file(&path).map_err(LogError::io("removed", &path))?;
+    for path in [index_path(root, number), segment_path(root, number)] {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(LogError::io("removed", &path)(e)),
+            Ok(()) | Err(_) => {}
+        }
     }
     std::fs::File::open(root).and_then(|f| f.sync_all()).map_err(LogError::io("synced", root))
 }

@@ -26,7 +26,17 @@ struct Step {
 }
 
 /// Sends records until nobody listens any more or the store is closed.
-pub(super) async fn follow(mut scan: Scan, shared: Arc<Shared>, out: mpsc::Sender<Result<LogLine, LogError>>) {
+pub(super) async fn follow(
+    mut scan: Scan,
+    gaps: Vec<LogLine>,
+    shared: Arc<Shared>,
+    out: mpsc::Sender<Result<LogLine, LogError>>,
+) {
+    for gap in gaps {
+        if out.send(Ok(gap)).await.is_err() {
+            return;
+        }
+    }
     let mut head = shared.head.clone();
     // The store is closed: what is there is still given out.
     let mut closing = false;

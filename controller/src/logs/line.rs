@@ -165,6 +165,8 @@ pub enum LostBy {
     Unexplained,
     /// The central log's budget was used.
     Budget,
+    /// They were old, and were removed to make room.
+    Age,
 }
 
 /// Lines that are missing.

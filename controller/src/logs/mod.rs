@@ -12,6 +12,7 @@ mod error;
 mod follow;
 mod join;
 mod line;
+mod pruned;
 mod query;
 mod record;
 mod retain;
@@ -173,6 +174,7 @@ impl LogStore {
     /// [`LogError::Io`] is its end. It ends with the store as well.
     pub async fn follow(&self, query: Query) -> Result<ReceiverStream<Result<LogLine, LogError>>, LogError> {
         let catalog = self.shared.catalog();
+        let pruned = Arc::clone(&catalog.pruned);
         let behind = match (&query.from, query.after) {
             (Some(address), _) => {
                 let (root, address) = (Arc::clone(&self.root), address.clone());
@@ -182,14 +184,16 @@ impl LogStore {
             (None, Some(position)) => position,
             (None, None) => catalog.head,
         };
+        // From an address on, what was removed behind it is told first.
+        let gaps = if query.from.is_some() { pruned.gaps(&query, behind) } else { Vec::new() };
         let (out, lines) = mpsc::channel(FOLLOW);
         let scan = scan::Scan::new(Arc::clone(&self.root), query).start_behind(behind);
-        tokio::spawn(follow::follow(scan, Arc::clone(&self.shared), out));
+        tokio::spawn(follow::follow(scan, gaps, Arc::clone(&self.shared), out));
         Ok(ReceiverStream::new(lines))
     }
 
     /// Removes segments whose lines were all read before this time, and returns how many bytes that freed. The newest
-    /// segments stay.
+    /// segments stay. What is gone stays a gap for every search, for good.
     ///
     /// # Errors
     /// [`LogError::Io`].

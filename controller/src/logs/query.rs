@@ -84,6 +84,8 @@ pub struct Query {
     pub newest: bool,
     /// How many records; at most [`MAX_LIMIT`].
     pub limit: usize,
+    /// Leaves out the gaps of what was removed for its age: nobody knows of which steps and streams those lines were.
+    pub without_removed: bool,
 }
 
 /// Most records of one page.
@@ -104,6 +106,7 @@ impl Default for Query {
             after: None,
             newest: false,
             limit: 1000,
+            without_removed: false,
         }
     }
 }
@@ -132,7 +135,7 @@ impl Query {
         Regex::new(text).map_err(LogError::Pattern)
     }
 
-    fn wants_node(&self, node: &str) -> bool {
+    pub(super) fn wants_node(&self, node: &str) -> bool {
         self.nodes.is_empty() || self.nodes.iter().any(|glob| glob.matches(node))
     }
 

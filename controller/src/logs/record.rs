@@ -149,7 +149,7 @@ fn place(number: u8) -> Option<Place> {
 }
 
 fn lost_by(number: u8) -> Option<LostBy> {
-    [LostBy::Agent, LostBy::Unexplained, LostBy::Budget].into_iter().find(|b| *b as u8 == number)
+    [LostBy::Agent, LostBy::Unexplained, LostBy::Budget, LostBy::Age].into_iter().find(|b| *b as u8 == number)
 }
 
 impl Record<'_> {

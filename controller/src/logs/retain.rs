@@ -50,7 +50,7 @@ mod tests {
     use cavalcade_common::message::LogRecord;
 
     use super::*;
-    use crate::logs::{LogLimits, Query};
+    use crate::logs::{Gap, LogLimits, LostBy, Query};
 
     fn line(seq: u64, at: Timestamp) -> LogRecord {
         let node = NodeId::new("is-1").expect("a name");
@@ -84,6 +84,7 @@ mod tests {
         let page = store.search(Query::default()).await.expect("is read");
         let left: Vec<u64> = page.lines.iter().filter_map(|l| l.text.trim_start_matches('0').parse().ok()).collect();
         assert_eq!(left, [4, 5, 6]);
+        assert_eq!(page.lines[0].gap, Some(Gap { lines: 3, by: LostBy::Age }), "what is gone is said");
         let again = store.make_room(first + SignedDuration::from_hours(24 * 195)).await.expect("looks");
         assert_eq!(again, 0, "there is room again");
     }

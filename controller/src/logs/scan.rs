@@ -226,6 +226,9 @@ fn load(root: &Path, summary: &Summary, from: u64) -> Result<Option<Vec<u8>>, Lo
 /// Position of the line with this address.
 pub(super) fn locate(root: &Arc<PathBuf>, catalog: &Catalog, address: &Address) -> Result<u64, LogError> {
     let none = || LogError::NoLine(address.clone());
+    if let Some(position) = catalog.pruned.locate(address) {
+        return Ok(position);
+    }
     let holds = |s: &&Arc<Summary>| s.nodes.get(&address.node).is_some_and(|n| (n.first..=n.last).contains(&address.line));
     let summary = catalog.segments.iter().find(holds).ok_or_else(none)?;
     let bytes = load(root, summary, MAGIC.len() as u64)?.ok_or_else(none)?;
@@ -255,10 +258,18 @@ pub(super) fn search(root: &Arc<PathBuf>, catalog: &Catalog, query: &Query, canc
         after = after.max(from.saturating_sub(WINDOW));
     }
     let start = || Scan::new(Arc::clone(root), query.clone()).begin_after(after).end_after(from);
-    if query.newest { newest(start, catalog, query, cancelled) } else { oldest(start(), catalog, query, cancelled) }
+    // What was removed stood before everything that is there.
+    let gaps = catalog.pruned.gaps(query, query.after.unwrap_or(0).max(from));
+    if query.newest { newest(start, catalog, query, &gaps, cancelled) } else { oldest(start(), catalog, query, gaps, cancelled) }
 }
 
-fn oldest(mut scan: Scan, catalog: &Catalog, query: &Query, cancelled: &AtomicBool) -> Result<Page, LogError> {
+fn oldest(
+    mut scan: Scan,
+    catalog: &Catalog,
+    query: &Query,
+    gaps: Vec<LogLine>,
+    cancelled: &AtomicBool,
+) -> Result<Page, LogError> {
     let limit = query.limit.clamp(1, MAX_LIMIT);
     let mut page = Page { head: catalog.head, ..Page::default() };
     let mut bytes = 0;
@@ -268,6 +279,10 @@ fn oldest(mut scan: Scan, catalog: &Catalog, query: &Query, cancelled: &AtomicBo
         if page.lines.len() >= limit || bytes >= MAX_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let mut flow = ControlFlow::Continue(());
+    // All of them at once: some may share a place, and a page goes on behind a place.
+    for gap in gaps {
+        flow = sink(gap);
+    }
     for summary in &catalog.segments {
         if flow.is_break() || cancelled.load(Ordering::Relaxed) {
             break;
@@ -283,7 +298,13 @@ fn oldest(mut scan: Scan, catalog: &Catalog, query: &Query, cancelled: &AtomicBo
 }
 
 /// Reads more and more of the last segments until they hold enough.
-fn newest(start: impl Fn() -> Scan, catalog: &Catalog, query: &Query, cancelled: &AtomicBool) -> Result<Page, LogError> {
+fn newest(
+    start: impl Fn() -> Scan,
+    catalog: &Catalog,
+    query: &Query,
+    gaps: &[LogLine],
+    cancelled: &AtomicBool,
+) -> Result<Page, LogError> {
     let limit = query.limit.clamp(1, MAX_LIMIT);
     let wanted: Vec<_> = catalog.segments.iter().filter(|s| query.wants_segment(s)).collect();
     let mut count = 1;
@@ -300,6 +321,10 @@ fn newest(start: impl Fn() -> Scan, catalog: &Catalog, query: &Query, cancelled:
             }
             ControlFlow::Continue(())
         };
+        let all = count >= wanted.len();
+        for gap in gaps.iter().filter(|_| all) {
+            let _continues = sink(gap.clone());
+        }
         let mut scan = start();
         for summary in &wanted[wanted.len().saturating_sub(count)..] {
             if cancelled.load(Ordering::Relaxed) {
@@ -308,7 +333,7 @@ fn newest(start: impl Fn() -> Scan, catalog: &Catalog, query: &Query, cancelled:
             let _continues = scan.read(summary, &mut sink)?;
         }
         let _continues = scan.end(&mut sink);
-        if lines.len() >= limit || cut || count >= wanted.len() || cancelled.load(Ordering::Relaxed) {
+        if lines.len() >= limit || cut || all || cancelled.load(Ordering::Relaxed) {
             // Of records that were given up for their bytes, later ones may have been small enough to make room again.
             let cut = cut && lines.len() < limit;
             return Ok(Page { lines: lines.into(), next: None, head: catalog.head, damaged: scan.damaged, cut });

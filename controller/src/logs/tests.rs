@@ -405,13 +405,15 @@ async fn old_segments_can_be_removed_and_numbers_go_on() {
         bench = bench.reopen(LIMITS).await;
     }
     assert!(bench.store.prune(at(3)).await.unwrap() > 0);
-    assert_eq!(bench.find(Query::default()).await, ["is-1:3 line 3", "is-1:4 line 4"]);
+    assert_eq!(bench.find(Query::default()).await, ["is-1:1 gap 2 Age", "is-1:3 line 3", "is-1:4 line 4"]);
     assert!(bench.store.prune(at(1000)).await.unwrap() > 0);
     let bench = bench.reopen(LIMITS).await;
     assert_eq!(bench.add(lines(1..=5)).await, 5);
-    assert_eq!(bench.find(Query::default()).await, ["is-1:4 line 4", "is-1:5 line 5"]);
-    let gone = bench.store.search(Query { from: "is-1:1".parse().ok(), ..Query::default() }).await;
-    assert!(matches!(gone, Err(LogError::NoLine(_))));
+    let left = ["is-1:1 gap 3 Age", "is-1:4 line 4", "is-1:5 line 5"];
+    assert_eq!(bench.find(Query::default()).await, left);
+    assert_eq!(bench.find(Query { from: "is-1:2".parse().ok(), ..Query::default() }).await, left);
+    let none = bench.store.search(Query { from: "is-2:1".parse().ok(), ..Query::default() }).await;
+    assert!(matches!(none, Err(LogError::NoLine(_))));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use super::LogLimits;
 use super::catalog::{Catalog, Found, Summary, Tails, remove_segment, segment_path, write_index};
 use super::error::LogError;
 use super::line::{Gap, Level, LostBy, place_of};
+use super::pruned::Pruned;
 use super::record::{MAGIC, Record, Source, Stamp};
 
 /// Bytes after which a segment is closed.
@@ -71,6 +72,7 @@ pub(super) struct Writer {
     given_up: BTreeMap<(HostId, Incarnation), u64>,
     dropping: bool,
     failed: bool,
+    pruned: Arc<Pruned>,
 }
 
 struct Active {
@@ -98,7 +100,7 @@ impl Writer {
         head: watch::Sender<u64>,
         lock: Flock<File>,
     ) -> Self {
-        let Found { closed, tails, next } = found;
+        let Found { closed, tails, next, pruned } = found;
         let writer = Self {
             root,
             limits,
@@ -112,6 +114,7 @@ impl Writer {
             given_up: BTreeMap::new(),
             dropping: false,
             failed: false,
+            pruned: Arc::new(pruned),
         };
         writer.publish();
         writer
@@ -284,22 +287,30 @@ impl Writer {
         let mut settled = self.tails.seqs.clone();
         settled.extend(self.given_up.iter().map(|(key, seq)| (key.clone(), *seq)));
         let (head, used, stopped) = (self.tails.position, self.used(), self.dropping || self.failed);
-        let catalog = Arc::new(Catalog { segments, settled, head, used, stopped });
+        let pruned = Arc::clone(&self.pruned);
+        let catalog = Arc::new(Catalog { segments, settled, head, used, stopped, pruned });
         *self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
         self.head.send_replace(head);
     }
 
     /// Removes closed segments whose lines are all older. The newest closed one stays: its index says where everything
-    /// stands.
+    /// stands. What goes is noted first, on the disk.
     fn prune(&mut self, before: jiff::Timestamp) -> Result<u64, LogError> {
-        let mut freed = 0;
-        while self.closed.len() > 1 && self.closed[0].until.is_none_or(|until| until < before) {
-            let oldest = self.closed.remove(0);
-            freed += oldest.bytes;
-            self.publish();
-            remove_segment(&self.root, oldest.number)?;
+        let may_go = self.closed.len().saturating_sub(1);
+        let old = self.closed.iter().take(may_go).take_while(|s| s.until.is_none_or(|until| until < before)).count();
+        if old == 0 {
+            return Ok(0);
         }
-        Ok(freed)
+        let mut pruned = (*self.pruned).clone();
+        self.closed[..old].iter().for_each(|segment| pruned.take(&self.root, segment));
+        pruned.write(&self.root)?;
+        self.pruned = Arc::new(pruned);
+        let removed: Vec<Arc<Summary>> = self.closed.drain(..old).collect();
+        self.publish();
+        for segment in &removed {
+            remove_segment(&self.root, segment.number)?;
+        }
+        Ok(removed.iter().map(|s| s.bytes).sum())
     }
 }
 

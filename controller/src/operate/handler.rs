@@ -89,7 +89,10 @@ impl Operations {
     }
 
     fn status(&self, request: &StatusRequest) -> Status {
-        filtered(document::status(&self.now(), self.clock.now()), request)
+        let view = self.now();
+        let status = filtered(document::status(&view, self.clock.now()), request);
+        let upgraded = if request.upgraded { document::upgraded(&view.state) } else { Vec::new() };
+        Status { upgraded, ..status }
     }
 
     fn watch(&self, request: StatusRequest) -> AnswerStream {
@@ -250,7 +253,7 @@ impl OperatorHandler for Operations {
     async fn stream(&self, _who: &Operator, method: Method, request: Value) -> Result<AnswerStream, Fault> {
         let answers = match method {
             Method::Watch => self.watch(read(request)?),
-            Method::Logs => logs::lines(&self.logs, read::<LogsRequest>(request)?).await?,
+            Method::Logs => logs::lines(&self.logs, &self.now().state, read::<LogsRequest>(request)?).await?,
             Method::Preview => ask::preview(self, read::<PreviewRequest>(request)?)?,
             other => return Err(Fault::new(codes::operator::USAGE, format!("{other:?} gives no stream"))),
         };

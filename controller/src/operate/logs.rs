@@ -1,6 +1,6 @@
 //! `Logs`: the request as a query of the central log. What cannot be answered whole says so in the answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::request::{LogAnswer, LogNote, LogsRequest};
 use crate::logs::{Address, Glob, Level, LogError, LogLine, LogStore, MAX_LIMIT, Page, Query};
 use crate::rpc::operator::AnswerStream;
+use crate::state::State;
+use crate::view::services::ZoneStatus;
 
 /// Lines read from the store at a time.
 const PAGE: usize = 1000;
@@ -84,9 +86,25 @@ async fn followed(store: &LogStore, query: Query) -> Result<impl Stream<Item = R
     }))
 }
 
+/// The time zones of the nodes that are asked for, as far as their agents told them.
+fn zones(state: &State, request: &LogsRequest) -> Option<LogAnswer> {
+    let globs: Vec<Glob> = request.nodes.iter().map(|n| Glob::new(n)).collect();
+    let meant = |node: &str| globs.is_empty() || globs.iter().any(|glob| glob.matches(node));
+    let nodes = state.runs.values().flat_map(|run| &run.plan.plan.nodes).filter(|node| meant(node.id.as_str()));
+    let told = nodes.filter_map(|node| Some((node.id.to_string(), ZoneStatus::from(state.zones.get(&node.host)?))));
+    let zones: BTreeMap<String, ZoneStatus> = told.collect();
+    (request.zones && !zones.is_empty()).then_some(LogAnswer::Note(LogNote::Zones(zones)))
+}
+
 /// The lines, oldest first.
-pub(super) async fn lines(store: &LogStore, request: LogsRequest) -> Result<AnswerStream, Fault> {
-    let mut query = query(&request)?;
+pub(super) async fn lines(store: &LogStore, state: &State, request: LogsRequest) -> Result<AnswerStream, Fault> {
+    let query = query(&request)?;
+    let zones = zones(state, &request).iter().map(answer).collect::<Answers>();
+    let answers = stored(store, &request, query).await?;
+    Ok(stream::iter(zones).chain(answers).boxed())
+}
+
+async fn stored(store: &LogStore, request: &LogsRequest, mut query: Query) -> Result<AnswerStream, Fault> {
     let mut first = Answers::new();
     // `-n 0` is nothing of what was.
     if let Some(tail) = request.tail.filter(|tail| *tail > 0) {

@@ -32,7 +32,7 @@ async fn store(folder: &std::path::Path, batch: Vec<LogRecord>) -> LogStore {
 }
 
 async fn answers(store: &LogStore, request: LogsRequest) -> Vec<LogAnswer> {
-    let answers: Vec<_> = lines(store, request).await.unwrap_or_else(|f| panic!("{f}")).collect().await;
+    let answers: Vec<_> = lines(store, &State::default(), request).await.unwrap_or_else(|f| panic!("{f}")).collect().await;
     answers.into_iter().map(|a| serde_json::from_value(a.expect("an answer")).expect("its form")).collect()
 }
 
@@ -74,7 +74,7 @@ async fn a_tail_that_is_too_large_is_cut_with_a_word_or_refused() {
     let few = answers(&store, tail(20)).await;
     assert_eq!((addresses(&few), notes(&few)), ((281..=300).collect(), vec![]));
     assert_eq!(answers(&store, tail(0)).await.len(), 0);
-    let Err(fault) = lines(&store, tail(20_000)).await else { panic!("is more than one answer holds") };
+    let Err(fault) = lines(&store, &State::default(), tail(20_000)).await else { panic!("is more than one answer holds") };
     assert_eq!(fault.code, codes::operator::USAGE);
     assert!(fault.message.contains("-n 20000") && fault.message.contains("10000"), "{fault}");
 }
@@ -100,7 +100,8 @@ async fn damage_is_told_once_and_the_rest_is_given() {
         assert!(matches!(&notes(&all)[..], [LogNote::Damage(what)] if what.contains("segment 1")), "{:?}", notes(&all));
     }
     let from = LogsRequest { from: Some("is-1:1".to_owned()), follow: true, ..LogsRequest::default() };
-    let followed: Vec<_> = lines(&again, from).await.unwrap_or_else(|f| panic!("{f}")).take(1500).collect().await;
+    let followed: Vec<_> =
+        lines(&again, &State::default(), from).await.unwrap_or_else(|f| panic!("{f}")).take(1500).collect().await;
     let followed: Vec<LogAnswer> =
         followed.into_iter().map(|a| serde_json::from_value(a.expect("goes on behind it")).expect("its form")).collect();
     assert_eq!((addresses(&followed).len(), notes(&followed).len()), (1499, 1));

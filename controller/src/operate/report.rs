@@ -77,6 +77,7 @@ fn of_step(run: &RunId, key: &StepKey) -> Query {
         run: Some(run.clone()),
         nodes: vec![Glob::new(key.node.as_str())],
         steps: vec![format!("{}.{}", key.stage, key.step)],
+        without_removed: true,
         ..Query::default()
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::event::{Resolution, Scope};
 use crate::logs::LogLine;
+use crate::view::services::ZoneStatus;
 
 /// How long the controller waits for the facts of one agent; [`FactsAnswer`] names those that gave none.
 pub use super::ask::FACTS_LIMIT;
@@ -229,6 +230,9 @@ pub struct VerbAnswer {
 pub struct StatusRequest {
     /// Only this run.
     pub run: Option<String>,
+    /// For `Status`: with the new homes that finished runs made.
+    #[serde(default)]
+    pub upgraded: bool,
 }
 
 /// `Report`: everything about one run, for the report. The answer is [`ReportAnswer`].
@@ -350,6 +354,8 @@ pub enum LogNote {
         /// How many were asked for.
         wanted: usize,
     },
+    /// Time zones of nodes: their servers write their own time into their lines.
+    Zones(BTreeMap<String, ZoneStatus>),
 }
 
 /// `Logs`: lines of the central log; the answers are [`LogAnswer`]s.
@@ -377,4 +383,7 @@ pub struct LogsRequest {
     pub follow: bool,
     /// At most this many lines, the newest ones; without it all.
     pub tail: Option<usize>,
+    /// Begin with the time zones of the nodes.
+    #[serde(default)]
+    pub zones: bool,
 }

@@ -4,6 +4,8 @@ use cavalcade_common::finding::Severity;
 use serde_json::Value;
 
 use super::{Check, Looks, Seen};
+use crate::view::document::Upgraded;
+use crate::view::report::instant;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -56,7 +58,31 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: "move it away, or name another new.home in the fleet file",
         look: new_home,
     },
+    Check {
+        name: UPGRADED_BEFORE,
+        area: "homes",
+        severity: Severity::Warning,
+        about: "No finished run has made these new homes: a fleet that was upgraded already has nothing left to do here.",
+        remedy: "see what that run did (cavalcade report) and how the fleet stands now (cavalcade verify); for another upgrade \
+                 name other homes in the fleet file",
+        look: upgraded_before,
+    },
 ];
+
+/// The check that finds a fleet whose upgrade a run has finished.
+pub const UPGRADED_BEFORE: &str = "upgraded-before";
+
+fn upgraded_before(seen: &Seen<'_>, looks: &mut Looks<'_>) {
+    for (node, side) in seen.input.fleet.nodes.iter().filter_map(|n| Some((n, n.new.as_ref()?))) {
+        let made = seen.input.upgraded.iter().find(|u| u.host == node.host.as_str() && u.home == side.home);
+        match made {
+            None => looks.ok(),
+            Some(Upgraded { run, at, .. }) => {
+                looks.find(&node.id, format!("run {run} finished this upgrade on {}", instant(*at)))
+            }
+        }
+    }
+}
 
 fn old_home(seen: &Seen<'_>, looks: &mut Looks<'_>) {
     for (node, facts) in seen.nodes() {

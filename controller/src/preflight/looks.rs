@@ -1,6 +1,7 @@
 //! What one check saw, node by node.
 
 use cavalcade_common::finding::{Finding, Severity};
+use cavalcade_common::template::Reads;
 use serde_json::Value;
 
 /// What to do where a check could not look.
@@ -13,6 +14,7 @@ pub(super) struct Looks<'a> {
     remedy: &'a str,
     ok: usize,
     found: Vec<Found>,
+    read: Vec<(String, Reads)>,
 }
 
 #[derive(Debug)]
@@ -25,7 +27,7 @@ struct Found {
 
 impl<'a> Looks<'a> {
     pub(super) fn new(severity: Severity, remedy: &'a str) -> Self {
-        Self { severity, remedy, ok: 0, found: Vec::new() }
+        Self { severity, remedy, ok: 0, found: Vec::new(), read: Vec::new() }
     }
     pub(super) fn good(&self) -> usize {
         self.ok
@@ -44,6 +46,14 @@ impl<'a> Looks<'a> {
     /// Notes something. Without a remedy of its own the check's counts; without a node it is about the fleet.
     pub(super) fn note(&mut self, node: Option<String>, found: impl Into<String>, remedy: Option<String>) {
         self.found.push(Found { severity: self.severity, node, found: found.into(), remedy });
+    }
+    /// Notes what was read where something was found.
+    pub(super) fn read(&mut self, node: impl ToString, reads: Reads) {
+        self.read.push((node.to_string(), reads));
+    }
+    /// What was read where something was found.
+    pub(super) fn take_read(&mut self) -> Vec<(String, Reads)> {
+        std::mem::take(&mut self.read)
     }
     /// Counts a look that went well, or notes what it found.
     pub(super) fn expect(&mut self, holds: bool, node: impl ToString, found: impl FnOnce() -> String) {

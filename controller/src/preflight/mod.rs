@@ -6,6 +6,7 @@
 
 mod agents;
 mod autostart;
+mod behind;
 mod database_server;
 mod databases;
 mod disks;
@@ -25,7 +26,7 @@ use cavalcade_common::expression::Scope;
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::finding::{Finding, Severity};
 use cavalcade_common::id::{HostId, NodeId};
-use cavalcade_common::plan::Plan;
+use cavalcade_common::plan::{Decided, Plan};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -34,7 +35,8 @@ use crate::fleet::{Fleet, FleetNode};
 use crate::pack::Shipped;
 use crate::recipe::{self, BUILT_IN, Recipe};
 use crate::resolve::{self, NodeFacts};
-use crate::view::document::HostStatus;
+use crate::view::document::{HostStatus, Upgraded};
+pub use homes::UPGRADED_BEFORE;
 use looks::Looks;
 
 /// What the checks look at.
@@ -61,6 +63,8 @@ pub struct Input<'a> {
     pub unanswered: &'a [Fault],
     /// Hosts as the controller knows them; `None` where it was not asked.
     pub hosts: Option<&'a [HostStatus]>,
+    /// New homes that finished runs made; none where the controller was not asked.
+    pub upgraded: &'a [Upgraded],
     /// The time.
     pub now: Timestamp,
 }
@@ -146,19 +150,26 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn new(input: &Input<'a>) -> Self {
-        let none = BTreeMap::new();
-        let wanted = resolve::Input {
+        let mut seen = Self { input: *input, scopes: BTreeMap::new() };
+        seen.scopes = resolve::scopes(&seen.wanted());
+        seen
+    }
+
+    /// What names are made from.
+    fn wanted(&self) -> resolve::Input<'a> {
+        static NONE: BTreeMap<String, ArtifactRef> = BTreeMap::new();
+        let input = self.input;
+        resolve::Input {
             fleet: input.fleet,
             recipe: input.recipe,
             facts: input.facts,
             asked: input.asked,
             shipped: input.shipped,
-            artifacts: input.artifacts.as_ref().unwrap_or(&none),
+            artifacts: input.artifacts.as_ref().unwrap_or(&NONE),
             plan_id: "",
             made_by: "",
             now: input.now,
-        };
-        Self { input: *input, scopes: resolve::scopes(&wanted) }
+        }
     }
 
     /// Nodes with their facts.
@@ -175,12 +186,15 @@ impl<'a> Seen<'a> {
 }
 
 /// What all checks saw.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Results {
     /// Areas in their order, with the number of looks that found nothing.
     pub ok: Vec<(String, usize)>,
     /// What was found, area by area, errors first in each.
     pub findings: Vec<Finding>,
+    /// The facts behind what was found.
+    #[serde(skip)]
+    pub behind: Vec<Decided>,
 }
 
 impl Results {
@@ -190,12 +204,30 @@ impl Results {
         self.findings.iter().filter(|f| f.severity == severity).count()
     }
 
-    fn add(&mut self, name: &str, area: &str, looks: Looks<'_>) {
+    fn add(&mut self, name: &str, area: &str, mut looks: Looks<'_>, seen: &Seen<'_>) {
+        self.behind.extend(behind::of_recipe(name, &looks.take_read(), seen));
         match self.ok.iter_mut().find(|(known, _)| known == area) {
             Some((_, ok)) => *ok += looks.good(),
             None => self.ok.push((area.to_owned(), looks.good())),
         }
-        self.findings.extend(looks.into_findings(name, area));
+        let findings = looks.into_findings(name, area);
+        self.behind.extend(behind::of_code(name, &findings, seen));
+        self.findings.extend(findings);
+    }
+
+    /// Puts what was found into the plan, with the facts behind it among those that decided something.
+    pub fn put_into(self, plan: &mut Plan) {
+        for fact in self.behind {
+            let same = |d: &&mut Decided| d.node == fact.node && d.path == fact.path;
+            match plan.decided_by.iter_mut().find(same) {
+                Some(known) => {
+                    known.decides.extend(fact.decides.into_iter().filter(|d| !known.decides.contains(d)).collect::<Vec<_>>())
+                }
+                None => plan.decided_by.push(fact),
+            }
+        }
+        plan.decided_by.sort_by(|a, b| (&a.node, &a.path).cmp(&(&b.node, &b.path)));
+        plan.findings = self.findings;
     }
 }
 
@@ -207,12 +239,12 @@ pub fn run(input: &Input<'_>) -> Results {
     for check in CHECKS.iter().flat_map(|group| group.iter()) {
         let mut looks = Looks::new(check.severity, check.remedy);
         (check.look)(&seen, &mut looks);
-        results.add(check.name, check.area, looks);
+        results.add(check.name, check.area, looks, &seen);
     }
     for check in &input.recipe.checks {
         let mut looks = Looks::new(check.severity, &check.remedy);
         written::look(check, &seen, &mut looks);
-        results.add(&check.name, &check.area, looks);
+        results.add(&check.name, &check.area, looks, &seen);
     }
     let areas: Vec<&String> = results.ok.iter().map(|(area, _)| area).collect();
     let place = |finding: &Finding| (areas.iter().position(|a| **a == finding.area), finding.severity);

@@ -18,7 +18,8 @@ use crate::recipe::{CheckWritten, Must, Which};
 /// What a condition came to.
 enum Verdict {
     Holds,
-    Fails(String),
+    /// Why, and what was read.
+    Fails(String, Reads),
     /// A name in it has no value: these names.
     Open(String),
 }
@@ -36,7 +37,7 @@ pub(super) fn look(check: &CheckWritten, seen: &Seen<'_>, looks: &mut Looks<'_>)
         let Some(scope) = seen.scopes.get(&node.id) else { continue };
         match check.nodes.as_ref().map_or(Verdict::Holds, |c| decide(c, scope, file)) {
             Verdict::Holds => at.push(At { node, scope: scope.clone() }),
-            Verdict::Fails(_) => {}
+            Verdict::Fails(..) => {}
             Verdict::Open(names) => looks.unseen(&node.id, names),
         }
     }
@@ -64,7 +65,10 @@ fn hold(check: &CheckWritten, that: &Condition, at: &At<'_>, file: &str, looks: 
     match decide(that, &at.scope, file) {
         Verdict::Holds => looks.ok(),
         Verdict::Open(names) => looks.unseen(&at.node.id, names),
-        Verdict::Fails(because) => found(check, at, because, file, looks),
+        Verdict::Fails(because, reads) => {
+            looks.read(&at.node.id, reads);
+            found(check, at, because, file, looks);
+        }
     }
 }
 
@@ -95,7 +99,9 @@ fn databases(check: &CheckWritten, which: &Which, that: &Condition, at: &At<'_>,
         match decide(that, &scope, &seen.input.recipe.file) {
             Verdict::Holds => looks.ok(),
             Verdict::Open(names) => looks.unseen(&at.node.id, names.replace("seen.", &format!("{path}."))),
-            Verdict::Fails(because) => {
+            Verdict::Fails(because, reads) => {
+                let of_seen = |name: String| name.replace("seen.", &format!("{path}."));
+                looks.read(&at.node.id, reads.into_iter().map(|(name, value)| (of_seen(name), value)).collect());
                 found(check, &At { node: at.node, scope }, because, &seen.input.recipe.file, looks);
             }
         }
@@ -104,13 +110,13 @@ fn databases(check: &CheckWritten, which: &Which, that: &Condition, at: &At<'_>,
 
 /// The same value everywhere; each value with its nodes is the evidence.
 fn equal(check: &CheckWritten, same: &Node, at: &[At<'_>], file: &str, looks: &mut Looks<'_>) {
-    let mut values: BTreeMap<String, Vec<&At<'_>>> = BTreeMap::new();
+    let mut values: BTreeMap<String, Vec<(&At<'_>, Reads)>> = BTreeMap::new();
     let source = same.text().unwrap_or_default();
     for one in at {
         match evaluate(source, &one.scope) {
             Ok(done) => match nulls(source, &done.reads) {
                 Some(names) => looks.unseen(&one.node.id, names),
-                None => values.entry(plain(&done.value)).or_default().push(one),
+                None => values.entry(plain(&done.value)).or_default().push((one, done.reads)),
             },
             Err(error) => looks.unseen(&one.node.id, open(&error)),
         }
@@ -122,7 +128,8 @@ fn equal(check: &CheckWritten, same: &Node, at: &[At<'_>], file: &str, looks: &m
         return;
     }
     for (value, nodes) in values {
-        for one in nodes {
+        for (one, reads) in nodes {
+            looks.read(&one.node.id, reads);
             let scope = one.scope.with("value", Value::String(value.clone()));
             found(check, &At { node: one.node, scope }, format!("here it is {value}"), file, looks);
         }
@@ -165,7 +172,7 @@ fn decide(condition: &Condition, scope: &Scope, file: &str) -> Verdict {
     match (nulls(condition.text().unwrap_or_default(), &verdict.reads), verdict.holds) {
         (Some(names), _) => Verdict::Open(names),
         (None, true) => Verdict::Holds,
-        (None, false) => Verdict::Fails(verdict.because()),
+        (None, false) => Verdict::Fails(verdict.because(), verdict.reads),
     }
 }
 

@@ -138,7 +138,7 @@ pub(super) fn decided(
                 }
                 None => false,
             });
-            found.push(Decided { node: node.clone(), path: name.clone(), value: value.clone(), answered });
+            found.push(Decided { node: node.clone(), path: name.clone(), value: value.clone(), answered, decides: Vec::new() });
         }
     }
     found

@@ -17,12 +17,14 @@ use cavalcade_common::written::{FromNode, Mark, nearest};
 
 use super::name::NodeNames;
 use super::select::Selected;
-use super::{Input, Readers, across, rule, space};
+use super::{Input, NodeFacts, Readers, across, rule, space};
 use crate::recipe::{ApprovalWritten, Size, Stage};
 
 /// What grows while stages are resolved.
 #[derive(Default)]
-struct Growing {
+struct Growing<'a> {
+    /// Facts as the agents told them.
+    told: Option<&'a BTreeMap<NodeId, NodeFacts>>,
     omitted: Vec<Omitted>,
     decided: BTreeMap<(NodeId, String), Decided>,
     marks: BTreeMap<StepKey, Mark>,
@@ -30,9 +32,14 @@ struct Growing {
 
 /// Puts the plan together.
 pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Selected<'_>>, r: &mut Readers) -> Plan {
-    let mut growing = Growing::default();
+    let mut growing = Growing { told: Some(input.facts), ..Growing::default() };
     let mut stages = Vec::new();
+    for node in nodes {
+        node.read_for.iter().for_each(|(what, reads)| decide(node, reads, what, &mut growing));
+    }
     for one in selected {
+        let what = format!("the nodes of stage {}", one.stage.id);
+        one.reads.iter().for_each(|(node, reads)| decide(&nodes[*node], reads, &what, &mut growing));
         if one.number == 0 {
             growing.omitted.extend(one.stage.steps.iter().map(|s| nobody(one.stage, s)));
         } else {
@@ -40,7 +47,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
         }
     }
     rule::check(input, nodes, &stages, &growing.marks, r);
-    let mut remarks = remarks(input, nodes, r);
+    let mut remarks = remarks(input, nodes, &mut growing, r);
     remarks.extend(space::check(input, &stages, r));
     remarks.extend(idle_answers(nodes, &growing));
     remarks.extend(problems(input));
@@ -76,7 +83,7 @@ pub(super) fn plan(input: &Input<'_>, nodes: &[NodeNames<'_>], selected: Vec<Sel
     plan
 }
 
-fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: &mut Readers) -> PlanStage {
+fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing<'_>, r: &mut Readers) -> PlanStage {
     let mut numbers: BTreeMap<StepName, u32> = BTreeMap::new();
     let mut by_node: BTreeMap<usize, Vec<PlanStep>> = BTreeMap::new();
     for written in &one.stage.steps {
@@ -86,7 +93,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
             for turn in written.resolve(&node.names, &node.scope, &mut r.recipe).unwrap_or_default() {
                 match turn {
                     ReadStep::Run(body) => {
-                        decide(node, &body.reads, growing);
+                        decide(node, &body.reads, &format!("step {}/{}", one.stage.id, body.name), growing);
                         let number = next_number(&mut numbers, &body.name);
                         let key = StepKey { stage: one.number, step: number, node: node.node.id.clone() };
                         if growing.marks.insert(key.clone(), written.mark).is_some() {
@@ -100,7 +107,7 @@ fn stage(one: &Selected<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing, r: 
                         leave_out(&one.stage.id, written, name, node, OmittedWhy::OnPurpose, reason, growing);
                     }
                     ReadStep::Condition { name, reason, reads } => {
-                        decide(node, &reads, growing);
+                        decide(node, &reads, &format!("step {}/{name}, which is left out", one.stage.id), growing);
                         leave_out(&one.stage.id, written, name, node, OmittedWhy::Condition, reason, growing);
                     }
                 }
@@ -170,10 +177,29 @@ fn with_stage_needs(mut body: StepBody, stage: &Stage, node: &NodeNames<'_>) -> 
     body
 }
 
-/// Notes the facts behind names that were read.
-fn decide(node: &NodeNames<'_>, reads: &Reads, growing: &mut Growing) {
-    let decided = across::decided(&node.node.id, &node.answers, &node.made_from, &node.across, reads);
-    growing.decided.extend(decided.into_iter().map(|d| ((d.node.clone(), d.path.clone()), d)));
+/// Notes the facts behind names that were read, with what was made from them. What no agent told (an answer, a name that is
+/// empty where it does not belong) is not asked again: only an answer is noted.
+fn decide(node: &NodeNames<'_>, reads: &Reads, what: &str, growing: &mut Growing<'_>) {
+    for found in across::decided(&node.node.id, &node.answers, &node.made_from, &node.across, reads) {
+        if !found.answered && !was_told(&found, growing) {
+            continue;
+        }
+        let known = growing.decided.entry((found.node.clone(), found.path.clone())).or_insert(found);
+        if !known.decides.iter().any(|d| d == what) {
+            known.decides.push(what.to_owned());
+        }
+    }
+}
+
+/// Whether an agent told this value.
+fn was_told(found: &Decided, growing: &Growing<'_>) -> bool {
+    let Some(told) = growing.told else { return false };
+    let path = found.path.strip_prefix("facts.").unwrap_or(&found.path);
+    let at = |facts: &NodeFacts| path.split('.').try_fold(&facts.value, |value, key| value.get(key)).cloned();
+    let own = told.get(&found.node).and_then(at);
+    // What is known of a database comes from the node that works on it.
+    let of_others = || path.starts_with("databases.").then(|| told.values().find_map(at)).flatten();
+    own.or_else(of_others).is_some_and(|value| value == found.value)
 }
 
 fn leave_out(
@@ -183,7 +209,7 @@ fn leave_out(
     node: &NodeNames<'_>,
     why: OmittedWhy,
     reason: String,
-    growing: &mut Growing,
+    growing: &mut Growing<'_>,
 ) {
     let same = |o: &&mut Omitted| o.stage == *stage && o.step == name && o.why == why && o.reason == reason;
     match growing.omitted.iter_mut().find(same) {
@@ -221,7 +247,7 @@ fn batch(one: &Selected<'_>) -> Batch {
     Batch { size, canary: written.canary.min(all), failure_budget: written.failure_budget }
 }
 
-fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<String> {
+fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], growing: &mut Growing<'_>, r: &mut Readers) -> Vec<String> {
     let mut found = Vec::new();
     for remark in &input.recipe.remarks {
         let Some(condition) = &remark.nodes else {
@@ -232,11 +258,14 @@ fn remarks(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<S
         let mut concerned = Vec::new();
         for node in nodes {
             r.recipe.node = Some(node.node.id.to_string());
-            if condition.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
+            let verdict = condition.decide(&node.scope, &mut r.recipe);
+            let mut reads = verdict.as_ref().map(|v| v.reads.clone()).unwrap_or_default();
+            if verdict.is_some_and(|v| v.holds) {
                 concerned.push(node.node.id.as_str());
-                let filled = template::fill(&remark.says, &node.scope, &mut Reads::new(), &mut r.recipe);
+                let filled = template::fill(&remark.says, &node.scope, &mut reads, &mut r.recipe);
                 says = says.or_else(|| filled.text().map(ToOwned::to_owned));
             }
+            decide(node, &reads, "a remark of the plan", growing);
             r.recipe.node = None;
         }
         found.extend(says.map(|s| format!("{s} ({})", concerned.join(", "))));
@@ -256,7 +285,7 @@ fn problems(input: &Input<'_>) -> Vec<String> {
 }
 
 /// Answers that nothing read: often a misspelt name.
-fn idle_answers(nodes: &[NodeNames<'_>], growing: &Growing) -> Vec<String> {
+fn idle_answers(nodes: &[NodeNames<'_>], growing: &Growing<'_>) -> Vec<String> {
     let mut idle: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in nodes {
         let mut paths = Vec::new();
@@ -274,7 +303,7 @@ fn idle_answers(nodes: &[NodeNames<'_>], growing: &Growing) -> Vec<String> {
     silent.map(|(path, on)| format!("The answer {path} decided nothing ({}).", on.join(", "))).collect()
 }
 
-fn elsewhere(nodes: &[NodeNames<'_>], path: &str, idle_on: &[&str], growing: &Growing) -> bool {
+fn elsewhere(nodes: &[NodeNames<'_>], path: &str, idle_on: &[&str], growing: &Growing<'_>) -> bool {
     let others = nodes.iter().filter(|n| !idle_on.contains(&n.node.id.as_str()));
     others.into_iter().any(|n| growing.decided.keys().any(|(id, p)| *id == n.node.id && covers(p, path)))
 }

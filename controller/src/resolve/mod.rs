@@ -26,13 +26,14 @@ use cavalcade_common::error::Faults;
 use cavalcade_common::expression::Scope;
 use cavalcade_common::facts::FactsWanted;
 use cavalcade_common::id::{HostId, NodeId};
-use cavalcade_common::plan::Plan;
+use cavalcade_common::plan::{Decided, Plan};
 use cavalcade_common::step::Names;
+use cavalcade_common::template::Reads;
 use cavalcade_common::written::Reader;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, FleetNode};
 use crate::pack::Shipped;
 use crate::recipe::Recipe;
 
@@ -95,12 +96,12 @@ impl Readers {
 pub fn resolve(input: &Input<'_>) -> Result<Plan, Faults> {
     let mut r = Readers::new(input);
     wanted::check(input, &mut r);
-    let nodes = name::nodes(input, &mut r);
+    let mut nodes = name::nodes(input, &mut r);
     // Without facts or names every step would fail once more for the same reason.
     if r.count() > 0 {
         return Err(r.into_faults());
     }
-    need::requirements(input, &nodes, &mut r);
+    need::requirements(input, &mut nodes, &mut r);
     let stages = select::stages(input, &nodes, &mut r);
     if r.count() > 0 {
         return Err(r.into_faults());
@@ -133,7 +134,16 @@ pub fn names_of(input: &Input<'_>, node: &NodeId) -> Result<Names, Faults> {
 pub fn scopes(input: &Input<'_>) -> BTreeMap<NodeId, Scope> {
     let across = across::Across::of(input, &mut Readers::new(input)).whole();
     let nodes = input.fleet.nodes.iter();
-    nodes.filter_map(|n| Some((n.id.clone(), name::as_far(input, n, &input.facts.get(&n.id)?.value, &across)))).collect()
+    nodes.filter_map(|n| Some((n.id.clone(), name::as_far(input, n, &input.facts.get(&n.id)?.value, &across).scope))).collect()
+}
+
+/// The facts behind names that a check read on a node, each with the node that told it.
+#[must_use]
+pub fn facts_behind(input: &Input<'_>, node: &FleetNode, reads: &Reads) -> Vec<Decided> {
+    let Some(facts) = input.facts.get(&node.id) else { return Vec::new() };
+    let across = across::Across::of(input, &mut Readers::new(input));
+    let known = name::as_far(input, node, &facts.value, &across.whole());
+    across::decided(&node.id, &known.answers, &known.made_from, &across.into_behind(), reads)
 }
 
 #[cfg(test)]
@@ -154,6 +164,10 @@ mod latest_user_store;
 #[cfg(test)]
 #[path = "across_tests.rs"]
 mod across_lists;
+
+#[cfg(test)]
+#[path = "decided_tests.rs"]
+mod decided;
 
 #[cfg(test)]
 #[path = "conditions_tests.rs"]

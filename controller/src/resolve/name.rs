@@ -39,6 +39,8 @@ pub(super) struct NodeNames<'a> {
     pub(super) answers: Value,
     /// What becomes of its old settings.
     pub(super) settings: Vec<Setting>,
+    /// What was read for more than steps, with what was made from it.
+    pub(super) read_for: Vec<(&'static str, Reads)>,
 }
 
 /// The names of all nodes, in the order of the fleet file. Nodes whose names have faults are left out.
@@ -108,13 +110,24 @@ pub(super) fn before_facts(input: &Input<'_>, node: &FleetNode) -> Scope {
     fleet_scope(input).with("name", Value::String(node.id.to_string())).with("node", node_value(input, node))
 }
 
+/// The names of a node as far as there are any.
+pub(super) struct AsFar {
+    pub(super) scope: Scope,
+    /// Names that were made from other names.
+    pub(super) made_from: BTreeMap<String, Reads>,
+    /// The answers that override its facts.
+    pub(super) answers: Value,
+}
+
 /// The names of a node as far as there are any: names that cannot be made are missing, and nothing is said of it.
-pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value, across: &Value) -> Scope {
-    let (mut quiet, mut made_from) = (Readers::new(input), BTreeMap::new());
-    let (_, facts) = answered(input, node, facts, &mut quiet);
+pub(super) fn as_far(input: &Input<'_>, node: &FleetNode, facts: &Value, across: &Value) -> AsFar {
+    let mut quiet = Readers::new(input);
+    let (answers, facts) = answered(input, node, facts, &mut quiet);
+    let mut made_from = custom::made_from(&facts);
     let databases = databases_of(input, &facts, &mut made_from, &mut quiet.recipe);
     let scope = before_facts(input, node).with("facts", facts).with("databases", databases).with("across", across.clone());
-    add_values(input, scope, &mut made_from, &mut quiet.recipe)
+    let scope = add_values(input, scope, &mut made_from, &mut quiet.recipe);
+    AsFar { scope, made_from, answers }
 }
 
 /// The recipe's `values` added, as far as they have one in this scope.
@@ -148,16 +161,23 @@ fn one<'a>(
         .with("facts", facts.clone())
         .with("databases", databases);
     // Rules may ask for the recipe's values, but for those that are made from what becomes of settings.
-    let settings = settings::of_node(input, node, &with_values(input, &scope), &facts, r);
+    let mut of_settings = Reads::new();
+    let settings = settings::of_node(input, node, &with_values(input, &scope), &facts, &mut of_settings, r);
     let pack = custom::pack(input, &scope, r);
     let scope = scope.with("settings", settings::names(&settings, pack));
     settings::made_from(&facts, &mut made_from);
     let scope = add_values(input, scope, &mut made_from, r);
-    let runtime = runtime(node, &facts);
+    let (runtime, of_runtime) = runtime(node, &facts);
+    let mut of_probe = Reads::new();
     let (probe, script) = match &node.new {
-        Some(new) => probe(input, &runtime, new, &scope, r),
+        Some(new) => probe(input, &runtime, new, &scope, &mut of_probe, r),
         None => (None, None),
     };
+    let read_for = vec![
+        ("what becomes of its old settings", of_settings),
+        ("the user that its servers run as", of_runtime),
+        ("how its new server is seen ready", of_probe),
+    ];
     let mut names = names(input, node, runtime, probe.as_ref(), script);
     names.hooks = hook::of_node(input, node, &names, all);
     (all.count() == before).then_some(NodeNames {
@@ -169,6 +189,7 @@ fn one<'a>(
         across: across.clone(),
         answers,
         settings,
+        read_for,
     })
 }
 
@@ -194,11 +215,16 @@ fn databases_seen(input: &Input<'_>) -> Map<String, Value> {
 
 /// What the node runs with. Without a word of the fleet file it is the owner of the old home, never the agent's own user by
 /// accident (10, rule 14).
-fn runtime(node: &FleetNode, facts: &Value) -> Runtime {
+fn runtime(node: &FleetNode, facts: &Value) -> (Runtime, Reads) {
     let mut runtime = node.runtime.clone();
-    let owner = || facts.get("old")?.get("owner")?.as_str().map(ToOwned::to_owned);
-    runtime.run_as = runtime.run_as.or_else(owner);
-    runtime
+    let mut reads = Reads::new();
+    if runtime.run_as.is_none()
+        && let Some(owner) = facts.get("old").and_then(|old| old.get("owner"))
+    {
+        runtime.run_as = owner.as_str().map(ToOwned::to_owned);
+        reads.insert("facts.old.owner".to_owned(), owner.clone());
+    }
+    (runtime, reads)
 }
 
 /// What the step reader needs; `values` stay empty.
@@ -245,15 +271,22 @@ fn add_values(input: &Input<'_>, mut scope: Scope, made_from: &mut BTreeMap<Stri
 }
 
 /// How the new server is seen ready, with its start script.
-fn probe(input: &Input<'_>, runtime: &Runtime, new: &Side, scope: &Scope, r: &mut Reader) -> (Option<Probe>, Option<String>) {
+fn probe(
+    input: &Input<'_>,
+    runtime: &Runtime,
+    new: &Side,
+    scope: &Scope,
+    reads: &mut Reads,
+    r: &mut Reader,
+) -> (Option<Probe>, Option<String>) {
     for written in &input.recipe.probes {
-        match written.nodes.decide(scope, r) {
-            Some(verdict) if verdict.holds => {}
-            Some(_) => continue,
-            None => return (None, None),
+        let Some(verdict) = written.nodes.decide(scope, r) else { return (None, None) };
+        reads.extend(verdict.reads);
+        if !verdict.holds {
+            continue;
         }
         let before = r.count();
-        let filled = template::fill(&written.ready, scope, &mut Reads::new(), r);
+        let filled = template::fill(&written.ready, scope, reads, r);
         if r.count() > before {
             return (None, None);
         }

@@ -24,7 +24,10 @@ pub(super) fn all(input: &Input<'_>, nodes: &mut [NodeNames<'_>], r: &mut Reader
         for node in nodes.iter_mut() {
             r.recipe.node = Some(node.node.id.to_string());
             let need = if written.ready {
-                via(written, node, &mut r.recipe).map(|via| Need::Ready { nodes: members.clone(), via })
+                let mut reads = Reads::new();
+                let via = via(written, node, &mut reads, &mut r.recipe);
+                node.read_for.push(("how other servers are seen from it", reads));
+                via.map(|via| Need::Ready { nodes: members.clone(), via })
             } else {
                 Some(Need::Down { nodes: members.clone() })
             };
@@ -36,14 +39,17 @@ pub(super) fn all(input: &Input<'_>, nodes: &mut [NodeNames<'_>], r: &mut Reader
     }
 }
 
-fn members(written: &NeedWritten, nodes: &[NodeNames<'_>], r: &mut Readers) -> Vec<NodeId> {
+fn members(written: &NeedWritten, nodes: &mut [NodeNames<'_>], r: &mut Readers) -> Vec<NodeId> {
     let mut found = Vec::new();
     for node in nodes {
         r.recipe.node = Some(node.node.id.to_string());
-        if written.nodes.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
+        let verdict = written.nodes.decide(&node.scope, &mut r.recipe);
+        r.recipe.node = None;
+        let Some(verdict) = verdict else { continue };
+        node.read_for.push(("which servers others wait for", verdict.reads));
+        if verdict.holds {
             found.push(node.node.id.clone());
         }
-        r.recipe.node = None;
     }
     found
 }
@@ -58,31 +64,36 @@ fn without_probe(nodes: &[NodeNames<'_>], members: &[NodeId], written: &NeedWrit
     }
 }
 
-fn via(written: &NeedWritten, node: &NodeNames<'_>, r: &mut Reader) -> Option<Vec<HttpCheck>> {
+fn via(written: &NeedWritten, node: &NodeNames<'_>, reads: &mut Reads, r: &mut Reader) -> Option<Vec<HttpCheck>> {
     let Some(via) = &written.via else { return Some(Vec::new()) };
     let before = r.count();
-    let filled = template::fill(via, &node.scope, &mut Reads::new(), r);
+    let filled = template::fill(via, &node.scope, reads, r);
     if r.count() > before { None } else { Vec::from_node(&filled, r) }
 }
 
 /// Checks what the recipe requires of the nodes.
-pub(super) fn requirements(input: &Input<'_>, nodes: &[NodeNames<'_>], r: &mut Readers) {
+pub(super) fn requirements(input: &Input<'_>, nodes: &mut [NodeNames<'_>], r: &mut Readers) {
     for requirement in &input.recipe.require {
-        for node in nodes {
+        for node in nodes.iter_mut() {
             r.recipe.node = Some(node.node.id.to_string());
-            requirement_on(requirement, node, &mut r.recipe);
+            let mut reads = Reads::new();
+            requirement_on(requirement, node, &mut reads, &mut r.recipe);
+            node.read_for.push(("what the recipe requires of it", reads));
             r.recipe.node = None;
         }
     }
 }
 
-fn requirement_on(requirement: &crate::recipe::Requirement, node: &NodeNames<'_>, r: &mut Reader) {
-    if let Some(nodes) = &requirement.nodes
-        && !nodes.decide(&node.scope, r).is_some_and(|v| v.holds)
-    {
-        return;
+fn requirement_on(requirement: &crate::recipe::Requirement, node: &NodeNames<'_>, reads: &mut Reads, r: &mut Reader) {
+    if let Some(nodes) = &requirement.nodes {
+        let Some(verdict) = nodes.decide(&node.scope, r) else { return };
+        reads.extend(verdict.reads);
+        if !verdict.holds {
+            return;
+        }
     }
     let Some(verdict) = requirement.that.decide(&node.scope, r) else { return };
+    reads.extend(verdict.reads.clone());
     if verdict.holds {
         return;
     }

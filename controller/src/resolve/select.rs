@@ -6,6 +6,7 @@ use cavalcade_common::codes::plan as codes;
 use cavalcade_common::codes::written;
 use cavalcade_common::expression::{self, Scope};
 use cavalcade_common::id::StageId;
+use cavalcade_common::template::Reads;
 use cavalcade_common::written::{Mark, Node, nearest};
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ pub(super) struct Selected<'a> {
     pub(super) after: Vec<u32>,
     /// Its nodes, as indexes into all nodes.
     pub(super) nodes: Vec<usize>,
+    /// What was read of which node to tell whether it is one of them.
+    pub(super) reads: Vec<(usize, Reads)>,
 }
 
 /// All stages in an order that respects every `after`.
@@ -33,16 +36,16 @@ pub(super) fn stages<'a>(input: &Input<'a>, nodes: &[NodeNames<'_>], r: &mut Rea
     // The stages that one stands for: itself, or what it waits for where it is left out.
     let mut stands_for: BTreeMap<&StageId, BTreeSet<u32>> = BTreeMap::new();
     for (stage, before) in order {
-        let members = members(stage, nodes, &scope, r);
+        let (members, reads) = members(stage, nodes, &scope, r);
         let after: BTreeSet<u32> = before.iter().filter_map(|id| stands_for.get(id)).flatten().copied().collect();
         if members.is_empty() {
             stands_for.insert(&stage.id, after);
-            selected.push(Selected { number: 0, stage, after: Vec::new(), nodes: members });
+            selected.push(Selected { number: 0, stage, after: Vec::new(), nodes: members, reads });
             continue;
         }
         let number = 1 + selected.iter().map(|s| s.number).max().unwrap_or(0);
         stands_for.insert(&stage.id, BTreeSet::from([number]));
-        selected.push(Selected { number, stage, after: after.into_iter().collect(), nodes: members });
+        selected.push(Selected { number, stage, after: after.into_iter().collect(), nodes: members, reads });
     }
     selected
 }
@@ -60,16 +63,18 @@ fn order<'a>(stages: &'a [Stage], r: &mut Readers) -> Option<Vec<(&'a Stage, Vec
     }
 }
 
-fn members(stage: &Stage, nodes: &[NodeNames<'_>], scope: &Scope, r: &mut Readers) -> Vec<usize> {
+fn members(stage: &Stage, nodes: &[NodeNames<'_>], scope: &Scope, r: &mut Readers) -> (Vec<usize>, Vec<(usize, Reads)>) {
     let before = r.count();
+    let mut reads = Vec::new();
     let mut found: Vec<usize> = match (&stage.on, &stage.nodes) {
         (Some(on), _) => named(on, nodes, scope, r),
         (None, Some(condition)) => {
             let mut matching = Vec::new();
             for (i, node) in nodes.iter().enumerate() {
                 r.recipe.node = Some(node.node.id.to_string());
-                if condition.decide(&node.scope, &mut r.recipe).is_some_and(|v| v.holds) {
-                    matching.push(i);
+                if let Some(verdict) = condition.decide(&node.scope, &mut r.recipe) {
+                    matching.extend(verdict.holds.then_some(i));
+                    reads.push((i, verdict.reads));
                 }
                 r.recipe.node = None;
             }
@@ -85,7 +90,7 @@ fn members(stage: &Stage, nodes: &[NodeNames<'_>], scope: &Scope, r: &mut Reader
         let mark = stage.nodes.as_ref().map_or(stage.mark, expression::Condition::mark);
         r.recipe.fault(codes::EMPTY_STAGE, mark, message);
     }
-    found
+    (found, reads)
 }
 
 /// The nodes that an expression names.

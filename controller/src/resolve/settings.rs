@@ -13,16 +13,32 @@ use crate::fleet::FleetNode;
 use crate::pack::Shipped;
 
 /// Every difference between the old configuration and what its pack shipped, with its fate.
-pub(super) fn of_node(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &Value, r: &mut Reader) -> Vec<Setting> {
+pub(super) fn of_node(
+    input: &Input<'_>,
+    node: &FleetNode,
+    scope: &Scope,
+    facts: &Value,
+    reads: &mut Reads,
+    r: &mut Reader,
+) -> Vec<Setting> {
     let Some(found) = facts.pointer("/old/settings").and_then(Value::as_array) else { return Vec::new() };
+    let ruled = !input.fleet.settings.is_empty() || !input.recipe.settings.is_empty();
+    if ruled || !found.is_empty() {
+        reads.insert("facts.old.settings".to_owned(), facts["old"]["settings"].clone());
+    }
     // Conditions are decided once for a node, not once for a key.
-    let holds = |rule: &&crate::recipe::SettingRule, r: &mut Reader| {
-        rule.nodes.as_ref().is_none_or(|condition| condition.decide(scope, r).is_some_and(|v| v.holds))
-    };
     let mut rules = Vec::new();
     for rule in input.fleet.settings.iter().chain(&input.recipe.settings) {
-        if holds(&rule, r) {
-            rules.push(rule);
+        let verdict = rule.nodes.as_ref().map(|condition| condition.decide(scope, r));
+        match verdict {
+            None => rules.push(rule),
+            Some(Some(verdict)) => {
+                reads.extend(verdict.reads);
+                if verdict.holds {
+                    rules.push(rule);
+                }
+            }
+            Some(None) => {}
         }
     }
     found.iter().filter_map(|setting| one(node, setting, &rules)).collect()

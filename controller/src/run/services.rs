@@ -2,7 +2,7 @@
 
 use cavalcade_common::id::{HostId, NodeId, RunId};
 use cavalcade_common::message::Hello;
-use cavalcade_common::report::Observation;
+use cavalcade_common::report::{Observation, Sight};
 use jiff::tz::Offset;
 
 use super::RunLoop;
@@ -45,7 +45,14 @@ impl RunLoop {
                 (false, true) => Home::Old,
                 (false, false) => continue,
             };
-            let (sight, at) = (*sight, *at);
+            let at = *at;
+            let sight = match (home, *sight) {
+                // Whether an old server is ready nobody asks: while it runs it serves.
+                (Home::Old, Sight::Running) => Sight::Up,
+                // A new one that runs may be a migration's.
+                (Home::New, Sight::Running) => continue,
+                (Home::Old | Home::New, sight) => sight,
+            };
             let news = self.state.runs.get(run).is_some_and(|r| r.services.is_news(node, Sighted { at, home, sight }));
             if news {
                 self.happen_or_log(Event::ServiceSeen { run: run.clone(), node: node.clone(), home, sight, at });

@@ -79,7 +79,8 @@ async fn down_and_up_are_journaled_as_they_were_probed_and_told_from_it() {
     let _other = kit.connect("is-1.host").await;
     let attempt = begin(&kit, &mut agent).await;
     let stopped = vec![
-        saw("/opt/old", Sight::Up, "2026-11-23T01:00:10Z"),
+        saw("/opt/old", Sight::Running, "2026-11-23T01:00:10Z"),
+        saw("/opt/emea", Sight::Running, "2026-11-23T01:00:11Z"),
         saw("/opt/old", Sight::Down, "2026-11-23T01:00:40Z"),
         saw("/somewhere/else", Sight::Up, "2026-11-23T01:00:41Z"),
     ];
@@ -109,6 +110,32 @@ async fn down_and_up_are_journaled_as_they_were_probed_and_told_from_it() {
     assert_eq!((service.down_since, service.up_since), (Some(at("2026-11-23T01:00:40Z")), Some(at("2026-11-23T01:20:40Z"))));
     assert_eq!((service.down_seconds, service.says.as_str()), (Some(1200), "20m00s"));
     assert_eq!(before[0].says, "unknown: no probe saw it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_down_again_is_seen_though_nobody_waits_for_it() {
+    let mut kit = Kit::new().await;
+    let later = stage(2, &["is-1"], &edit("x"), json!({ "approval": { "by": "dba", "says": "later" } }));
+    kit.apply(&night_of(vec![stage(1, &["is-2"], &stop(), json!({})), later]), Scope::default(), none()).await;
+    let mut agent = Worker { peer: kit.connect("is-2.host").await, seq: 0 };
+    let attempt = begin(&kit, &mut agent).await;
+    let seen = vec![
+        saw("/opt/old", Sight::Running, "2026-11-23T01:00:00Z"),
+        saw("/opt/old", Sight::Down, "2026-11-23T01:00:40Z"),
+        saw("/opt/emea", Sight::Up, "2026-11-23T01:01:40Z"),
+    ];
+    end(&kit, &mut agent, attempt, seen).await;
+    assert_eq!(status(&kit).services[1].says, "1m00s");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    look(&kit, &mut agent.peer, false, vec![saw("/opt/emea", Sight::NotReady, "2026-11-23T01:05:00Z")]).await;
+    assert_eq!((status(&kit).services[1].says.as_str(), status(&kit).services[1].up_since), ("is down", None));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let asked = std::iter::from_fn(|| agent.peer.from_controller.try_recv().ok()).any(|m| matches!(m, ToAgent::Probe { .. }));
+    assert!(!asked, "not all the time");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    look(&kit, &mut agent.peer, true, vec![saw("/opt/emea", Sight::Up, "2026-11-23T01:06:00Z")]).await;
+    let service = status(&kit).services.remove(1);
+    assert_eq!((service.says.as_str(), service.outages.len()), ("2m00s, 2 times", 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,9 @@ pub const PROBE_AGE: Duration = Duration::from_secs(60);
 /// A need that is not shown is looked at again after this long.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
+/// A new server that was up once is looked at again after this long, for the record: nothing else may ask for a look.
+const WATCH_EVERY: Duration = Duration::from_secs(60);
+
 /// What the controller sees now and does not journal.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -106,6 +109,7 @@ pub fn schedule(state: &State, run: &RunState, world: &World) -> Schedule {
         return s.out;
     }
     s.under_way();
+    s.watch();
     match &run.mode {
         Mode::Closed(_) => return s.out,
         Mode::Paused { by } => {
@@ -153,6 +157,18 @@ impl Scheduler<'_> {
                 self.wait(step, WaitKind::Link, why);
             } else if let Some(why) = self.secret(step) {
                 self.wait(step, WaitKind::Secret, why);
+            }
+        }
+    }
+
+    /// Looks at the new servers that were up: one that goes down again is seen.
+    fn watch(&mut self) {
+        let (run, world) = (self.run, self.world);
+        let old = |at: &Duration| world.now.saturating_sub(*at) >= WATCH_EVERY;
+        for node in run.plan.plan.nodes.iter().filter(|n| run.services.was_up(&n.id)) {
+            let seen = world.seen.get(&node.id).is_some_and(|(at, _)| !old(at));
+            if !seen && world.asked.get(&node.id).is_none_or(old) {
+                self.probe(node);
             }
         }
     }

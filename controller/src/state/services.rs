@@ -61,6 +61,12 @@ impl Services {
         all.insert(place, seen);
     }
 
+    /// Whether a look has ever found the node's new server up.
+    #[must_use]
+    pub fn was_up(&self, node: &NodeId) -> bool {
+        self.of(node).iter().any(|s| s.home == Home::New && s.sight == Sight::Up)
+    }
+
     fn of(&self, node: &NodeId) -> &[Sighted] {
         self.0.get(node).map_or(&[], Vec::as_slice)
     }

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use super::approval::{ApprovalStatus, approval};
 use super::budget::budget;
 use super::services::{ServiceStatus, ZoneStatus, services};
+use crate::event::RunResult;
 use crate::run::view::View;
 use crate::schedule::wait::{Wait, needs_person};
 use crate::state::step::{Phase, StepState};
-use crate::state::{AlarmRaised, Counts, Mode, RunState};
+use crate::state::{AlarmRaised, Counts, Mode, RunState, State};
 
 /// Schema word of the document.
 pub const STATUS_SCHEMA: &str = "cavalcade.status/1";
@@ -39,6 +40,22 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Runs: the open ones, and the last closed one of each fleet.
     pub runs: Vec<RunStatus>,
+    /// New homes that finished runs made, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgraded: Vec<Upgraded>,
+}
+
+/// A new home that a finished run made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The host.
+    pub host: String,
+    /// The home.
+    pub home: String,
+    /// The run that made it last.
+    pub run: String,
+    /// When that run was finished.
+    pub at: Timestamp,
 }
 
 /// One host.
@@ -227,7 +244,26 @@ pub fn status(view: &View, at: Timestamp) -> Status {
         epoch: view.state.epoch.0,
         hosts: hosts.collect(),
         runs: shown.into_iter().map(|r| run_status(view, r, at)).collect(),
+        upgraded: Vec::new(),
     }
+}
+
+/// The new homes that finished runs made: what was cancelled or superseded finished nothing.
+#[must_use]
+pub fn upgraded(state: &State) -> Vec<Upgraded> {
+    let mut made: BTreeMap<(String, String), Upgraded> = BTreeMap::new();
+    for run in state.runs.values().filter(|r| r.mode == Mode::Closed(RunResult::Done)) {
+        let Some(at) = run.closed_at else { continue };
+        for (node, side) in run.plan.plan.nodes.iter().filter_map(|n| Some((n, n.new.as_ref()?))) {
+            let (host, home) = (node.host.to_string(), side.home.clone());
+            let one = Upgraded { host: host.clone(), home: home.clone(), run: run.id.to_string(), at };
+            let known = made.entry((host, home)).or_insert_with(|| one.clone());
+            if known.at < at {
+                *known = one;
+            }
+        }
+    }
+    made.into_values().collect()
 }
 
 /// The document of one run.
@@ -287,7 +323,6 @@ fn alarm_status(run: &RunState, alarm: &AlarmRaised) -> AlarmStatus {
 /// The word of a mode.
 #[must_use]
 pub fn mode_word(mode: &Mode) -> &'static str {
-    use crate::event::RunResult;
     match mode {
         Mode::Going => "going",
         Mode::Paused { .. } => "paused",

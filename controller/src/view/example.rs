@@ -202,6 +202,7 @@ pub(crate) fn night(at: Timestamp) -> Status {
         epoch: 3,
         hosts: vec![host("is-1.example.com", true), host("gw-3.example.com", false)],
         runs: vec![run],
+        upgraded: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use cavalcade_common::finding::{Finding, Severity};
 
 use super::text::{Line, Style, ranges, wrap};
-use crate::preflight::Results;
+use crate::preflight::{Results, UPGRADED_BEFORE};
 
 /// Columns of the text.
 const WIDTH: usize = 79;
@@ -86,10 +86,14 @@ fn verdict(results: &Results) -> String {
     let plural = |n: usize, word: &str| if n == 1 { format!("{n} {word}") } else { format!("{n} {word}s") };
     let count = |severity| results.count(severity);
     let (errors, warnings, unseen) = (count(Severity::Error), count(Severity::Warning), count(Severity::Unseen));
+    let done = done_before(&results.findings);
     let mut text = match (errors, warnings, unseen) {
         (0, 0, 0) => "Result: nothing stands against it.".to_owned(),
+        (0, ..) if !done.is_empty() => format!("Result: {}", done.join("; ")),
         (0, ..) => "Result: nothing blocks it".to_owned(),
-        (n, ..) => format!("Result: blocked by {}", plural(n, "error")),
+        (n, ..) => {
+            format!("Result: blocked by {}{}", plural(n, "error"), done.iter().map(|d| format!("; {d}")).collect::<String>())
+        }
     };
     if warnings > 0 {
         text.push_str(&format!("; {}", plural(warnings, "warning")));
@@ -105,6 +109,12 @@ fn verdict(results: &Results) -> String {
         out.push_str("More of a check: cavalcade explain CHECK\n");
     }
     out
+}
+
+/// Which runs have finished this upgrade before, on which nodes.
+pub(super) fn done_before(findings: &[Finding]) -> Vec<String> {
+    let of = |f: &Finding| format!("{} ({})", f.found, ranges(f.nodes.iter().map(String::as_str)));
+    findings.iter().filter(|f| f.check == UPGRADED_BEFORE).map(of).collect()
 }
 
 /// How errors are let pass: one command, each check with a reason of its own.
@@ -150,6 +160,7 @@ mod tests {
                 finding("weak-key", Severity::Unseen, &["is-1", "is-2", "is-3"], "facts.old.keystores"),
                 finding("open-files", Severity::Unseen, &["is-1"], "facts.limits.open_files"),
             ],
+            ..Results::default()
         };
         let text = findings(&results, true, false);
         insta::assert_snapshot!(text);
@@ -162,10 +173,17 @@ mod tests {
 
     #[test]
     fn nothing_found_is_said_so() {
-        let text = findings(&Results { ok: vec![("agents".to_owned(), 9)], findings: Vec::new() }, true, false);
+        let text =
+            findings(&Results { ok: vec![("agents".to_owned(), 9)], findings: Vec::new(), ..Results::default() }, true, false);
         assert!(text.ends_with("Result: nothing stands against it. Nothing was changed.\n"), "{text}");
+        let before = "run run-7f3a91c2 finished this upgrade on 2026-11-22 23:00:00Z";
+        let upgraded = vec![finding(UPGRADED_BEFORE, Severity::Warning, &["is-1", "is-2"], before)];
+        let text =
+            findings(&Results { ok: Vec::new(), findings: upgraded, ..Results::default() }, true, false).replace("\n  ", " ");
+        assert!(text.contains(&format!("Result: {before} (is-1 is-2); 1 warning. Nothing was changed.")), "{text}");
+        assert!(!text.contains("nothing blocks it"), "{text}");
         let warned = vec![finding("agent-clock", Severity::Warning, &["a"], "it differs")];
-        let text = findings(&Results { ok: Vec::new(), findings: warned }, true, false);
+        let text = findings(&Results { ok: Vec::new(), findings: warned, ..Results::default() }, true, false);
         assert!(!text.contains("--waive"), "{text}");
         assert!(text.contains("Result: nothing blocks it; 1 warning. Nothing was changed."), "{text}");
     }

@@ -1,9 +1,13 @@
 //! A record of the central log as lines: address, time, level, text. Control characters of the servers are shown, not
 //! sent; a gap is a line.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::text::{Style, clean};
+use super::services::ZoneStatus;
+use super::text::{Style, clean, ranges, wrap};
 use crate::logs::{Gap, Level, LogLine, LostBy, shown};
 use crate::operate::request::LogNote;
 
@@ -48,8 +52,37 @@ pub fn note(note: &LogNote, colour: bool) -> String {
         LogNote::Cut { shown, wanted } => {
             format!("--- CUT: only the newest {shown} of {wanted} records: more are too large for one answer (--since TIME) ---")
         }
+        LogNote::Zones(zones) => format!("--- ZONES: {} ---", each(zones.iter())),
     };
     Style::Yellow.paint(&text, colour)
+}
+
+/// What a person has to know of the times inside of lines, where servers write another one than theirs; `None`: nothing.
+#[must_use]
+pub fn zones(zones: &BTreeMap<String, ZoneStatus>, own: &TimeZone, now: Timestamp) -> Option<String> {
+    let offset = own.to_offset(now).seconds();
+    let other: Vec<(&String, &ZoneStatus)> = zones.iter().filter(|(_, zone)| zone.offset_seconds != offset).collect();
+    let yours = now.to_zoned(own.clone()).strftime("%Z").to_string();
+    let text = || {
+        format!(
+            "Times in front of lines are yours ({yours}); inside of them servers write their own: {}",
+            each(other.iter().copied())
+        )
+    };
+    (!other.is_empty()).then(|| wrap(&text(), 79, "", "  "))
+}
+
+/// Zones with their nodes, equal ones together.
+fn each<'z>(zones: impl Iterator<Item = (&'z String, &'z ZoneStatus)>) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (node, zone) in zones {
+        let text = zone.text();
+        match groups.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, nodes)) => nodes.push(node),
+            None => groups.push((text, vec![node.as_str()])),
+        }
+    }
+    groups.into_iter().map(|(zone, nodes)| format!("{} {zone}", ranges(nodes))).collect::<Vec<_>>().join(", ")
 }
 
 fn gap_text(gap: Gap) -> String {
@@ -62,6 +95,7 @@ fn gap_text(gap: Gap) -> String {
         LostBy::Agent => "the agent lost them: its buffer was full, or a file rolled away",
         LostBy::Unexplained => "nobody said why",
         LostBy::Budget => "the central log's room was used up",
+        LostBy::Age => "they were old and were removed to make room",
     };
     format!("--- GAP: {lines} ({why}) ---")
 }
@@ -102,5 +136,20 @@ mod tests {
             )
         );
         assert!(raw(&line).starts_with("--- GAP"));
+    }
+
+    #[test]
+    fn servers_in_other_zones_are_named_once() {
+        let zone = |offset_seconds| ZoneStatus { name: String::new(), offset_seconds };
+        let all = BTreeMap::from([
+            ("gw-1".to_owned(), zone(0)),
+            ("is-1".to_owned(), zone(9 * 3600)),
+            ("is-2".to_owned(), zone(9 * 3600)),
+        ]);
+        let said = |own: &TimeZone| zones(&all, own, Timestamp::UNIX_EPOCH).map(|text| text.replace("\n  ", " "));
+        let wanted = "Times in front of lines are yours (UTC); inside of them servers write their own: is-1 is-2 +09:00\n";
+        assert_eq!(said(&TimeZone::UTC).as_deref(), Some(wanted));
+        let same = BTreeMap::from([("gw-1".to_owned(), zone(0))]);
+        assert_eq!(zones(&same, &TimeZone::UTC, Timestamp::UNIX_EPOCH), None);
     }
 }

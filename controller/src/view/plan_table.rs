@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use super::before::undone;
 use super::document::age;
 use super::findings;
+use super::findings::done_before;
 use super::settings;
 use super::table::{WIDTH, table};
 use super::text::{ranges, wrap};
@@ -26,6 +27,9 @@ pub fn plan_table(plan: &Plan, sha256: &str, file: &str, now: Timestamp, zone: &
     let facts = age(Duration::try_from(now.duration_since(plan.facts_at)).unwrap_or_default());
     let head = format!("Recipe {}   fleet {}, {} nodes, facts {facts} old", plan.recipe.name, plan.fleet, plan.nodes.len());
     let mut out = wrap(&head, width, "", "  ");
+    for done in done_before(&plan.findings) {
+        out.push_str(&wrap(&format!("Upgraded before: {done}."), width, "", "  "));
+    }
     out.push('\n');
     out.push_str(&stages(plan));
     out.push('\n');
@@ -238,6 +242,16 @@ mod tests {
         assert!(one.contains("1h30min"), "{one}");
         let over = window(&plan, now + jiff::SignedDuration::from_hours(3), &TimeZone::UTC);
         assert!(over.contains("(it is over)"), "{over}");
+    }
+
+    #[test]
+    fn an_upgrade_that_a_run_has_finished_is_said_at_the_head() {
+        let mut plan = plan();
+        plan.findings[0].check = crate::preflight::UPGRADED_BEFORE.to_owned();
+        plan.findings[0].found = "run run-1 finished this upgrade on 2026-11-22 23:00:00Z".to_owned();
+        let text = plan_table(&plan, &"7f3a91c2".repeat(8), "upgrade.plan", plan.facts_at, &TimeZone::UTC);
+        let head: String = text.lines().take(4).map(|l| l.trim_start().to_owned() + " ").collect();
+        assert!(head.contains("Upgraded before: run run-1 finished this upgrade on 2026-11-22 23:00:00Z (is-1)."), "{text}");
     }
 
     #[test]

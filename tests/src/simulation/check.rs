@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cavalcade_controller::event::{Event, Resolution};
+use cavalcade_common::report::Sight;
+use cavalcade_controller::event::{Event, Home, Resolution};
 
+use super::host::since_start;
 use super::machine::Witnessed;
 
 /// Everything that a checker reads.
@@ -28,6 +30,7 @@ pub fn violations(record: &Record) -> Vec<String> {
     found.extend(effects_once(record));
     found.extend(identity_server_first(record));
     found.extend(succeeded_means_done(record));
+    found.extend(services_as_witnessed(record));
     if !record.closed {
         found.push("liveness: the run did not end".to_owned());
     }
@@ -111,5 +114,73 @@ fn succeeded_means_done(record: &Record) -> Vec<String> {
         vec!["promise 4: the migration counts as succeeded, the machine never finished it".to_owned()]
     } else {
         Vec::new()
+    }
+}
+
+/// What the journal has of a service is what the machine saw at that very moment.
+fn services_as_witnessed(record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    for event in &record.events {
+        let Event::ServiceSeen { node, home: Home::New, sight, at, .. } = event else { continue };
+        let (home, moment) = (PathBuf::from(super::fleet::home(node.as_str())), since_start(*at));
+        // What happens at the moment itself may come before the look or behind it.
+        let around = [stood(record, &home, |t| t < moment), stood(record, &home, |t| t <= moment)];
+        let fits = around.iter().any(|(running, ready)| match sight {
+            Sight::Up => *ready,
+            Sight::Running | Sight::NotReady => *running,
+            Sight::Down => !*running,
+        });
+        if !fits {
+            found.push(format!("services: {node} is journaled {sight:?} at {moment:?}, the machine had it {around:?}"));
+        }
+    }
+    found
+}
+
+/// Whether the server of a home ran, and whether it was ready, behind what was witnessed so far.
+fn stood(record: &Record, home: &Path, so_far: impl Fn(Duration) -> bool) -> (bool, bool) {
+    let mut stood = (false, false);
+    for (_, w) in record.witness.iter().filter(|(at, _)| so_far(*at)) {
+        match w {
+            Witnessed::ServerUp { home: of, .. } if of == home => stood = (true, false),
+            Witnessed::ServerReady { home: of } if of == home => stood.1 = stood.0,
+            Witnessed::ServerDown { home: of } if of == home => stood = (false, false),
+            _ => {}
+        }
+    }
+    stood
+}
+
+#[cfg(test)]
+mod tests {
+    use cavalcade_common::id::{NodeId, RunId};
+
+    use super::*;
+
+    /// The checker itself: a service that is journaled otherwise than it was is noticed.
+    #[test]
+    fn a_service_that_was_not_so_is_noticed() {
+        let home = PathBuf::from(super::super::fleet::home("is-1"));
+        let second = Duration::from_secs;
+        let witness = vec![
+            (second(10), Witnessed::ServerUp { home: home.clone(), api_manager: false }),
+            (second(20), Witnessed::ServerReady { home: home.clone() }),
+            (second(30), Witnessed::ServerDown { home }),
+        ];
+        let base = super::super::host::started_at();
+        let noticed = |sight, at: i64| {
+            let (run, node) = (RunId::new("r").expect("an id"), NodeId::new("is-1").expect("a name"));
+            let at = base + jiff::SignedDuration::from_secs(at);
+            let events = vec![Event::ServiceSeen { run, node, home: Home::New, sight, at }];
+            !services_as_witnessed(&Record { witness: witness.clone(), events, closed: true, silent: Vec::new() }).is_empty()
+        };
+        let right =
+            [(Sight::Down, 5), (Sight::NotReady, 15), (Sight::Up, 20), (Sight::Up, 25), (Sight::Up, 30), (Sight::Down, 31)];
+        for (sight, at) in right {
+            assert!(!noticed(sight, at), "{sight:?} at {at} s is right");
+        }
+        for (sight, at) in [(Sight::Up, 5), (Sight::Up, 15), (Sight::Down, 25), (Sight::Up, 31), (Sight::NotReady, 5)] {
+            assert!(noticed(sight, at), "{sight:?} at {at} s is wrong");
+        }
     }
 }

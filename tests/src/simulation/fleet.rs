@@ -23,7 +23,8 @@ pub fn hosts() -> Vec<&'static str> {
     IS.iter().chain(&AM).copied().collect()
 }
 
-fn home(node: &str) -> String {
+/// The new home of a node.
+pub(super) fn home(node: &str) -> String {
     let product = if node.starts_with("is") { "wso2is-5.11.0" } else { "wso2am-4.0.0" };
     format!("/opt/{node}/{product}")
 }

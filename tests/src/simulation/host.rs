@@ -47,6 +47,16 @@ impl SimHost {
     }
 }
 
+/// The instant at which a world begins.
+pub(super) fn started_at() -> Timestamp {
+    Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Time of a world at an instant of its wall clock.
+pub(super) fn since_start(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(started_at())).unwrap_or_default()
+}
+
 /// The wall clock of a world.
 #[must_use]
 pub fn wall(world: &World) -> Timestamp {

@@ -7,6 +7,7 @@ mod bad_input;
 mod canary;
 mod conditions;
 mod demo;
+mod facts_changed;
 mod identity_server_first;
 mod job_survives;
 mod kill;

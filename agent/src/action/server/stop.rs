@@ -28,7 +28,7 @@ pub(super) async fn stop(spec: &Server, cx: &Context) -> Result<Applied, Failure
         // An earlier process of the agent may have asked it to stop.
         return Ok(Applied { changed: cx.resumed, diffs: Vec::new(), evidence });
     }
-    saw(spec, cx, Sight::Up);
+    saw(spec, cx, Sight::Running);
     let mut evidence = vec![Evidence::holds("process before", names(&running))];
     // From here on its log is the step's: what a server says while it stops belongs to the night's record.
     let log = log_of(spec);

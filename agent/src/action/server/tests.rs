@@ -46,7 +46,7 @@ async fn a_server_is_started_once_seen_ready_and_stopped() {
     assert!(stop.apply(&cx).await.unwrap().changed);
     stop.verify(&cx).await.unwrap();
     assert!(!stop.apply(&machine.context(4, false)).await.unwrap().changed);
-    assert_eq!(machine.heard.sights(), [Sight::Up, Sight::Down, Sight::Down], "before, after, and when nothing ran");
+    assert_eq!(machine.heard.sights(), [Sight::Running, Sight::Down, Sight::Down], "before, after, and when nothing ran");
     let looks = down.apply(&machine.context(5, false)).await.unwrap().evidence;
     assert_eq!((looks.len(), machine.heard.sights()), (2, vec![Sight::Down, Sight::Down]));
     let witness = fs::read_to_string(machine.at("witness")).unwrap();

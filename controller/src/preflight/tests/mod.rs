@@ -8,6 +8,7 @@ use cavalcade_common::finding::Severity;
 use serde_json::json;
 
 use super::{Explained, explained};
+use crate::view::document::Upgraded;
 use world::World;
 
 type Case = (&'static str, &'static str, fn(&mut World));
@@ -25,6 +26,20 @@ const CASES: &[Case] = &[
     ("old-user", "is-2", |w| w.of("is-2")["old"]["running"][0]["user"] = json!("root")),
     ("old-driver-class", "is-2", |w| w.of("is-2")["old"]["driver_classes"]["com.mysql.cj.jdbc.Driver"] = json!(null)),
     ("new-home-free", "is-2", |w| w.of("is-2")["new"]["exists"] = json!(true)),
+    ("upgraded-before", "is-2", |w| {
+        let made = |host: &str, home: &str| Upgraded {
+            host: host.to_owned(),
+            home: home.to_owned(),
+            run: "run-7f3a91c2".to_owned(),
+            at: "2026-11-22T23:00:00Z".parse().expect("a time"),
+        };
+        // Of the same host another home, and of another host the same one, are none of its matter.
+        w.upgraded = vec![
+            made("is-2.example.com", "/opt/wso2/new"),
+            made("is-1.example.com", "/opt/wso2/newer"),
+            made("other.example.com", "/opt/wso2/new"),
+        ];
+    }),
     ("java-home", "is-2", |w| w.of("is-2")["java"]["version"] = json!(null)),
     ("keytool", "is-2", |w| w.of("is-2")["java"]["keytool"] = json!(false)),
     ("tmp-noexec", "is-2", |w| w.of("is-2")["tmp_noexec"] = json!(true)),
@@ -162,6 +177,55 @@ fn every_check_finds_what_it_is_for_and_nothing_else_does() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Checks that look at no fact of one node: at what the controller knows, at the fleet file, at artifacts, at the plan.
+const WITHOUT_FACTS: [&str; 21] = [
+    "agent-enrolled",
+    "agent-connected",
+    "agent-version",
+    "agent-clock",
+    "upgraded-before",
+    "artifacts",
+    "artifact-pinned",
+    "plan",
+    "is-pack",
+    "am-pack",
+    "is-connector",
+    "is-migration-client",
+    "am-migration-client",
+    "am-script-vhost",
+    "am-migration-resources",
+    "jdbc-driver-class",
+    "gateway-enrolled-unseen",
+    "drained-and-enrolled",
+    "encryption-key-length",
+    "notification-endpoint",
+    "claims-pattern",
+];
+
+/// A waiver is for what was found: the facts behind a finding go along, so that `apply` looks at them again.
+#[test]
+fn the_facts_behind_a_finding_go_along_with_it() {
+    let mut wrong = Vec::new();
+    for (check, _, change) in CASES {
+        let mut world = World::good();
+        change(&mut world);
+        let results = world.results();
+        let named = format!("{}{check}", cavalcade_common::plan::FINDING_OF);
+        let behind: Vec<String> = results.behind.iter().filter(|d| d.decides.contains(&named)).map(|d| d.path.clone()).collect();
+        if behind.is_empty() && !WITHOUT_FACTS.contains(check) {
+            wrong.push(*check);
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    let mut world = World::good();
+    world.of("is-2")["ports"][0]["home"] = json!(null);
+    let mut plan = crate::view::example_plan::plan();
+    world.results().put_into(&mut plan);
+    let ports = plan.decided_by.iter().find(|d| d.path == "facts.ports").expect("goes along");
+    assert_eq!((ports.node.as_str(), ports.value[0].get("pid")), ("is-2", None), "a process id changes by itself");
+    assert!(plan.findings.iter().any(|f| f.check == "port-free"));
 }
 
 /// Checks whose state is another one than one change of the good world.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::{Input, Results, run};
 use crate::fleet;
 use crate::resolve::NodeFacts;
-use crate::view::document::HostStatus;
+use crate::view::document::{HostStatus, Upgraded};
 
 pub(super) const FLEET: &str = r#"
 schema: cavalcade.fleet/1
@@ -62,6 +62,7 @@ pub(super) struct World {
     pub(super) fleet: String,
     pub(super) facts: BTreeMap<String, Value>,
     pub(super) hosts: Vec<HostStatus>,
+    pub(super) upgraded: Vec<Upgraded>,
     pub(super) unanswered: Vec<Fault>,
     pub(super) contents: BTreeMap<String, BTreeSet<String>>,
     pub(super) artifacts: Option<Faults>,
@@ -114,6 +115,7 @@ impl World {
             fleet: FLEET.replace("SHA", &"ab".repeat(32)).replace("&db", ""),
             facts,
             hosts: hosts.to_vec(),
+            upgraded: Vec::new(),
             unanswered: Vec::new(),
             contents: contents.into_iter().map(|(name, entries)| (name.to_owned(), entries)).collect(),
             artifacts: None,
@@ -169,6 +171,7 @@ impl World {
             planned: self.planned.as_ref(),
             unanswered: &self.unanswered,
             hosts: Some(&self.hosts),
+            upgraded: &self.upgraded,
             now,
         })
     }

@@ -8,6 +8,7 @@ mod full;
 mod hooks;
 mod identity_servers;
 mod old_homes;
+mod services;
 mod stage;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
@@ -40,6 +41,8 @@ async fn the_demo_upgrades_every_node_and_stops_without_a_trace() {
     hooks::a_missing_api_is_named(&demo, "gw-1");
     old_homes::unchanged(&demo);
     reported(&demo);
+    services::as_probed(&demo);
+    services::done_before(&demo);
     agents_are_small(&demo);
     a_second_apply_changes_nothing(&demo);
 

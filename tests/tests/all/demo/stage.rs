@@ -109,6 +109,11 @@ impl Demo {
         said
     }
 
+    /// What an operator's command prints, whatever its end.
+    pub(super) fn told(&self, arguments: &[&str]) -> String {
+        String::from_utf8(self.operator(arguments).stdout).unwrap()
+    }
+
     pub(super) fn status(&self) -> Status {
         serde_json::from_str(&self.cavalcade(&["status", "--output", "json"])).unwrap()
     }
