@@ -272,7 +272,11 @@ async fn a_restart_repeats_nothing_before_it_is_confirmed() {
     until("the end of both", vanished).await;
     agent.executor.adopt();
     assert!(!agent.executor.is_running(&offer.attempt), "a repeatable command would run again");
-    assert_eq!(agent.executor.unconfirmed(), [offer.attempt.clone()], "until it is confirmed, every heartbeat asks for it");
+    assert_eq!(
+        agent.executor.unconfirmed(),
+        std::slice::from_ref(&offer.attempt),
+        "until it is confirmed, every heartbeat asks for it"
+    );
 
     fs::write(agent.machine.at("home/go"), "").unwrap();
     assert_eq!(agent.executor.offer(offer.clone()).unwrap(), Admitted::Confirmed);

@@ -224,7 +224,7 @@ fn every_check_finds_what_it_is_for_and_nothing_else_does() {
 }
 
 /// Checks that look at no fact of one node: at what the controller knows, at the fleet file, at artifacts, at the plan.
-const WITHOUT_FACTS: [&str; 21] = [
+const WITHOUT_FACTS: [&str; 24] = [
     "agent-enrolled",
     "agent-connected",
     "agent-version",
@@ -240,7 +240,10 @@ const WITHOUT_FACTS: [&str; 21] = [
     "am-migration-client",
     "am-script-vhost",
     "am-migration-resources",
+    "am-migration-rxt",
     "jdbc-driver-class",
+    "new-node",
+    "ports-apart",
     "gateway-enrolled-unseen",
     "drained-and-enrolled",
     "encryption-key-length",
