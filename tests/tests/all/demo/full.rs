@@ -140,7 +140,7 @@ fn migration_client(demo: &Demo) {
 }
 
 fn registry(demo: &Demo) {
-    assert_eq!(demo.row("B3").len(), 1);
+    assert_eq!(demo.row("B3").len(), 2, "the registry, and the configuration registry that is apart");
     assert_eq!(demo.sql("shared_db", "SELECT COUNT(*) FROM REG_RESOURCE_PROPERTY WHERE REG_PATH_ID IS NULL"), "0", "B3");
     assert_eq!(demo.sql("shared_db", "SELECT REG_VALUE FROM REG_PROPERTY"), "Production and Sandbox", "B3: the newest alone");
     assert_eq!(demo.lines("registry-unread"), [], "B3");
