@@ -6,12 +6,13 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// One arena; what is larger than 64 KiB, and a free top of the heap of that size, goes back to the system at once.
+/// One arena; what is larger than 8 KiB goes back to the system at once, and so does a free top of the heap of 16 KiB: the
+/// buffers of the link and of archives lie between small pieces that stay, and would hold their place for ever.
 const SETTINGS: [(&str, &str); 4] = [
     ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "65536"),
-    ("MALLOC_TRIM_THRESHOLD_", "65536"),
-    ("MALLOC_TOP_PAD_", "16384"),
+    ("MALLOC_MMAP_THRESHOLD_", "8192"),
+    ("MALLOC_TRIM_THRESHOLD_", "16384"),
+    ("MALLOC_TOP_PAD_", "0"),
 ];
 
 /// What shows that it has begun again: where the system drops the settings it must not begin for ever.
