@@ -259,7 +259,9 @@ impl Executor {
                 Some(running) => running.withdrawn = true,
                 None => ledger.abandon(attempt, "withdrawn before it began")?,
             },
-            Some(Phase::Intended | Phase::Abandoned | Phase::Ended(_)) => return Ok(()),
+            // The controller knows of no beginning, or it would not take it back: it confirms what it is told of.
+            Some(Phase::Intended) => ledger.tell_begun(attempt)?,
+            Some(Phase::Abandoned | Phase::Ended(_)) => return Ok(()),
         }
         self.news.notify_one();
         Ok(())

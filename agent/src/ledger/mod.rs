@@ -218,6 +218,18 @@ impl Ledger {
         self.report(Report::Began { attempt: attempt.clone() })
     }
 
+    /// The second INTENT record of an attempt whose process died between the two: either counts, and only this one is told.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn tell_begun(&mut self, attempt: &AttemptId) -> Result<(), LedgerError> {
+        let untold = |a: &state::AttemptState| a.phase == state::Phase::Intended && !a.begun_told;
+        if !self.state.attempts.get(attempt).is_some_and(untold) {
+            return Ok(());
+        }
+        self.report(Report::Began { attempt: attempt.clone() })
+    }
+
     /// WORK_ENDED.
     ///
     /// # Errors

@@ -32,13 +32,15 @@ pub struct AttemptState {
     pub offer: Option<Box<Offer>>,
     /// Whether the work of its child is known to have ended.
     pub work_ended: bool,
+    /// Whether the controller is told that it began: the second INTENT record is.
+    pub begun_told: bool,
     /// Number of its INTENT, once there is one.
     began: Option<u64>,
 }
 
 impl AttemptState {
     fn new(phase: Phase) -> Self {
-        Self { phase, offer: None, work_ended: false, began: None }
+        Self { phase, offer: None, work_ended: false, begun_told: false, began: None }
     }
 }
 
@@ -99,7 +101,12 @@ impl LedgerState {
     fn reported(&mut self, report: &Report) {
         match report {
             Report::Accepted { .. } => {}
-            Report::Began { attempt } => self.intended(attempt),
+            Report::Began { attempt } => {
+                self.intended(attempt);
+                if let Some(state) = self.attempts.get_mut(attempt) {
+                    state.begun_told = true;
+                }
+            }
             Report::WorkEnded { attempt, .. } => {
                 if let Some(state) = self.attempts.get_mut(attempt) {
                     state.work_ended = true;

@@ -128,3 +128,28 @@ fn without_room_nothing_is_intended_and_the_ledger_goes_on() {
     assert_eq!(ledger.state().attempts[&first.attempt].phase, Phase::Ended(Ending::Failed));
     assert!(!ledger.state().effects.is_known(first.step.effect.as_ref().unwrap()));
 }
+
+/// A process that died between the two INTENT records told nobody that the attempt began.
+#[test]
+fn a_beginning_that_nobody_was_told_of_is_told_once() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("ledger");
+    let file = RealHost::default().record_file(&path).unwrap();
+    let mut ledger = Ledger::begin(file, Incarnation("one".to_owned())).unwrap();
+    let (half, whole) = (offer(1, "a"), offer(2, "b"));
+    for offer in [&half, &whole] {
+        ledger.accept(offer.clone()).unwrap();
+    }
+    ledger.write(Record::IntentBegins { attempt: half.attempt.clone() }).unwrap();
+    ledger.intend(&whole.attempt).unwrap();
+    let told = |ledger: &Ledger, of: &Offer| {
+        let began = |r: &&Report| matches!(r, Report::Began { attempt } if *attempt == of.attempt);
+        ledger.state().unacked.values().filter(began).count()
+    };
+    assert_eq!((told(&ledger, &half), told(&ledger, &whole)), (0, 1));
+    for _ in 0..2 {
+        ledger.tell_begun(&half.attempt).unwrap();
+        ledger.tell_begun(&whole.attempt).unwrap();
+        assert_eq!((told(&ledger, &half), told(&ledger, &whole)), (1, 1));
+    }
+}
