@@ -16,6 +16,7 @@ pub mod private_file;
 pub mod render;
 pub mod report;
 pub mod secret;
+pub mod seeded;
 pub mod settings;
 pub mod step;
 pub mod template;

@@ -119,6 +119,25 @@ pub struct Outcome {
     pub observed: Vec<Observation>,
 }
 
+impl Outcome {
+    /// One that says how it ended and nothing else.
+    #[must_use]
+    pub fn bare(ending: Ending, changed: bool, began: Timestamp, ended: Timestamp) -> Self {
+        Self {
+            ending,
+            changed,
+            began,
+            ended,
+            evidence: Vec::new(),
+            diffs: Vec::new(),
+            fault: None,
+            known: Vec::new(),
+            unknown: Vec::new(),
+            observed: Vec::new(),
+        }
+    }
+}
+
 /// A durable report of the agent. Each is a record of its ledger and carries the record's sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "report")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{Digest, HostId, Incarnation};
+use cavalcade_common::id::{Digest, HostId, Incarnation, NodeId};
 use cavalcade_common::message::{FromAgent, LogRecord, ToAgent};
 use cavalcade_common::transport::Keepalive;
 use futures_util::FutureExt;
@@ -36,7 +36,6 @@ use crate::run::input::Input;
 use crate::run::view::View;
 use crate::run::{INPUT_ROOM, RunLoop, WallClock};
 use crate::session::Sessions;
-use crate::state::State;
 use crate::token::TokenStore;
 use crate::vault::Vault;
 
@@ -79,7 +78,12 @@ struct Data {
 impl DataHandler for Data {
     async fn logs(&self, host: &HostId, batch: Vec<LogRecord>) -> Result<u64, Fault> {
         let state = self.view.borrow().state.clone();
-        let batch = served_here(&state, host, batch);
+        let elsewhere =
+            |node: &NodeId| state.open_runs().any(|run| run.plan.plan.node(node).is_some_and(|planned| &planned.host != host));
+        let (batch, left_out) = served_here(batch, elsewhere);
+        if left_out > 0 {
+            tracing::warn!(%host, left_out, "lines of nodes that another host serves are left out");
+        }
         // The ledger's identity numbers the lines too: an agent that was enrolled again counts from 1.
         let incarnation = self.view.borrow().state.hosts.get(host).map(|h| h.incarnation.clone());
         let incarnation = incarnation.unwrap_or_else(|| Incarnation(String::new()));
@@ -92,27 +96,18 @@ impl DataHandler for Data {
     }
 }
 
-/// The batch without the text of lines that an open run has on another host. They stand as a gap: a host that was replaced
-/// still sends what its node wrote before, and must not wait with everything else that it has.
-fn served_here(state: &State, host: &HostId, batch: Vec<LogRecord>) -> Vec<LogRecord> {
-    let elsewhere = |r: &LogRecord| state.open_runs().any(|run| run.plan.plan.node(&r.node).is_some_and(|n| &n.host != host));
-    let mut left_out = 0_u64;
+/// The batch without the text of lines of nodes that are served elsewhere, and how many these are. A host that was replaced
+/// still sends what its node wrote before: that must not keep everything else that it has.
+fn served_here(batch: Vec<LogRecord>, elsewhere: impl Fn(&NodeId) -> bool) -> (Vec<LogRecord>, usize) {
+    let mut left_out = 0;
     let kept = batch.into_iter().map(|record| {
-        if !elsewhere(&record) {
+        if !elsewhere(&record.node) {
             return record;
         }
         left_out += 1;
-        LogRecord {
-            text: format!("(a line of {}, which another host serves, is left out)", record.node),
-            gap: record.gap.max(1),
-            ..record
-        }
+        LogRecord { text: format!("(a line of {}, which another host serves, is left out)", record.node), ..record }
     });
-    let kept = kept.collect();
-    if left_out > 0 {
-        tracing::warn!(%host, left_out, "lines of nodes that another host serves are left out");
-    }
-    kept
+    (kept.collect(), left_out)
 }
 
 #[async_trait]
@@ -279,5 +274,29 @@ async fn stopped() -> std::io::Result<()> {
             _ = int.recv() => return Ok(()),
             _ = hang_up.recv() => tracing::info!("the terminal is gone; the controller goes on"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_another_hosts_node_keeps_nothing_else_back() {
+        let line = |seq: u64, node: &str| LogRecord {
+            seq,
+            node: NodeId::new(node).expect("a name"),
+            run: None,
+            step: String::new(),
+            stream: "output".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            text: format!("said by {node}"),
+            gap: 0,
+        };
+        let batch = vec![line(1, "gw-1"), line(2, "moved"), line(3, "gw-1")];
+        let (kept, left_out) = served_here(batch.clone(), |node| node.as_str() == "moved");
+        assert_eq!((kept.len(), left_out), (3, 1), "the numbers stay without a hole");
+        assert_eq!((&kept[0], &kept[2]), (&batch[0], &batch[2]));
+        assert_eq!((kept[1].seq, kept[1].text.contains("said by")), (2, false), "its text is nobody's to give");
     }
 }

@@ -220,18 +220,7 @@ fn narrate(executor: &Executor, offer: &Offer, secrets: &SecretBook, result: &Re
 }
 
 fn ended(executor: &Executor, began: Timestamp, result: Result<(Applied, Vec<Evidence>), Failure>) -> Conclusion {
-    let mut outcome = Outcome {
-        ending: Ending::Succeeded,
-        changed: false,
-        began,
-        ended: executor.host.now(),
-        evidence: Vec::new(),
-        diffs: Vec::new(),
-        fault: None,
-        known: Vec::new(),
-        unknown: Vec::new(),
-        observed: Vec::new(),
-    };
+    let mut outcome = Outcome::bare(Ending::Succeeded, false, began, executor.host.now());
     match result {
         Ok((applied, evidence)) => {
             outcome.changed = applied.changed;

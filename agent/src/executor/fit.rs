@@ -69,18 +69,8 @@ pub(super) fn refused(error: &EncodeError, at: Timestamp) -> Outcome {
 }
 
 fn failed(error: &EncodeError, at: Timestamp, changed: bool) -> Outcome {
-    Outcome {
-        ending: Ending::Failed,
-        changed,
-        began: at,
-        ended: at,
-        evidence: Vec::new(),
-        diffs: Vec::new(),
-        fault: Some(Fault::new(codes::agent::RECORD_SIZE, error.to_string())),
-        known: Vec::new(),
-        unknown: Vec::new(),
-        observed: Vec::new(),
-    }
+    let fault = Some(Fault::new(codes::agent::RECORD_SIZE, error.to_string()));
+    Outcome { fault, ..Outcome::bare(Ending::Failed, changed, at, at) }
 }
 
 /// What the controller or a person decides by.

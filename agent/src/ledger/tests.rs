@@ -37,18 +37,7 @@ pub(crate) fn on_a_full_disk(path: &Path) -> Ledger {
 
 /// An outcome that says nothing but how it ended.
 pub(crate) fn outcome(ending: Ending) -> Outcome {
-    Outcome {
-        ending,
-        changed: true,
-        began: Timestamp::UNIX_EPOCH,
-        ended: Timestamp::UNIX_EPOCH,
-        evidence: Vec::new(),
-        diffs: Vec::new(),
-        fault: None,
-        known: Vec::new(),
-        unknown: Vec::new(),
-        observed: Vec::new(),
-    }
+    Outcome::bare(ending, true, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
 }
 
 fn offer(number: u32, key: &str) -> Offer {

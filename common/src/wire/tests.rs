@@ -351,16 +351,9 @@ fn some_attempt() -> AttemptId {
 
 fn ended(diff: usize) -> FromAgent {
     let outcome = Outcome {
-        ending: Ending::Succeeded,
-        changed: true,
-        began: Timestamp::UNIX_EPOCH,
-        ended: Timestamp::UNIX_EPOCH,
         evidence: vec![Evidence::holds("sha256", "y".repeat(8 << 10))],
         diffs: vec![FileDiff { path: "/a".to_owned(), diff: "x".repeat(diff), note: String::new() }],
-        fault: None,
-        known: Vec::new(),
-        unknown: Vec::new(),
-        observed: Vec::new(),
+        ..Outcome::bare(Ending::Succeeded, true, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     };
     FromAgent::Report { seq: 7, report: Report::Ended { attempt: some_attempt(), outcome: Box::new(outcome) } }
 }

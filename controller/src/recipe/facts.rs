@@ -80,17 +80,17 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     let written = FactsWritten {
         pack,
         files: f.or("files", BTreeMap::new(), r),
-        folders: f.node("folders").map(|n| folders(n, r)).unwrap_or_default(),
+        folders: by_name("folders", &mut f, r, folders),
         templates: f.opt("templates", r),
         custom: f.or("custom", Vec::new(), r),
-        made: f.node("made").map(|n| made(n, r)).unwrap_or_default(),
+        made: by_name("made", &mut f, r, made),
         trees: f.or("trees", BTreeMap::new(), r),
         keystores: f.or("keystores", Vec::new(), r),
         keystore_passwords: f.or("keystore_passwords", Vec::new(), r),
         trust_stores: f.or("trust_stores", Vec::new(), r),
-        values: f.node("values").map(|n| values(n, r)).unwrap_or_default(),
+        values: by_name("values", &mut f, r, value),
         conf: f.or("conf", BTreeMap::new(), r),
-        tables: f.node("tables").map(|n| tables(n, r)).unwrap_or_default(),
+        tables: by_name("tables", &mut f, r, table),
         libraries: f.or("libraries", Vec::new(), r),
         nodes: nodes?,
     };
@@ -98,27 +98,27 @@ pub(super) fn facts(node: &Node, r: &mut Reader) -> Option<FactsWritten> {
     Some(written)
 }
 
-fn made(node: &Node, r: &mut Reader) -> BTreeMap<String, MadeWritten> {
+/// A mapping by name whose values are read one by one.
+fn by_name<T>(
+    key: &'static str,
+    f: &mut Fields<'_>,
+    r: &mut Reader,
+    one: impl Fn(&str, &Node, &mut Reader) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let Some(node) = f.node(key) else { return BTreeMap::new() };
     let Some(entries) = node.entries() else {
-        r.fault(codes::WRONG_KIND, node.mark, format!("`made` is a mapping by name, this is {}", node.kind()));
+        r.fault(codes::WRONG_KIND, node.mark, format!("`{key}` is a mapping by name, this is {}", node.kind()));
         return BTreeMap::new();
-    };
-    let one = |name: &str, node: &Node, r: &mut Reader| {
-        let mut f = Fields::of(node, format!("what is made, `{name}`"), r)?;
-        let (of, called) = (f.req("of", r), f.req("name", r));
-        let replace = f.or("replace", BTreeMap::new(), r);
-        f.finish(r);
-        Some(MadeWritten { of: of?, name: called?, replace })
     };
     entries.iter().filter_map(|e| Some((e.key.clone(), one(&e.key, &e.value, r)?))).collect()
 }
 
-fn tables(node: &Node, r: &mut Reader) -> BTreeMap<String, TableWritten> {
-    let Some(entries) = node.entries() else {
-        r.fault(codes::WRONG_KIND, node.mark, format!("`tables` is a mapping by name, this is {}", node.kind()));
-        return BTreeMap::new();
-    };
-    entries.iter().filter_map(|e| Some((e.key.clone(), table(&e.key, &e.value, r)?))).collect()
+fn made(name: &str, node: &Node, r: &mut Reader) -> Option<MadeWritten> {
+    let mut f = Fields::of(node, format!("what is made, `{name}`"), r)?;
+    let (of, called) = (f.req("of", r), f.req("name", r));
+    let replace = f.or("replace", BTreeMap::new(), r);
+    f.finish(r);
+    Some(MadeWritten { of: of?, name: called?, replace })
 }
 
 fn table(name: &str, node: &Node, r: &mut Reader) -> Option<TableWritten> {
@@ -129,27 +129,12 @@ fn table(name: &str, node: &Node, r: &mut Reader) -> Option<TableWritten> {
     Some(TableWritten { at: at?, table: table? })
 }
 
-fn folders(node: &Node, r: &mut Reader) -> BTreeMap<String, FoldersWanted> {
-    let Some(entries) = node.entries() else {
-        r.fault(codes::WRONG_KIND, node.mark, format!("`folders` is a mapping by name, this is {}", node.kind()));
-        return BTreeMap::new();
-    };
-    let one = |name: &str, node: &Node, r: &mut Reader| {
-        let mut f = Fields::of(node, format!("the folders `{name}`"), r)?;
-        let globs = f.req("globs", r);
-        let without = f.or("without", Vec::new(), r);
-        f.finish(r);
-        Some(FoldersWanted { globs: globs?, without })
-    };
-    entries.iter().filter_map(|e| Some((e.key.clone(), one(&e.key, &e.value, r)?))).collect()
-}
-
-fn values(node: &Node, r: &mut Reader) -> BTreeMap<String, ValueWanted> {
-    let Some(entries) = node.entries() else {
-        r.fault(codes::WRONG_KIND, node.mark, format!("`values` is a mapping by name, this is {}", node.kind()));
-        return BTreeMap::new();
-    };
-    entries.iter().filter_map(|e| Some((e.key.clone(), value(&e.key, &e.value, r)?))).collect()
+fn folders(name: &str, node: &Node, r: &mut Reader) -> Option<FoldersWanted> {
+    let mut f = Fields::of(node, format!("the folders `{name}`"), r)?;
+    let globs = f.req("globs", r);
+    let without = f.or("without", Vec::new(), r);
+    f.finish(r);
+    Some(FoldersWanted { globs: globs?, without })
 }
 
 fn value(name: &str, node: &Node, r: &mut Reader) -> Option<ValueWanted> {

@@ -28,19 +28,7 @@ fn key(text: &str) -> StepKey {
 
 fn outcome(kit: &Kit, ending: Ending, changed: bool) -> Box<Outcome> {
     let now = kit.clock.now();
-    let (evidence, diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Box::new(Outcome {
-        ending,
-        changed,
-        began: now,
-        ended: now,
-        evidence,
-        diffs,
-        fault: None,
-        known,
-        unknown,
-        observed: Vec::new(),
-    })
+    Box::new(Outcome::bare(ending, changed, now, now))
 }
 
 fn withdrawn(peer: &mut Peer) -> (usize, usize) {

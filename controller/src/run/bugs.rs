@@ -1,30 +1,6 @@
-//! Guards of the run loop that can be left out on purpose, to see that the simulation's checkers notice. Compiled in only
-//! with the feature `seeded-bugs`, which the tests alone switch on; in a released controller every guard is always there.
+//! Guards that the simulation can leave out of the run loop.
 
-macro_rules! bugs {
-    ($($(#[$says:meta])* $bug:ident,)*) => {
-        /// Which guards are left out.
-        #[derive(Debug, Clone, Copy, Default)]
-        pub struct Bugs {
-            $($(#[$says])* #[cfg(feature = "seeded-bugs")] pub $bug: bool,)*
-        }
-
-        impl Bugs {
-            $(
-                #[cfg(feature = "seeded-bugs")]
-                pub(super) fn $bug(self) -> bool {
-                    self.$bug
-                }
-                #[cfg(not(feature = "seeded-bugs"))]
-                pub(super) fn $bug(self) -> bool {
-                    false
-                }
-            )*
-        }
-    };
-}
-
-bugs! {
+cavalcade_common::seeded_bugs! {
     /// A run is over as soon as somebody cancels it, whatever is under way.
     cancel_waits_for_nothing,
     /// What was offered and has not begun goes on though its run is cancelled.

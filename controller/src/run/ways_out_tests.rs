@@ -48,19 +48,7 @@ impl Worker {
         self.tell(kit, Report::Accepted { attempt: attempt.clone() }).await;
         self.tell(kit, Report::Began { attempt: attempt.clone() }).await;
         let now = kit.clock.now();
-        let (diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new());
-        let outcome = Outcome {
-            ending,
-            changed: true,
-            began: now,
-            ended: now,
-            evidence,
-            diffs,
-            fault: None,
-            known,
-            unknown,
-            observed: Vec::new(),
-        };
+        let outcome = Outcome { evidence, ..Outcome::bare(ending, true, now, now) };
         self.tell(kit, Report::Ended { attempt, outcome: Box::new(outcome) }).await;
         offer
     }

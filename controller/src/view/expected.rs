@@ -39,19 +39,7 @@ mod tests {
 
     fn outcome(ending: Ending, took: SignedDuration) -> Outcome {
         let began = Timestamp::UNIX_EPOCH;
-        let (evidence, diffs, known, unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Outcome {
-            ending,
-            changed: true,
-            began,
-            ended: began + took,
-            evidence,
-            diffs,
-            fault: None,
-            known,
-            unknown,
-            observed: Vec::new(),
-        }
+        Outcome::bare(ending, true, began, began + took)
     }
 
     fn of(outcomes: &[(&str, Outcome)]) -> String {

@@ -130,6 +130,7 @@ fn logs_are_shown_and_not_sent() {
     assert_eq!((&asked["nodes"], &asked["level"], &asked["tail"]), (&json!(["is-*"]), &json!("WARN"), &Value::Null));
     assert!(asked["since"].is_string());
     let said = session.run(["logs", "-o", "jsonl"]).ends(0);
+    assert_eq!(session.run(["logs", "--output", "json"]).ends(0).out, said.out, "the word that every command takes");
     let documents: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(documents.iter().all(|d| d["schema"] == "cavalcade.log/1"), "{documents:?}");
     assert_eq!((&documents[0]["address"], &documents[2]["damage"]), (&json!("is-1:7"), &json!("segment 3 cannot be read")));

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::machine::{Ender, Fate, Inner, SimHeld, Witnessed, World};
 
 /// Wall clock at the beginning of every simulation: 2026-11-23T03:00:00Z.
-pub const WALL: i64 = 1_795_402_800;
+const WALL: i64 = 1_795_402_800;
 
 /// One life of one agent on one machine.
 pub struct SimHost {
@@ -53,6 +53,11 @@ pub(super) fn started_at() -> Timestamp {
     Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// The wall clock of a world at one of its times.
+fn wall_at(time: Duration) -> Timestamp {
+    started_at() + SignedDuration::try_from(time).unwrap_or_default()
+}
+
 /// Time of a world at an instant of its wall clock.
 pub(super) fn since_start(at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(started_at())).unwrap_or_default()
@@ -73,8 +78,7 @@ impl SimHost {
 /// The wall clock of a world.
 #[must_use]
 pub fn wall(world: &World) -> Timestamp {
-    let base = Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH);
-    base + SignedDuration::try_from(world.now()).unwrap_or_default()
+    wall_at(world.now())
 }
 
 struct SimRecords {
@@ -151,8 +155,7 @@ impl Host for SimHost {
             let home = path.to_string_lossy().strip_suffix("/repository/logs/wso2carbon.log").map(PathBuf::from);
             match home.and_then(|h| machine.servers.get(&h)) {
                 Some(server) if server.ready_at <= now => {
-                    let at = Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH)
-                        + SignedDuration::try_from(server.ready_at).unwrap_or_default();
+                    let at = wall_at(server.ready_at);
                     let stamp = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S,%3f").to_string();
                     Some(format!("TID: [-1234] [] [{stamp}]  INFO - WSO2 Carbon started in 9 sec\n").into_bytes())
                 }
@@ -254,8 +257,7 @@ impl Host for SimHost {
                     id: ProcessId { pid: s.pid, start_ticks: u64::try_from(s.started.as_millis()).unwrap_or(0) },
                     args: s.args.clone(),
                     user: "wso2".to_owned(),
-                    started: Timestamp::from_second(WALL).unwrap_or(Timestamp::UNIX_EPOCH)
-                        + SignedDuration::try_from(s.started).unwrap_or_default(),
+                    started: wall_at(s.started),
                 })
                 .into_iter()
                 .collect()

@@ -17,7 +17,7 @@ use cavalcade_common::report::Report;
 use cavalcade_controller::event::Event;
 use jiff::Timestamp;
 
-use super::host::WALL;
+use super::host::since_start;
 use super::machine::Witnessed;
 use super::network::Carried;
 
@@ -60,10 +60,7 @@ pub fn violations(record: &Record) -> Vec<String> {
 impl Record {
     /// The events with the virtual time of each.
     fn journal(&self) -> impl Iterator<Item = (Duration, &Event)> {
-        self.events.iter().map(|(at, event)| {
-            let millis = u64::try_from(at.as_millisecond() - WALL * 1000).unwrap_or(0);
-            (Duration::from_millis(millis), event)
-        })
+        self.events.iter().map(|(at, event)| (since_start(*at), event))
     }
 
     /// All reports, with their hosts.

@@ -126,18 +126,7 @@ fn an_effect_belongs_into_the_agents_ledger() {
     ledger.accept(earlier.clone()).unwrap();
     ledger.intend(&earlier.attempt).unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let outcome = Outcome {
-        ending: Ending::Failed,
-        changed: true,
-        began: now,
-        ended: now,
-        evidence: Vec::new(),
-        diffs: Vec::new(),
-        fault: None,
-        known: Vec::new(),
-        unknown: Vec::new(),
-        observed: Vec::new(),
-    };
+    let outcome = Outcome::bare(Ending::Failed, true, now, now);
     ledger.end(&earlier.attempt, outcome).unwrap();
     drop(ledger);
     let refused = run(&machine, &arguments, &over).ended(9);
