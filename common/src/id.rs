@@ -229,6 +229,11 @@ pub struct Generation(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Incarnation(pub String);
 
+/// Digest of an agent's ledger from its first record up to one report, 32 hex digits: two ledgers that give it for the same
+/// report have the same past. Taken over the bytes as they lie in the file, so that it does not change with the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark(pub String);
+
 /// SHA-256 of some content, in lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::action::DbTarget;
 use crate::facts::FactsWanted;
 use crate::given::GivenSecrets;
-use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId};
+use crate::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, Mark, NodeId, RunId};
 use crate::plan::{PlanStep, Probe};
 use crate::report::{Checked, Evidence, Observation, Preview, Progress, Report};
 use crate::secret::SecretRef;
@@ -33,6 +33,9 @@ pub enum FromAgent {
     Report {
         /// Ledger sequence, from 1, without gaps among reports of this incarnation.
         seq: u64,
+        /// What the ledger held up to it; an agent of an earlier version gives none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
         /// The report.
         report: Report,
     },
@@ -85,6 +88,13 @@ pub struct Hello {
     pub highest_epoch: Epoch,
     /// Highest ledger sequence that it ever gave to a report.
     pub last_seq: u64,
+    /// Highest sequence that it knows to be in the journal.
+    #[serde(default)]
+    pub acked: u64,
+    /// Marks of the last acked report and of all later ones: by them the controller sees a ledger that was set back and
+    /// wrote other reports under the same numbers (10, rule 2).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<u64, Mark>,
     /// Attempts that are in its ledger and have no acked end.
     pub open: Vec<AttemptId>,
     /// UTC offset of the host, in seconds.

@@ -1,7 +1,7 @@
 //! Everything that changes the controller's state, as one closed, numbered enum. The journal keeps numbers and bodies;
 //! a number is never used twice. To change the body of an event, add a new number.
 
-use cavalcade_common::id::{AttemptId, Digest, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Digest, Epoch, Generation, HostId, Incarnation, Mark, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{Plan, PlanStep};
 use cavalcade_common::report::{Evidence, Report, Sight};
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,9 @@ pub enum Event {
         incarnation: Incarnation,
         /// Sequence in its ledger.
         seq: u64,
+        /// What the ledger held up to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
         /// The report.
         report: Report,
     },
@@ -140,8 +143,14 @@ pub enum Event {
         host: HostId,
         /// Identity of its ledger.
         incarnation: Incarnation,
-        /// Highest sequence that the agent has given.
+        /// From where its reports count: the highest sequence that it knows to be journaled.
         last_seq: u64,
+        /// What the ledger held up to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
+        /// Whether it was set back, or holds something else under a number that is journaled.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        other_past: bool,
     },
     /// A probe saw this process as the node's new server. From here on a permit may count it (10, rule 15).
     ServerSeen {

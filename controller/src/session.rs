@@ -112,6 +112,8 @@ mod tests {
             program: "test".to_owned(),
             highest_epoch: cavalcade_common::id::Epoch(0),
             last_seq: 0,
+            acked: 0,
+            marks: std::collections::BTreeMap::new(),
             open: Vec::new(),
             utc_offset_seconds: 0,
             zone: String::new(),

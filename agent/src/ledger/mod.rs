@@ -18,7 +18,7 @@ use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Outcome, Report};
 
 use crate::host::{Host, RecordFile};
-use record::{Damage, EncodeError, Record};
+use record::{Damage, EncodeError, Past, Record};
 use state::LedgerState;
 
 /// Room that must be free before an effect begins, so that its outcome can be written (10, rule 31). Bytes.
@@ -73,19 +73,19 @@ impl LedgerError {
     }
 }
 
-/// What the records say, and the length of the sound part.
-fn fold(bytes: &[u8]) -> Result<(LedgerState, u64), LedgerError> {
+/// What the records say, what later ones are marked by, and the length of the sound part.
+fn fold(bytes: &[u8]) -> Result<(LedgerState, Past, u64), LedgerError> {
     let decoded = record::decode(bytes)?;
     let mut state = LedgerState::default();
     let mut records = decoded.records.into_iter();
     match records.next() {
-        Some(born @ Record::Born { .. }) => state.apply(born),
+        Some((born @ Record::Born { .. }, mark)) => state.apply(born, mark),
         _ => return Err(LedgerError::Unborn),
     }
-    for record in records {
-        state.apply(record);
+    for (record, mark) in records {
+        state.apply(record, mark);
     }
-    Ok((state, decoded.sound))
+    Ok((state, decoded.past, decoded.sound))
 }
 
 fn head(text: &str) -> String {
@@ -96,6 +96,7 @@ fn head(text: &str) -> String {
 pub struct Ledger {
     file: Box<dyn RecordFile>,
     state: LedgerState,
+    past: Past,
 }
 
 impl Ledger {
@@ -112,7 +113,7 @@ impl Ledger {
     }
 
     fn begin(file: Box<dyn RecordFile>, incarnation: Incarnation) -> Result<Self, LedgerError> {
-        let mut ledger = Self { file, state: LedgerState::default() };
+        let mut ledger = Self { file, state: LedgerState::default(), past: Past::default() };
         ledger.write(Record::Born { incarnation })?;
         Ok(ledger)
     }
@@ -127,14 +128,14 @@ impl Ledger {
         if bytes.is_empty() {
             return Err(LedgerError::Missing);
         }
-        let (state, sound) = fold(&bytes)?;
+        let (state, past, sound) = fold(&bytes)?;
         if sound < bytes.len() as u64 {
             file.truncate(sound).map_err(LedgerError::Io)?;
         }
         // For the refusal of a step where the disk fills up before the first INTENT. Refused room is no error here: an
         // INTENT asks for its own.
         let _ = file.reserve(OUTCOME_ROOM);
-        Ok(Self { file, state })
+        Ok(Self { file, state, past })
     }
 
     /// What the bytes of a ledger say that another process may be writing: nothing is locked, cut or written.
@@ -145,7 +146,7 @@ impl Ledger {
         if bytes.is_empty() {
             return Err(LedgerError::Missing);
         }
-        fold(bytes).map(|(state, _)| state)
+        fold(bytes).map(|(state, _, _)| state)
     }
 
     /// What the records say.
@@ -155,8 +156,10 @@ impl Ledger {
     }
 
     fn write(&mut self, record: Record) -> Result<(), LedgerError> {
-        self.file.append(&record::encode(&record)?).map_err(LedgerError::Io)?;
-        self.state.apply(record);
+        let encoded = record::encode(&record)?;
+        self.file.append(&encoded).map_err(LedgerError::Io)?;
+        let mark = self.past.take(&encoded);
+        self.state.apply(record, mark);
         Ok(())
     }
 

@@ -7,10 +7,11 @@
 //! The length has a checksum of its own: else a flipped bit in the length of an old record would look like a torn tail,
 //! and everything behind it would be cut off in silence (10, rule 7).
 
-use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation};
+use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation, Mark};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::Report;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Largest payload, in bytes.
 pub const MAX_PAYLOAD: usize = 1 << 20;
@@ -84,11 +85,25 @@ pub enum EncodeError {
     TooLarge(usize),
 }
 
+/// Takes the records of a file in as they lie there, and gives the mark up to each.
+#[derive(Debug, Clone, Default)]
+pub struct Past(Sha256);
+
+impl Past {
+    /// One more record, as [`encode`] wrote it.
+    pub fn take(&mut self, encoded: &[u8]) -> Mark {
+        self.0.update(encoded);
+        Mark(hex::encode(&self.0.clone().finalize()[..16]))
+    }
+}
+
 /// What a ledger file holds.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Decoded {
-    /// The records, in order.
-    pub records: Vec<Record>,
+    /// The records, in order, each with the mark up to it.
+    pub records: Vec<(Record, Mark)>,
+    /// For the records to come.
+    pub past: Past,
     /// Length of the sound part; what lies behind it is a torn tail.
     pub sound: u64,
 }
@@ -110,6 +125,7 @@ pub struct Damage {
 /// [`Damage`] says where.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, Damage> {
     let mut records = Vec::new();
+    let mut past = Past::default();
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
@@ -129,10 +145,11 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, Damage> {
         if crc32fast::hash(payload) != word(&rest[8..12]) {
             return Err(damage("its checksum is wrong"));
         }
-        records.push(serde_json::from_slice(payload).map_err(|_| damage("it cannot be read"))?);
+        let record = serde_json::from_slice(payload).map_err(|_| damage("it cannot be read"))?;
+        records.push((record, past.take(&rest[..HEADER + length])));
         at += HEADER + length;
     }
-    Ok(Decoded { records, sound: at as u64 })
+    Ok(Decoded { records, past, sound: at as u64 })
 }
 
 fn word(bytes: &[u8]) -> u32 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation};
+use cavalcade_common::id::{AttemptId, Epoch, Generation, Incarnation, Mark};
 use cavalcade_common::message::Offer;
 use cavalcade_common::report::{Ending, Report};
 
@@ -57,6 +57,8 @@ pub struct LedgerState {
     pub last_seq: u64,
     /// Everything up to here is in the journal.
     pub acked: u64,
+    /// What the ledger held up to the last acked report and up to each later one.
+    pub marks: BTreeMap<u64, Mark>,
     /// All attempts ever, by id.
     pub attempts: BTreeMap<AttemptId, AttemptState>,
     /// Reports that are not acked, by sequence.
@@ -67,7 +69,7 @@ pub struct LedgerState {
 
 impl LedgerState {
     /// Takes one record in.
-    pub(super) fn apply(&mut self, record: Record) {
+    pub(super) fn apply(&mut self, record: Record, mark: Mark) {
         match record {
             Record::Born { incarnation } => self.incarnation = Some(incarnation),
             Record::Fence { epoch, generation } => {
@@ -81,6 +83,7 @@ impl LedgerState {
             Record::IntentBegins { attempt } => self.intended(&attempt),
             Record::Report { seq, report } => {
                 self.last_seq = self.last_seq.max(seq);
+                self.marks.insert(seq, mark);
                 self.reported(&report);
                 self.unacked.insert(seq, report);
             }
@@ -138,6 +141,7 @@ impl LedgerState {
 
     fn acked_up_to(&mut self, seq: u64) {
         self.acked = self.acked.max(seq);
+        self.marks = self.marks.split_off(&self.acked);
         let kept = self.unacked.split_off(&(self.acked + 1));
         for report in std::mem::replace(&mut self.unacked, kept).into_values() {
             if let Some(state) = self.attempts.get_mut(report.attempt())

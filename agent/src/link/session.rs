@@ -183,6 +183,8 @@ impl<'a> Session<'a> {
                 program: identity.program.clone(),
                 highest_epoch: state.epoch,
                 last_seq: state.last_seq,
+                acked: state.acked,
+                marks: state.marks.clone(),
                 open: state.open().cloned().collect(),
                 utc_offset_seconds: zone.to_offset(now).seconds(),
                 zone: zone.iana_name().unwrap_or_default().to_owned(),
@@ -268,10 +270,12 @@ impl<'a> Session<'a> {
     async fn send_news(&mut self) -> Result<(), SessionEnd> {
         let reports: Vec<_> = {
             let ledger = self.executor.ledger();
-            ledger.state().unacked.range(self.sent + 1..).map(|(seq, report)| (*seq, report.clone())).collect()
+            let state = ledger.state();
+            let news = state.unacked.range(self.sent + 1..);
+            news.map(|(seq, report)| (*seq, state.marks.get(seq).cloned(), report.clone())).collect()
         };
-        for (seq, report) in reports {
-            self.send(FromAgent::Report { seq, report }).await?;
+        for (seq, mark, report) in reports {
+            self.send(FromAgent::Report { seq, mark, report }).await?;
             self.sent = seq;
             self.sent_at = Instant::now();
         }

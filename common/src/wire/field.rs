@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::WireError;
-use crate::id::{AttemptId, Incarnation, NodeId, RunId, StepKey, check_name};
+use crate::id::{AttemptId, Incarnation, Mark, NodeId, RunId, StepKey, check_name};
 
 pub(super) fn required<T>(value: Option<T>, field: &'static str) -> Result<T, WireError> {
     value.ok_or(WireError::Missing { field })
@@ -21,6 +21,15 @@ pub(super) fn name<T: std::str::FromStr<Err = crate::id::NameError>>(text: &str,
 pub(super) fn incarnation(text: String, field: &'static str) -> Result<Incarnation, WireError> {
     check_name(&text).map_err(|source| WireError::Name { field, source })?;
     Ok(Incarnation(text))
+}
+
+/// A mark obeys it as well; an older peer sends none.
+pub(super) fn mark(text: String, field: &'static str) -> Result<Option<Mark>, WireError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    check_name(&text).map_err(|source| WireError::Name { field, source })?;
+    Ok(Some(Mark(text)))
 }
 
 pub(super) fn attempt_to_wire(attempt: AttemptId) -> v1::AttemptId {

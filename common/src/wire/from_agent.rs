@@ -7,7 +7,7 @@ use v1::from_agent::Message as Kind;
 
 use super::WireError;
 use super::field::{
-    attempt, attempt_to_wire, incarnation, instant, instant_to_wire, json, json_to_wire, name, required, required_attempt,
+    attempt, attempt_to_wire, incarnation, instant, instant_to_wire, json, json_to_wire, mark, name, required, required_attempt,
 };
 use super::parts::{Carried, Wired};
 use super::report::{
@@ -37,7 +37,7 @@ impl Wired for FromAgent {
     fn to_wire(self) -> Result<v1::FromAgent, WireError> {
         let kind = match self {
             Self::Hello(hello) => Kind::Hello(hello_to_wire(hello)),
-            Self::Report { seq, report } => Kind::Report(Box::new(report_to_wire(seq, report))),
+            Self::Report { seq, mark, report } => Kind::Report(Box::new(report_to_wire(seq, mark, report))),
             Self::Progress { attempt, progress: Progress { done, total, label, quiet_seconds } } => {
                 let attempt = Some(attempt_to_wire(attempt));
                 Kind::Progress(v1::AttemptProgress { attempt, done, total, label, quiet_seconds })
@@ -60,8 +60,8 @@ impl Wired for FromAgent {
         Ok(match required(message, "from_agent.message")? {
             Kind::Hello(wire) => Self::Hello(hello(wire)?),
             Kind::Report(wire) => {
-                let (seq, report) = report(*wire)?;
-                Self::Report { seq, report }
+                let (seq, mark, report) = report(*wire)?;
+                Self::Report { seq, mark, report }
             }
             Kind::Progress(v1::AttemptProgress { attempt, done, total, label, quiet_seconds }) => Self::Progress {
                 attempt: required_attempt(attempt, "progress.attempt")?,
@@ -91,7 +91,7 @@ impl Wired for FromAgent {
                 let says = format!("the answer has {bytes} bytes, the link carries at most {limit}");
                 Some(Self::Answer { id, answer: Err(says) })
             }
-            Self::Report { seq, report } => shorten(report, limit).map(|report| Self::Report { seq, report }),
+            Self::Report { seq, mark, report } => shorten(report, limit).map(|report| Self::Report { seq, mark, report }),
             Self::Hello(_)
             | Self::Progress { .. }
             | Self::Heartbeat(_)
@@ -103,7 +103,8 @@ impl Wired for FromAgent {
 }
 
 fn hello_to_wire(hello: Hello) -> v1::Hello {
-    let Hello { version, host, incarnation, program, highest_epoch, last_seq, open, utc_offset_seconds, zone, now } = hello;
+    let Hello { version, host, incarnation, program, highest_epoch, last_seq, acked, marks, open, utc_offset_seconds, zone, now } =
+        hello;
     v1::Hello {
         version,
         host: host.into(),
@@ -111,6 +112,8 @@ fn hello_to_wire(hello: Hello) -> v1::Hello {
         program,
         highest_epoch: highest_epoch.0,
         last_seq,
+        acked,
+        marks: marks.into_iter().map(|(seq, mark)| v1::ReportMark { seq, mark: mark.0 }).collect(),
         open: open.into_iter().map(attempt_to_wire).collect(),
         utc_offset_seconds,
         zone,
@@ -119,8 +122,24 @@ fn hello_to_wire(hello: Hello) -> v1::Hello {
 }
 
 fn hello(wire: v1::Hello) -> Result<Hello, WireError> {
-    let v1::Hello { version, host, incarnation: id, program, highest_epoch, last_seq, open, utc_offset_seconds, now, zone } =
-        wire;
+    let v1::Hello {
+        version,
+        host,
+        incarnation: id,
+        program,
+        highest_epoch,
+        last_seq,
+        acked,
+        marks: told,
+        open,
+        utc_offset_seconds,
+        now,
+        zone,
+    } = wire;
+    let mut marks = BTreeMap::new();
+    for v1::ReportMark { seq, mark: text } in told {
+        marks.insert(seq, required(mark(text, "hello.marks")?, "hello.marks")?);
+    }
     Ok(Hello {
         version,
         host: name(&host, "hello.host")?,
@@ -128,6 +147,8 @@ fn hello(wire: v1::Hello) -> Result<Hello, WireError> {
         program,
         highest_epoch: Epoch(highest_epoch),
         last_seq,
+        acked,
+        marks,
         open: open.into_iter().map(|a| attempt(a, "hello.open")).collect::<Result<_, _>>()?,
         utc_offset_seconds,
         zone,

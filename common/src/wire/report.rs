@@ -3,11 +3,12 @@
 use cavalcade_proto::v1;
 
 use super::WireError;
-use super::field::{attempt_to_wire, instant, instant_to_wire, required, required_attempt};
+use super::field::{attempt_to_wire, instant, instant_to_wire, mark, required, required_attempt};
 use crate::error::{Code, Fault, Place};
+use crate::id::Mark;
 use crate::report::{Checked, Ending, Evidence, FileDiff, Observation, Outcome, Preview, Report, Sight, Verdict};
 
-pub(super) fn report_to_wire(seq: u64, report: Report) -> v1::SequencedReport {
+pub(super) fn report_to_wire(seq: u64, mark: Option<Mark>, report: Report) -> v1::SequencedReport {
     use v1::sequenced_report::Report as Kind;
     let (attempt, kind) = match report {
         Report::Accepted { attempt } => (attempt, Kind::Accepted(v1::Accepted {})),
@@ -16,12 +17,13 @@ pub(super) fn report_to_wire(seq: u64, report: Report) -> v1::SequencedReport {
         Report::Ended { attempt, outcome } => (attempt, Kind::Ended(Box::new(outcome_to_wire(*outcome)))),
         Report::Abandoned { attempt, why } => (attempt, Kind::Abandoned(v1::Abandoned { why })),
     };
-    v1::SequencedReport { seq, attempt: Some(attempt_to_wire(attempt)), report: Some(kind) }
+    let mark = mark.map(|m| m.0).unwrap_or_default();
+    v1::SequencedReport { seq, attempt: Some(attempt_to_wire(attempt)), report: Some(kind), mark }
 }
 
-pub(super) fn report(report: v1::SequencedReport) -> Result<(u64, Report), WireError> {
+pub(super) fn report(report: v1::SequencedReport) -> Result<(u64, Option<Mark>, Report), WireError> {
     use v1::sequenced_report::Report as Kind;
-    let v1::SequencedReport { seq, attempt, report } = report;
+    let v1::SequencedReport { seq, attempt, report, mark: told } = report;
     let attempt = required_attempt(attempt, "report.attempt")?;
     let report = match required(report, "report.report")? {
         Kind::Accepted(v1::Accepted {}) => Report::Accepted { attempt },
@@ -30,7 +32,7 @@ pub(super) fn report(report: v1::SequencedReport) -> Result<(u64, Report), WireE
         Kind::Ended(ended) => Report::Ended { attempt, outcome: Box::new(outcome(*ended)?) },
         Kind::Abandoned(v1::Abandoned { why }) => Report::Abandoned { attempt, why },
     };
-    Ok((seq, report))
+    Ok((seq, mark(told, "report.mark")?, report))
 }
 
 fn outcome_to_wire(outcome: Outcome) -> v1::Outcome {

@@ -14,7 +14,7 @@ use super::*;
 use crate::error::{Code, Place};
 use crate::facts::{FactsWanted, Look, NodeWanted};
 use crate::given::GivenSecrets;
-use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
+use crate::id::{AttemptId, Digest, EffectKey, Epoch, HostId, Incarnation, Mark, NodeId, RunId, StepKey};
 use crate::message::{
     Answer, ApprovedRepeat, Ask, Chunk, FetchArtifact, FromAgent, Heartbeat, Hello, LogRecord, MAX_MESSAGE, Offer, Seen, ToAgent,
 };
@@ -93,20 +93,30 @@ fn report() -> impl Strategy<Value = Report> {
     ]
 }
 
+fn mark() -> impl Strategy<Value = Mark> {
+    "[0-9a-f]{32}".prop_map(Mark)
+}
+
 fn hello() -> impl Strategy<Value = Hello> {
-    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<i32>());
-    (numbers, name::<HostId>(), "[0-9a-f]{32}", (text(), text()), vec(attempt(), 0..4), moment()).prop_map(
-        |((version, epoch, last_seq, utc_offset_seconds), host, incarnation, (program, zone), open, now)| Hello {
-            version,
-            host,
-            incarnation: Incarnation(incarnation),
-            program,
-            highest_epoch: Epoch(epoch),
-            last_seq,
-            open,
-            utc_offset_seconds,
-            zone,
-            now,
+    let numbers = (any::<u32>(), any::<u64>(), any::<[u64; 2]>(), any::<i32>());
+    let marks = btree_map(any::<u64>(), mark(), 0..3);
+    let past = (vec(attempt(), 0..4), marks);
+    (numbers, name::<HostId>(), "[0-9a-f]{32}", (text(), text()), past, moment()).prop_map(
+        |((version, epoch, [last_seq, acked], utc_offset_seconds), host, incarnation, (program, zone), (open, marks), now)| {
+            Hello {
+                version,
+                host,
+                incarnation: Incarnation(incarnation),
+                program,
+                highest_epoch: Epoch(epoch),
+                last_seq,
+                acked,
+                marks,
+                open,
+                utc_offset_seconds,
+                zone,
+                now,
+            }
         },
     )
 }
@@ -168,7 +178,7 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
         .prop_map(|(count, running, resident_kib, unconfirmed)| Heartbeat { count, running, resident_kib, unconfirmed });
     prop_oneof![
         hello().prop_map(FromAgent::Hello),
-        (any::<u64>(), report()).prop_map(|(seq, report)| FromAgent::Report { seq, report }),
+        (any::<u64>(), option::of(mark()), report()).prop_map(|(seq, mark, report)| FromAgent::Report { seq, mark, report }),
         (attempt(), progress).prop_map(|(attempt, progress)| FromAgent::Progress { attempt, progress }),
         heartbeat.prop_map(FromAgent::Heartbeat),
         (text(), attempt()).prop_map(|(nonce, attempt)| FromAgent::AskPermit { nonce, attempt }),
@@ -355,7 +365,7 @@ fn ended(diff: usize) -> FromAgent {
         diffs: vec![FileDiff { path: "/a".to_owned(), diff: "x".repeat(diff), note: String::new() }],
         ..Outcome::bare(Ending::Succeeded, true, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     };
-    FromAgent::Report { seq: 7, report: Report::Ended { attempt: some_attempt(), outcome: Box::new(outcome) } }
+    FromAgent::Report { seq: 7, mark: None, report: Report::Ended { attempt: some_attempt(), outcome: Box::new(outcome) } }
 }
 
 fn facts_of(bytes: usize) -> FromAgent {
@@ -378,7 +388,7 @@ fn what_is_beyond_every_limit_says_so_instead_of_ending_the_session() {
         other => panic!("{other:?}"),
     }
     match through(ended(MAX_WHOLE + 1)).expect("is carried") {
-        FromAgent::Report { seq: 7, report: Report::Ended { outcome, .. } } => {
+        FromAgent::Report { seq: 7, report: Report::Ended { outcome, .. }, .. } => {
             assert_eq!(outcome.ending, Ending::Succeeded);
             assert!(outcome.diffs[0].note.contains("16777217 bytes left out"), "{}", outcome.diffs[0].note);
             assert!(outcome.evidence[0].found.contains("[cut: 4096 more bytes]"));

@@ -9,6 +9,8 @@ cavalcade_common::seeded_bugs! {
     supersedes_undrained,
     /// A report that comes twice is taken twice.
     takes_reports_twice,
+    /// Of a ledger that comes back only numbers are compared.
+    compares_numbers_alone,
     /// Reports are acked before they are in the journal.
     acks_before_the_journal,
     /// What was seen of a step before does not matter to a verb.

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use cavalcade_common::action::Action;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, Epoch, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Epoch, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::message::{Answer, ApprovedRepeat, Offer, ToAgent};
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Progress;
@@ -83,8 +83,8 @@ type DoneTo = oneshot::Sender<Result<Done, Fault>>;
 struct Link {
     session: SessionId,
     to: mpsc::Sender<ToAgent>,
-    /// What its hello said of the ledger (identity, highest sequence) and the session has not proved yet.
-    unproved: Option<(Incarnation, u64)>,
+    /// What its hello said of another ledger than the journal's, and the session has not proved yet.
+    unproved: Option<Event>,
     /// The time zone that its hello told, until the session shows that the hello is of today.
     zone: Option<HostZone>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{AttemptId, HostId, NodeId};
+use cavalcade_common::id::{AttemptId, HostId, Mark, NodeId};
 use cavalcade_common::message::{Answer, Ask, FromAgent, Hello, LINK_VERSION, Seen, ToAgent};
 use cavalcade_common::report::{Ending, Report};
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,8 @@ use super::services::zone_of;
 use super::{Asked, GIVEN_BACK_PAUSE, Link, RunLoop};
 use crate::event::Event;
 use crate::schedule::alone::{Look, Strangers};
-use crate::state::Mode;
 use crate::state::step::Phase;
+use crate::state::{HostState, Mode};
 
 impl RunLoop {
     pub(super) fn session_up(&mut self, host: HostId, session: SessionId, hello: &Hello, to: mpsc::Sender<ToAgent>) {
@@ -47,19 +47,27 @@ impl RunLoop {
             tracing::warn!(%host, "a hello came late: a newer session is open");
             return;
         }
-        let known = self.state.hosts.get(&host);
-        let continues = known.is_some_and(|h| h.incarnation == hello.incarnation && h.last_seq <= hello.last_seq);
+        let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
+        let other_past = known.is_some_and(|known| self.other_past(known, hello));
+        let continues = known.is_some() && !other_past;
+        // An older agent tells no marks: what it has beyond the journal is left out.
+        let from = if hello.marks.is_empty() { hello.last_seq } else { hello.acked };
+        let acked = known.map_or(0, |known| if other_past { from } else { known.last_seq });
         // A hello that was long under way tells of the past. That the ledger is another one, or was set back, counts only
         // when the session goes on: the agent sends nothing more before it has the welcome.
-        let unproved = (!continues).then(|| (hello.incarnation.clone(), hello.last_seq));
+        let unproved = (!continues).then(|| Event::HostMet {
+            host: host.clone(),
+            incarnation: hello.incarnation.clone(),
+            last_seq: from,
+            mark: hello.marks.get(&from).cloned(),
+            other_past,
+        });
         let skew_millis = i64::try_from(self.clock.now().duration_since(hello.now).as_millis()).unwrap_or(i64::MAX);
         let connected =
             Connected { session, program: hello.program.clone(), skew_millis, resident_kib: 0, heard: self.world.now };
         self.connected.insert(host.clone(), connected);
         self.world.connected.insert(host.clone());
         self.world.refused.remove(&host);
-        let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
-        let acked = known.map_or(0, |h| h.last_seq);
         self.links.insert(host.clone(), Link { session, to, unproved, zone: zone_of(hello) });
         self.outbox.push((host.clone(), ToAgent::Welcome { epoch: self.state.epoch, acked }));
         if continues {
@@ -67,11 +75,19 @@ impl RunLoop {
         }
     }
 
+    /// Whether the ledger that a hello tells of is not the one that the journal knows: it is behind, or it was set back and
+    /// holds other reports under the same numbers, or knows more to be journaled than is (10, rule 2).
+    fn other_past(&self, known: &HostState, hello: &Hello) -> bool {
+        let told = hello.marks.get(&known.last_seq).or(known.mark.as_ref());
+        let differs = known.mark.as_ref().is_some_and(|journaled| Some(journaled) != told);
+        hello.last_seq < known.last_seq || hello.acked > known.last_seq || (differs && !self.bugs.compares_numbers_alone())
+    }
+
     /// The session goes on: what its hello said of the ledger counts now.
     fn prove(&mut self, host: &HostId) {
         self.prove_zone(host);
-        let Some((incarnation, last_seq)) = self.links.get_mut(host).and_then(|l| l.unproved.take()) else { return };
-        self.happen_or_log(Event::HostMet { host: host.clone(), incarnation, last_seq });
+        let Some(met) = self.links.get_mut(host).and_then(|l| l.unproved.take()) else { return };
+        self.happen_or_log(met);
         self.offer_again(host);
     }
 
@@ -126,7 +142,7 @@ impl RunLoop {
         self.prove(host);
         match message {
             FromAgent::Hello(_) => tracing::warn!(%host, "a second hello in one session is left out"),
-            FromAgent::Report { seq, report } => self.report(host, seq, report),
+            FromAgent::Report { seq, mark, report } => self.report(host, seq, mark, report),
             FromAgent::Progress { attempt, progress } => {
                 if self.is_current(host, &attempt) {
                     self.progress.insert(attempt, (self.world.now, progress));
@@ -163,7 +179,7 @@ impl RunLoop {
         })
     }
 
-    fn report(&mut self, host: &HostId, seq: u64, mut report: Report) {
+    fn report(&mut self, host: &HostId, seq: u64, mark: Option<Mark>, mut report: Report) {
         let Some(known) = self.state.hosts.get(host) else { return };
         let (last, incarnation) = (known.last_seq, known.incarnation.clone());
         if seq > last + 1 {
@@ -189,7 +205,7 @@ impl RunLoop {
             }
             let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
             let pause = self.pause_after(&report);
-            let restored = self.restored_by(&report);
+            let restored = if self.is_current(host, &attempt) { self.restored_by(&report) } else { None };
             // An event of its own, so that the report's own body stays what it was.
             let observed = match &mut report {
                 Report::Ended { outcome, .. } => std::mem::take(&mut outcome.observed),
@@ -197,7 +213,7 @@ impl RunLoop {
                     Vec::new()
                 }
             };
-            if !self.happen_or_log(Event::Reported { host: host.clone(), incarnation, seq, report }) {
+            if !self.happen_or_log(Event::Reported { host: host.clone(), incarnation, seq, mark, report }) {
                 return;
             }
             self.services_seen(&attempt.run, &attempt.step.node, &observed);

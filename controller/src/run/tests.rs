@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use cavalcade_common::given::GivenSecrets;
+use cavalcade_common::id::Incarnation;
 use cavalcade_common::message::{FromAgent, Heartbeat, Hello, LINK_VERSION};
 use cavalcade_common::plan::{HashedPlan, Plan};
 use cavalcade_common::secret::{SecretRef, SecretValue, marker};
@@ -157,6 +158,8 @@ fn hello(host: &str, now: Timestamp) -> Hello {
         program: "test".to_owned(),
         highest_epoch: Epoch(0),
         last_seq: 0,
+        acked: 0,
+        marks: BTreeMap::new(),
         open: Vec::new(),
         utc_offset_seconds: 0,
         zone: String::new(),
@@ -508,3 +511,7 @@ mod ways_out;
 #[cfg(test)]
 #[path = "alone_tests.rs"]
 mod alone;
+
+#[cfg(test)]
+#[path = "set_back_tests.rs"]
+mod set_back;

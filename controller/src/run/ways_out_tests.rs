@@ -33,7 +33,7 @@ struct Worker {
 impl Worker {
     async fn tell(&mut self, kit: &Kit, report: Report) {
         self.seq += 1;
-        let message = FromAgent::Report { seq: self.seq, report };
+        let message = FromAgent::Report { seq: self.seq, mark: None, report };
         let input = Input::Message { host: self.peer.host.clone(), session: self.peer.session, message };
         kit.inputs.send(input).await.expect("takes");
         kit.settle().await;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, Digest, EffectKey, Epoch, Generation, HostId, Incarnation, Mark, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use jiff::Timestamp;
 
@@ -55,6 +55,8 @@ pub struct HostState {
     pub incarnation: Incarnation,
     /// Highest sequence in the journal.
     pub last_seq: u64,
+    /// What the ledger held up to it, where its agent told that.
+    pub mark: Option<Mark>,
     /// Who declared the host lost, and why. Its ledger counts no more; one that is enrolled anew does.
     pub lost: Option<(Who, String)>,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::id::{AttemptId, EffectKey, HostId, Incarnation, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, EffectKey, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{EFFECT_HELD_BY, Report};
 use jiff::Timestamp;
@@ -89,11 +89,17 @@ impl State {
                 }
                 self.epoch = *epoch;
             }
-            Event::HostMet { host, incarnation, last_seq } => self.host_met(moment, host, incarnation, *last_seq),
+            Event::HostMet { host, incarnation, last_seq, mark, other_past } => {
+                let came = HostState { incarnation: incarnation.clone(), last_seq: *last_seq, mark: mark.clone(), lost: None };
+                self.host_met(moment, host, came, *other_past);
+            }
             Event::ServerSeen { node, process } => {
                 self.servers.insert(node.clone(), process.clone());
             }
-            Event::Reported { host, incarnation, seq, report } => self.reported(moment, host, incarnation, *seq, report)?,
+            Event::Reported { host, incarnation, seq, mark, report } => {
+                let came = HostState { incarnation: incarnation.clone(), last_seq: *seq, mark: mark.clone(), lost: None };
+                self.reported(moment, host, came, report)?;
+            }
             Event::RunOpened { .. } => self.run_opened(moment, event)?,
             Event::Offered { attempt, .. } => self.run_mut(&attempt.run)?.offered(moment, attempt)?,
             Event::Permitted { attempt, .. } => {
@@ -224,20 +230,16 @@ impl State {
         Ok(())
     }
 
-    /// A ledger that is new or behind says nothing of what was under way: those steps are Indeterminate.
-    fn host_met(&mut self, moment: Moment, host: &HostId, incarnation: &Incarnation, last_seq: u64) {
+    /// A ledger that is new, behind, or has another past says nothing of what was under way: those steps are Indeterminate.
+    fn host_met(&mut self, moment: Moment, host: &HostId, came: HostState, other_past: bool) {
         let known = self.hosts.get(host);
-        let continues = known.is_some_and(|h| &h.incarnation == incarnation && h.last_seq <= last_seq);
+        // The same ledger, but set back: a snapshot of the machine was brought back. Its reports count on from where it stands.
+        let same = known.is_some_and(|h| h.incarnation == came.incarnation);
         let was_known = known.is_some();
-        // The same ledger, but behind: a snapshot of the machine was brought back. It counts on from where it stands.
-        let set_back = known.is_some_and(|h| &h.incarnation == incarnation);
-        if continues {
+        if same && !other_past && known.is_some_and(|h| h.last_seq <= came.last_seq) {
             return;
         }
-        self.hosts.insert(
-            host.clone(),
-            HostState { incarnation: incarnation.clone(), last_seq: if set_back { last_seq } else { 0 }, lost: None },
-        );
+        self.hosts.insert(host.clone(), if same { came } else { HostState { last_seq: 0, mark: None, ..came } });
         if !was_known {
             return;
         }
@@ -275,23 +277,16 @@ impl State {
         }
     }
 
-    fn reported(
-        &mut self,
-        moment: Moment,
-        host: &HostId,
-        incarnation: &Incarnation,
-        seq: u64,
-        report: &Report,
-    ) -> Result<(), Illegal> {
-        let known = self.hosts.get_mut(host);
-        let last = known.as_ref().filter(|h| &h.incarnation == incarnation).map_or(0, |h| h.last_seq);
-        if seq != last + 1 {
-            return Err(Illegal::Sequence { host: host.clone(), last, got: seq });
+    fn reported(&mut self, moment: Moment, host: &HostId, came: HostState, report: &Report) -> Result<(), Illegal> {
+        let known = self.hosts.get_mut(host).filter(|h| h.incarnation == came.incarnation);
+        let last = known.as_ref().map_or(0, |h| h.last_seq);
+        if came.last_seq != last + 1 {
+            return Err(Illegal::Sequence { host: host.clone(), last, got: came.last_seq });
         }
-        if let Some(known) = known.filter(|h| &h.incarnation == incarnation) {
-            known.last_seq = seq;
+        if let Some(known) = known {
+            (known.last_seq, known.mark) = (came.last_seq, came.mark);
         } else {
-            self.hosts.insert(host.clone(), HostState { incarnation: incarnation.clone(), last_seq: seq, lost: None });
+            self.hosts.insert(host.clone(), came);
         }
         // A report of a run that this journal does not know (`step run` on the node) is kept in the journal alone.
         let Self { runs, effects, .. } = self;

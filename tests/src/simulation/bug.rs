@@ -24,6 +24,8 @@ pub enum SeededBug {
     SupersededUndrained,
     /// The controller takes a report that comes twice for two.
     ReportTakenTwice,
+    /// The controller compares the numbers of a ledger that comes back, and not what it holds.
+    NumbersComparedAlone,
     /// The controller acks reports before they are in its journal.
     AckBeforeJournal,
     /// A verb goes through though its step changed since the operator looked.
@@ -51,6 +53,7 @@ impl SeededBug {
             cancel_takes_nothing_back: bug == Some(Self::CancelTakesNothingBack),
             supersedes_undrained: bug == Some(Self::SupersededUndrained),
             takes_reports_twice: bug == Some(Self::ReportTakenTwice),
+            compares_numbers_alone: bug == Some(Self::NumbersComparedAlone),
             acks_before_the_journal: bug == Some(Self::AckBeforeJournal),
             verbs_ignore_what_was_seen: bug == Some(Self::StaleVerbTaken),
         }

@@ -517,7 +517,7 @@ impl Site {
     fn intended(&self, host: &str) -> anyhow::Result<Vec<String>> {
         let bytes = fs::read(self.agent_state(host).join("ledger"))?;
         let mut open: Vec<AttemptId> = Vec::new();
-        for record in record::decode(&bytes)?.records {
+        for (record, _) in record::decode(&bytes)?.records {
             match record {
                 Record::IntentBegins { attempt } => open.push(attempt),
                 Record::Report { report: Report::Ended { attempt, .. } | Report::Abandoned { attempt, .. }, .. } => {
