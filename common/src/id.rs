@@ -211,6 +211,35 @@ impl AttemptId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectKey(pub String);
 
+/// Stands in an effect's key in front of the home that it changes, as the last part.
+const OF_HOME: &str = "|home:";
+
+impl EffectKey {
+    /// The key of an effect: the recipe's name for it, the databases and the home (host, path) that it changes.
+    #[must_use]
+    pub fn new(effect: &str, databases: &[String], home: Option<(&HostId, &str)>) -> Self {
+        let mut key = effect.to_owned();
+        for database in databases {
+            key.push('|');
+            key.push_str(database);
+        }
+        if let Some((host, path)) = home {
+            key.push_str(&format!("{OF_HOME}{host}:{path}"));
+        }
+        Self(key)
+    }
+
+    /// The key without the home: what was done to databases from one home is done, whatever home it is begun in again.
+    /// An effect without databases is its home's alone.
+    #[must_use]
+    pub fn on_databases(&self) -> &str {
+        match self.0.split_once(OF_HOME) {
+            Some((key, _)) if key.contains('|') => key,
+            Some(_) | None => &self.0,
+        }
+    }
+}
+
 impl fmt::Display for EffectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

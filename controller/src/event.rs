@@ -16,6 +16,12 @@ impl Who {
     pub fn policy() -> Self {
         Self("policy".to_owned())
     }
+
+    /// Whoever worked on a host without the controller: its agent knows no name.
+    #[must_use]
+    pub fn by_hand(host: &HostId) -> Self {
+        Self(format!("by hand on {host}"))
+    }
 }
 
 impl std::fmt::Display for Who {
@@ -296,7 +302,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// A run goes on where the one that it supersedes ended: with what that one knew of databases and backups.
+    /// A run knows what another one did to databases, and how they were before: the one that it supersedes, or one that is
+    /// over and began the same jobs.
     TookOver {
         /// The run.
         run: RunId,

@@ -395,10 +395,7 @@ fn fill_text(node: &Node, scope: &Scope, reads: &mut Reads, r: &mut Reader) -> O
 /// databases are not known when a plan is made; the run adds them.
 fn effect_of(action: &Action, name: &StepName, names: &Names) -> Option<EffectKey> {
     let key = |effect: &str, databases: &[String], home: Option<&str>| {
-        let mut parts = vec![effect.to_owned()];
-        parts.extend_from_slice(databases);
-        parts.extend(home.map(|h| format!("home:{}:{h}", names.host)));
-        Some(EffectKey(parts.join("|")))
+        Some(EffectKey::new(effect, databases, home.map(|path| (&names.host, path))))
     };
     match action {
         Action::Sql(s) => key(&s.effect, &[identity(&s.database)], None),

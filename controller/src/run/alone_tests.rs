@@ -1,7 +1,7 @@
 //! Who is in the databases, asked before a step is offered and again when it launches (10, rule 16).
 
 use cavalcade_common::message::Ask;
-use cavalcade_common::report::Evidence;
+use cavalcade_common::report::{Ending, Evidence, Outcome, Report};
 
 use super::*;
 
@@ -21,6 +21,29 @@ impl Kit {
     async fn looked(&self, peer: &mut Peer, database: &str, strangers: &[&str]) {
         let id = came(peer).look(database);
         self.answer(peer, id, strangers).await;
+    }
+
+    /// Answers the looks of the next moments; how much was offered meanwhile.
+    async fn look_again(&self, one: &mut Peer, two: &mut Peer, strangers: &[&str]) -> usize {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (first, second) = (came(one), came(two));
+        for (id, _) in first.looks {
+            self.answer(one, id, &[]).await;
+        }
+        for (id, _) in second.looks {
+            self.answer(two, id, strangers).await;
+        }
+        first.offers
+    }
+
+    /// The script's attempt is taken and began.
+    async fn script_begins(&self, peer: &Peer) -> AttemptId {
+        let attempt = AttemptId { run: self.run().id, step: "1.1@is-1".parse().expect("a step"), number: 1 };
+        for (seq, report) in [(1, Report::Accepted { attempt: attempt.clone() }), (2, Report::Began { attempt: attempt.clone() })]
+        {
+            self.say(peer, FromAgent::Report { seq, mark: None, report }).await;
+        }
+        attempt
     }
 
     async fn ask_permit(&self, peer: &Peer, nonce: &str) {
@@ -155,4 +178,55 @@ async fn an_agent_that_went_is_named_and_asked_again_when_it_is_back() {
     kit.say(&two, FromAgent::Answer { id, answer: Err(why.to_owned()) }).await;
     assert!(kit.wait_of("1.1@is-1").why.contains(why), "what nobody can tell is no proof");
     assert_eq!(came(&mut one).offers, 0);
+}
+
+/// Rule 3: an attempt that waited, or a script that was interrupted and comes back hours later, does not go on for a run that
+/// is cancelled.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_permitted_to_launch_for_a_cancelled_run() {
+    let (kit, mut one, mut two) = begun().await;
+    kit.looked(&mut one, "am_db", &[]).await;
+    kit.looked(&mut two, "shared_db", &[]).await;
+    kit.script_begins(&one).await;
+    came(&mut one);
+    kit.ask_permit(&one, "before").await;
+    kit.looked(&mut one, "am_db", &[]).await;
+    kit.order("ben", None, None, Verb::Cancel { why: "another night".to_owned() }).await.expect("is taken");
+    kit.looked(&mut two, "shared_db", &[]).await;
+    kit.ask_permit(&one, "after").await;
+    let answers = came(&mut one).permits;
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert!(answers.iter().all(|a| a.as_ref().is_err_and(|why| why.contains("cancelled"))), "{answers:?}");
+    assert!(!kit.journaled().await.contains("permitted"));
+}
+
+/// An interrupted script that somebody else's session holds up waits for its end, in a new attempt, and for no person.
+#[tokio::test(start_paused = true)]
+async fn interrupted_work_that_was_refused_a_permit_waits_for_what_it_needs() {
+    let (kit, mut one, mut two) = begun().await;
+    kit.looked(&mut one, "am_db", &[]).await;
+    kit.looked(&mut two, "shared_db", &[]).await;
+    let attempt = kit.script_begins(&one).await;
+    came(&mut one);
+    kit.ask_permit(&one, "resumed").await;
+    kit.looked(&mut one, "am_db", &[]).await;
+    kit.looked(&mut two, "shared_db", &[STRANGER]).await;
+    assert!(came(&mut one).permits.remove(0).is_err());
+    let now = kit.clock.now();
+    let fault = Some(Fault::new(codes::agent::NOT_PERMITTED, "session 7 is in shared_db"));
+    let outcome = Outcome { fault, ..Outcome::bare(Ending::Failed, true, now, now) };
+    kit.say(&one, FromAgent::Report { seq: 3, mark: None, report: Report::Ended { attempt, outcome: Box::new(outcome) } }).await;
+    // First the pause behind what was given back, then the stranger, by name.
+    let strangers_seen = |kit: &Kit| kit.waits().iter().any(|w| !w.person && w.why.contains(STRANGER));
+    let mut offers = 0;
+    for _ in 0..20 {
+        assert!(kit.waits().iter().all(|w| !w.person), "{:?}", kit.waits());
+        offers += kit.look_again(&mut one, &mut two, &[STRANGER]).await;
+    }
+    assert!(offers == 0 && strangers_seen(&kit), "{offers}: {:?}", kit.waits());
+    for _ in 0..20 {
+        offers += kit.look_again(&mut one, &mut two, &[]).await;
+    }
+    assert_eq!(offers, 1, "{:?}", kit.waits());
+    assert_eq!(kit.run().step(&"1.1@is-1".parse().expect("a step")).map(|s| (s.attempt, s.failures)), Some((2, 0)));
 }

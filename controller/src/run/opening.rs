@@ -55,6 +55,7 @@ impl RunLoop {
         let pins =
             supersedes.as_ref().and_then(|words| self.state.runs.get(&words.run)).map(|old| old.pins.clone()).unwrap_or_default();
         let fleet = plan.plan.fleet.clone();
+        let left = self.state.left_by(&plan.plan).map(|run| run.id.clone());
         if let Some(words) = &supersedes {
             self.happen(Event::RunClosed { run: words.run.clone(), result: RunResult::Superseded })
                 .map_err(|why| illegal(&why))?;
@@ -70,8 +71,12 @@ impl RunLoop {
             carried: settled.carried.clone(),
         };
         self.happen(event).map_err(|why| illegal(&why))?;
+        let mut says = "The run is open.".to_owned();
         if let Some(words) = supersedes {
             self.take_over(&run, words, settled, who);
+        } else if let Some(from) = left {
+            says.push_str(&format!(" It knows what jobs of run {from} began, and how the databases were before them."));
+            self.happen_or_log(Event::TookOver { run: run.clone(), from });
         }
         // What a superseded run did was done with its values: they bind this one too.
         for (name, digest) in pins {
@@ -81,7 +86,7 @@ impl RunLoop {
             self.vault.give(&fleet, &name, value);
         }
         self.pin_all(&run, who);
-        Ok(self.done(&run, "The run is open."))
+        Ok(self.done(&run, &says))
     }
 
     /// What becomes of the finished steps of a run that is taken over.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use cavalcade_common::action::{Action, Class, Restore};
 use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
-use cavalcade_common::id::{NodeId, RunId, StepKey, StepName};
+use cavalcade_common::id::{HostId, NodeId, RunId, StepKey, StepName};
 use cavalcade_common::plan::{Need, PlanStep, Retry};
-use cavalcade_common::report::{Ending, Report};
+use cavalcade_common::report::{Ending, INCARNATION_OF, Report};
 
 use super::RunLoop;
 use super::input::Done;
@@ -50,6 +50,22 @@ impl RunLoop {
             return None;
         }
         self.restored(&attempt.run, restore.database.name.clone(), Who::policy())
+    }
+
+    /// The events that follow where somebody restored a database by hand on a node of an open run (10, rule 18): its
+    /// incarnation is not the one that the run knew.
+    pub(super) fn restored_by_hand(&self, host: &HostId, report: &Report) -> Vec<Event> {
+        let Report::Ended { attempt, outcome } = report else { return Vec::new() };
+        if self.state.runs.contains_key(&attempt.run) || outcome.ending != Ending::Succeeded {
+            return Vec::new();
+        }
+        let open = self.state.open_runs().filter(|run| run.is_open_on(host, &attempt.step.node));
+        let shown = || outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
+        open.flat_map(|run| {
+            let other = shown().filter(|(name, found)| run.incarnations.get(*name).is_some_and(|was| was != *found));
+            other.filter_map(|(name, _)| self.restored(&run.id, name.to_owned(), Who::by_hand(host)))
+        })
+        .collect()
     }
 
     /// A database of a run was restored.

@@ -205,7 +205,10 @@ impl RunLoop {
             }
             let ended = matches!(report, Report::Ended { .. } | Report::Abandoned { .. });
             let pause = self.pause_after(&report);
-            let restored = if self.is_current(host, &attempt) { self.restored_by(&report) } else { None };
+            let mut restored = self.restored_by_hand(host, &report);
+            if self.is_current(host, &attempt) {
+                restored.extend(self.restored_by(&report));
+            }
             // An event of its own, so that the report's own body stays what it was.
             let observed = match &mut report {
                 Report::Ended { outcome, .. } => std::mem::take(&mut outcome.observed),
@@ -220,7 +223,7 @@ impl RunLoop {
             if let Some(pause) = pause {
                 self.pause_step(attempt.step.clone(), pause);
             }
-            if let Some(event) = restored {
+            for event in restored {
                 self.happen_or_log(event);
             }
             if ended {
@@ -238,6 +241,10 @@ impl RunLoop {
             Report::Abandoned { .. } => Some(GIVEN_BACK_PAUSE),
             Report::Ended { outcome, .. } if outcome.ending == Ending::Failed => {
                 let run = self.state.runs.get(&attempt.run)?;
+                let refused = outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
+                if refused {
+                    return Some(GIVEN_BACK_PAUSE);
+                }
                 let wait = run.plan_step(&attempt.step)?.retry.wait;
                 let failures = run.step(&attempt.step)?.failures;
                 Some(wait.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(wait.saturating_mul(10)))
@@ -276,6 +283,10 @@ impl RunLoop {
         }
         let Some(run) = self.state.runs.get(&attempt.run) else { return };
         let Some(step) = run.plan_step(&attempt.step) else { return };
+        if let Some(why) = self.cancelled(&attempt) {
+            self.outbox.push((host.clone(), ToAgent::Permit { nonce, answer: Err(why) }));
+            return;
+        }
         let query = PermitQuery::new(host.clone(), attempt.clone(), step, self.world.now);
         let (nodes, looks) = (query.nodes(), query.looks().clone());
         self.permits.insert(nonce.clone(), query);
@@ -310,7 +321,18 @@ impl RunLoop {
         }
     }
 
+    /// Nothing is launched for a run that is cancelled: what was accepted before is given back, and a script that was
+    /// interrupted stays where its ledger says.
+    fn cancelled(&self, attempt: &AttemptId) -> Option<String> {
+        let mode = &self.state.runs.get(&attempt.run)?.mode;
+        let cancelled = matches!(mode, Mode::Cancelling { .. }) && !self.bugs.permits_when_cancelled();
+        cancelled.then(|| format!("run {} is cancelled", attempt.run))
+    }
+
     fn give_permit(&mut self, nonce: &str) {
+        if let Some(why) = self.permits.get(nonce).and_then(|query| self.cancelled(&query.attempt)) {
+            return self.refuse_permit(nonce, why);
+        }
         let Some(query) = self.permits.remove(nonce) else { return };
         let (host, attempt) = (query.host.clone(), query.attempt.clone());
         let evidence = query.evidence();

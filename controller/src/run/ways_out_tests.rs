@@ -174,6 +174,9 @@ async fn a_downtime_begins_only_where_its_work_ends_in_the_window() {
 #[path = "begun_once_tests.rs"]
 mod begun_once;
 #[cfg(test)]
+#[path = "inherited_tests.rs"]
+mod inherited;
+#[cfg(test)]
 #[path = "services_tests.rs"]
 mod services;
 #[cfg(test)]

@@ -332,7 +332,7 @@ impl Scheduler<'_> {
                 Some(why) => self.wait(step, WaitKind::Window, why),
                 None => self.pending(step, state),
             },
-            Phase::Failed => self.failed(step, state.failures),
+            Phase::Failed => self.failed(step, state),
             Phase::Indeterminate => {
                 self.wait(step, WaitKind::Person, format!("a person: cavalcade resolve {}", step.key));
             }
@@ -341,9 +341,9 @@ impl Scheduler<'_> {
         }
     }
 
-    fn failed(&mut self, step: &PlanStep, failures: u32) {
-        let may_repeat = step.action.class() != Class::Operator;
-        if !may_repeat || failures > step.retry.times {
+    fn failed(&mut self, step: &PlanStep, state: &StepState) {
+        let may_repeat = step.action.class() != Class::Operator && state.failures <= step.retry.times;
+        if !may_repeat && !state.was_refused_a_permit(step) {
             let way = match unrestored(self.run, step) {
                 Some(database) => format!("restore {database} --why TEXT"),
                 None => format!("retry {}", step.key),
@@ -370,14 +370,7 @@ impl Scheduler<'_> {
         if let Some(why) = self.secret(step) {
             return self.wait(step, WaitKind::Secret, why);
         }
-        if let Some(database) = unrestored(self.run, step) {
-            let why = format!("{database} as it was before its last attempt: cavalcade restore {database} --why TEXT");
-            return self.wait(step, WaitKind::Person, why);
-        }
-        if let Some(holder) = self.state.holder(self.run, step)
-            && state.approved.as_ref().is_none_or(|a| &a.replaces != holder)
-        {
-            let why = format!("a person: {holder} began this effect before; cavalcade resolve {} --done or --not-done", step.key);
+        if let Some(why) = self.begun_before(step, state) {
             return self.wait(step, WaitKind::Person, why);
         }
         for need in &step.needs {
@@ -397,6 +390,26 @@ impl Scheduler<'_> {
         }
         let attempt = AttemptId { run: self.run.id.clone(), step: step.key.clone(), number: state.attempt + 1 };
         self.out.decisions.push(Decision::Offer { attempt, host: step.host.clone() });
+    }
+
+    /// What a person has to decide, or to restore, before a step begins: what it would do was begun before, or a job left a
+    /// database half changed.
+    fn begun_before(&self, step: &PlanStep, state: &StepState) -> Option<String> {
+        let holder = self.state.holder(self.run, step);
+        if let Some(database) = unrestored(self.run, step) {
+            let restore = format!("{database} as it was before its last attempt: cavalcade restore {database} --why TEXT");
+            let other = holder.filter(|h| h.run != self.run.id);
+            return Some(other.map_or(restore.clone(), |holder| {
+                format!("a person: {holder} began this effect before. Where it came to its end: cavalcade resolve {} --done; else {restore}", step.key)
+            }));
+        }
+        let script = matches!(step.action, Action::Sql(_));
+        let half = |name: &&String| script && step.action.changes(name) && self.run.half_changed(name) && self.run.backs_up(name);
+        if let Some(database) = self.run.incarnations.keys().find(half) {
+            return Some(format!("{database} as it was before a job half changed it: cavalcade restore {database} --why TEXT"));
+        }
+        let holder = holder.filter(|holder| state.approved.as_ref().is_none_or(|a| &a.replaces != *holder))?;
+        Some(format!("a person: {holder} began this effect before; cavalcade resolve {} --done or --not-done", step.key))
     }
 
     /// What of a need is not shown now, after asking for a new look.
@@ -453,8 +466,6 @@ fn describe(node: &PlanNode, ready: bool, seen: Option<&Seen>, world: &World) ->
 pub(crate) fn unrestored<'p>(run: &RunState, step: &'p PlanStep) -> Option<&'p str> {
     let Action::Job(job) = &step.action else { return None };
     let begun = run.step(&step.key)?.begun?;
-    let backed_up =
-        |name: &str| run.plan.plan.steps().any(|(_, s)| matches!(&s.action, Action::Backup(b) if b.database.name == name));
     let restored = |name: &str| run.restored.get(name).is_some_and(|at| *at > begun);
-    job.databases.iter().map(String::as_str).find(|name| backed_up(name) && !restored(name))
+    job.databases.iter().map(String::as_str).find(|name| run.backs_up(name) && !restored(name))
 }

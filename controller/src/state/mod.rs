@@ -2,6 +2,7 @@
 //! progress) is not here.
 
 pub mod effects;
+mod inherited;
 pub mod services;
 pub mod step;
 mod steps;
@@ -157,7 +158,7 @@ pub struct RunState {
     pub approvals: BTreeMap<u32, ApprovalGiven>,
     /// Incarnations of its databases, as backups and restores showed them.
     pub incarnations: BTreeMap<String, String>,
-    /// The backup of each database that a restore brings back: made by this run, or by one that it superseded.
+    /// The backup of each database that a restore brings back: made by this run, or by one that it took over from.
     pub backups: BTreeMap<String, RestorePoint>,
     /// What persons decided, in order.
     pub decisions: Vec<DecisionTaken>,
@@ -177,6 +178,8 @@ pub struct RunState {
     pub services: Services,
     /// Steps that took longer than planned, in order.
     pub alarms: Vec<AlarmRaised>,
+    /// The run that knows what this one did to databases and goes on from there.
+    pub heir: Option<RunId>,
 }
 
 impl RunState {
@@ -250,15 +253,6 @@ impl RunState {
     pub fn last_decision(&self) -> Option<&DecisionTaken> {
         let policy = Who::policy();
         self.decisions.iter().rev().find(|d| d.by != policy)
-    }
-
-    /// Whether a job began to change a database and neither came to a good end nor was undone by a restore since. What is
-    /// saved of it then is no way back (10, rule 23).
-    fn half_changed(&self, database: &str) -> bool {
-        let began = |step: &PlanStep| self.step(&step.key).filter(|s| !s.phase.is_finished()).and_then(|s| s.begun);
-        let jobs = self.plan.plan.steps().filter(|(_, s)| matches!(s.action, Action::Job(_)) && s.action.changes(database));
-        let restored = self.restored.get(database);
-        jobs.filter_map(|(_, s)| began(s)).any(|begun| restored.is_none_or(|at| *at < begun))
     }
 
     /// A backup's step succeeded: it is what a restore brings back from here on.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use cavalcade_common::action::Action;
+use cavalcade_common::codes;
 use cavalcade_common::message::ApprovedRepeat;
+use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Outcome;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -116,5 +119,15 @@ impl StepState {
             approved: None,
             decision: None,
         }
+    }
+
+    /// Whether interrupted work on a database was only refused to go on (somebody else was in it, an old server was up): it
+    /// waits for what it needs in a new attempt, as it would have before its first one. Its script's ledger, or its manifest,
+    /// says where it stands.
+    #[must_use]
+    pub fn was_refused_a_permit(&self, step: &PlanStep) -> bool {
+        let refused = |outcome: &Arc<Outcome>| outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
+        matches!(step.action, Action::Sql(_) | Action::Backup(_) | Action::Restore(_))
+            && self.outcome.as_ref().is_some_and(refused)
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::id::{AttemptId, Digest, EffectKey, NodeId, StepKey};
+use cavalcade_common::codes;
+use cavalcade_common::id::{AttemptId, Digest, EffectKey, HostId, NodeId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report, Sight};
@@ -167,8 +168,7 @@ impl RunState {
             Report::WorkEnded { .. } => step.work_ended = true,
             Report::Ended { outcome, .. } => {
                 step.ended(moment, outcome);
-                let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
-                self.incarnations.extend(shown.map(|(name, found)| (name.to_owned(), found.clone())));
+                self.see_incarnations(moment, outcome);
                 if outcome.ending == Ending::Succeeded {
                     self.backed_up(&attempt.step);
                 }
@@ -177,6 +177,31 @@ impl RunState {
                 step.enter(Phase::Pending, moment);
                 step.begun = step.begun_before;
                 step.given_back = Some(why.clone());
+            }
+        }
+    }
+
+    /// Whether it is open and has this node on this host.
+    #[must_use]
+    pub fn is_open_on(&self, host: &HostId, node: &NodeId) -> bool {
+        !self.is_closed() && self.plan.plan.node(node).is_some_and(|n| &n.host == host)
+    }
+
+    /// What somebody did on a node without the controller (`step run --take-over`; 10, rule 18). A database that was
+    /// restored so is another one from here on.
+    pub(super) fn done_by_hand(&mut self, moment: Moment, host: &HostId, report: &Report) {
+        let Report::Ended { attempt, outcome } = report else { return };
+        let ending = format!("{:?}", outcome.ending).to_lowercase();
+        self.note(moment, &Who::by_hand(host), "step run", attempt, &ending);
+        self.see_incarnations(moment, outcome);
+    }
+
+    fn see_incarnations(&mut self, moment: Moment, outcome: &Outcome) {
+        let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
+        for (name, found) in shown {
+            // Whatever was done to the former one: this is another database, or one that was restored.
+            if self.incarnations.insert(name.to_owned(), found.clone()).is_some_and(|was| &was != found) {
+                self.restored.insert(name.to_owned(), moment.position);
             }
         }
     }
@@ -219,11 +244,15 @@ impl RunState {
     ) -> Result<(), Illegal> {
         let effect = self.plan_step(key).and_then(|s| s.effect.clone());
         let policy = *by == Who::policy();
+        let refused_a_permit = |step: &StepState| self.plan_step(key).is_some_and(|planned| step.was_refused_a_permit(planned));
+        let unused = self.step(key).filter(|step| policy && refused_a_permit(step)).and_then(|step| step.decision.clone());
         let step = self.step_mut(key)?;
         if step.phase != Phase::Failed {
             return Err(refused(key, step, "only a failed step is retried"));
         }
         step.reopen(moment, effect.zip(holder), by, why);
+        // A person's word about a statement was not used: the attempt was refused before it came to one.
+        step.decision = unused;
         step.failures = if policy { step.failures } else { 0 };
         step.decided = Some((by.clone(), why.to_owned()));
         self.note(moment, by, "retry", key, why);
@@ -243,9 +272,9 @@ impl RunState {
         // A script goes on behind or at the statement that was decided about: the word is for the next attempt.
         let script = planned.is_some_and(|s| matches!(s.action, Action::Sql(_)));
         let step = self.step_mut(key)?;
-        // A pending step waits for a word where another attempt began its effect.
-        let may =
-            matches!(step.phase, Phase::Indeterminate | Phase::Failed) || (step.phase == Phase::Pending && holder.is_some());
+        // A pending step waits for a word where another attempt began its effect, here or in another run's home.
+        let began_before = holder.is_some() || step.begun.is_some();
+        let may = matches!(step.phase, Phase::Indeterminate | Phase::Failed) || (step.phase == Phase::Pending && began_before);
         if !may {
             return Err(refused(key, step, "only an indeterminate or failed step is resolved"));
         }
@@ -334,7 +363,8 @@ impl StepState {
             Ending::Failed => Phase::Failed,
             Ending::Indeterminate => Phase::Indeterminate,
         };
-        self.failures += u32::from(phase == Phase::Failed);
+        let refused = outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
+        self.failures += u32::from(phase == Phase::Failed && !refused);
         if phase == Phase::Failed && !outcome.changed {
             self.begun = self.begun_before;
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cavalcade_common::id::{AttemptId, EffectKey, HostId, NodeId, RunId, StepKey};
+use cavalcade_common::id::{AttemptId, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::report::{EFFECT_HELD_BY, Report};
 use jiff::Timestamp;
@@ -163,7 +163,7 @@ impl State {
         self.holder(run, run.plan_step(step)?).cloned()
     }
 
-    fn run_mut(&mut self, run: &RunId) -> Result<&mut RunState, Illegal> {
+    pub(super) fn run_mut(&mut self, run: &RunId) -> Result<&mut RunState, Illegal> {
         self.runs.get_mut(run).ok_or_else(|| Illegal::NoRun(run.clone()))
     }
 
@@ -203,30 +203,9 @@ impl State {
             restored: BTreeMap::new(),
             services: Services::default(),
             alarms: Vec::new(),
+            heir: None,
         };
         self.runs.insert(run.clone(), state);
-        Ok(())
-    }
-
-    /// What was done to a database is known by its incarnation: without that a migration could begin a second time.
-    fn took_over(&mut self, run: &RunId, from: &RunId) -> Result<(), Illegal> {
-        let old = self.runs.get(from).ok_or_else(|| Illegal::NoRun(from.clone()))?;
-        let backups = old.backups.clone();
-        let incarnations = old.incarnations.clone();
-        let restored = old.restored.clone();
-        let services = old.services.clone();
-        // What began in the old run and changed databases is restored before it begins in this one.
-        let begun: BTreeMap<EffectKey, u64> =
-            old.plan.plan.steps().filter_map(|(_, step)| Some((step.effect.clone()?, old.step(&step.key)?.begun?))).collect();
-        let state = self.run_mut(run)?;
-        (state.backups, state.incarnations, state.restored) = (backups, incarnations, restored);
-        state.services = services;
-        let plan = state.plan.clone();
-        for (_, step) in plan.plan.steps() {
-            if let (Some(at), Some(own)) = (step.effect.as_ref().and_then(|e| begun.get(e)), state.steps.get_mut(&step.key)) {
-                own.begun = Some(*at);
-            }
-        }
         Ok(())
     }
 
@@ -288,11 +267,15 @@ impl State {
         } else {
             self.hosts.insert(host.clone(), came);
         }
-        // A report of a run that this journal does not know (`step run` on the node) is kept in the journal alone.
         let Self { runs, effects, .. } = self;
         if let Some(run) = runs.get_mut(&report.attempt().run) {
             note_effect(run, effects, report);
             run.step_reported(moment, report);
+        } else {
+            // A run that this journal does not know: `step run` on the node, which tells it to the run that is open there.
+            for run in runs.values_mut().filter(|run| run.is_open_on(host, &report.attempt().step.node)) {
+                run.done_by_hand(moment, host, report);
+            }
         }
         Ok(())
     }

@@ -163,6 +163,7 @@ mod hostile {
         let report = v1::SequencedReport {
             seq: 1,
             attempt: Some(attempt),
+            mark: String::new(),
             report: Some(v1::sequenced_report::Report::Ended(Box::new(outcome))),
         };
         let unknown = v1::FromAgent { message: Some(v1::from_agent::Message::Report(Box::new(report))) };

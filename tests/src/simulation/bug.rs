@@ -20,6 +20,8 @@ pub enum SeededBug {
     CancelWaitsForNothing,
     /// A cancelled run goes on offering what had not begun.
     CancelTakesNothingBack,
+    /// An attempt of a cancelled run is still permitted to launch.
+    PermitAfterCancel,
     /// A superseding run opens before the old one has drained.
     SupersededUndrained,
     /// The controller takes a report that comes twice for two.
@@ -51,6 +53,7 @@ impl SeededBug {
         ControllerBugs {
             cancel_waits_for_nothing: bug == Some(Self::CancelWaitsForNothing),
             cancel_takes_nothing_back: bug == Some(Self::CancelTakesNothingBack),
+            permits_when_cancelled: bug == Some(Self::PermitAfterCancel),
             supersedes_undrained: bug == Some(Self::SupersededUndrained),
             takes_reports_twice: bug == Some(Self::ReportTakenTwice),
             compares_numbers_alone: bug == Some(Self::NumbersComparedAlone),

@@ -27,6 +27,7 @@ use super::fleet;
 use super::host::SimHost;
 use super::machine::{Ender, Fate};
 use super::run::{LEDGER, Simulation};
+use super::whim::PLANS;
 
 /// A job that shows nothing for this long hangs.
 const HANGS: Duration = Duration::from_secs(240);
@@ -75,6 +76,7 @@ impl Simulation {
             self.whim(&view).await?;
         }
         self.pursue().await?;
+        self.plan_afresh().await?;
         let Some(view) = self.view() else { return Ok(()) };
         self.enrol_lost(&view)?;
         for run in view.state.open_runs() {
@@ -131,6 +133,17 @@ impl Simulation {
         answer.err()
     }
 
+    /// Behind a run that was cancelled another plan is made on another night, perhaps.
+    async fn plan_afresh(&mut self) -> anyhow::Result<()> {
+        if self.stormy && self.plans < PLANS && self.cancelled() && self.world.chance(700) {
+            self.plans += 1;
+            self.plan = fleet::plan(self.plans)?;
+            self.count("planned afresh");
+            self.apply(None).await;
+        }
+        Ok(())
+    }
+
     /// What a person has to do about a step.
     fn duty(&mut self, view: &View, run: &RunState, step: &PlanStep, state: &StepState) -> Option<(Method, VerbRequest)> {
         let request = about(run, step, state);
@@ -149,6 +162,7 @@ impl Simulation {
                 Some(resolved(request, Resolution::Done))
             }
             Phase::Indeterminate => Some(resolved(request, Resolution::NotDone)),
+            Phase::Pending if why.is_some_and(|w| w.contains("--why TEXT")) => self.restore(run, step),
             Phase::Pending if why.is_some_and(|w| w.contains("began this effect")) => {
                 let ended = self.world.lock().databases.get("am_db").is_some_and(|d| d.script_is_done());
                 Some(resolved(request, if ended { Resolution::Done } else { Resolution::NotDone }))
@@ -169,6 +183,7 @@ impl Simulation {
         let migrated = self.world.lock().migrated(&home_of(step));
         match state.phase {
             Phase::Running => self.hangs(step, &attempt).then_some((Method::StopJob, request)),
+            Phase::Pending if says("--done") && migrated => Some(resolved(request, Resolution::Done)),
             Phase::Pending if says("--why TEXT") => self.restore(run, step),
             Phase::Pending if says("began this effect") => {
                 Some(resolved(request, if migrated { Resolution::Done } else { Resolution::NotDone }))
@@ -187,7 +202,7 @@ impl Simulation {
         }
     }
 
-    /// Orders the restore of what a migration changed; before that the run has to rest.
+    /// Orders the restore of what a step changes; before that the run has to rest.
     fn restore(&mut self, run: &RunState, step: &PlanStep) -> Option<(Method, VerbRequest)> {
         let name = Some(run.id.to_string());
         if run.any_under_way() {
@@ -197,8 +212,12 @@ impl Simulation {
         if run.extra.values().any(|s| !run.finished(s)) {
             return None;
         }
-        let Action::Job(job) = &step.action else { return None };
-        let (databases, why) = (job.databases.clone(), "the migration ended badly".to_owned());
+        let databases = match &step.action {
+            Action::Job(job) => job.databases.clone(),
+            Action::Sql(script) => vec![script.database.name.clone()],
+            _ => return None,
+        };
+        let why = "the migration ended badly".to_owned();
         Some((Method::Restore, VerbRequest { run: name, databases, why, ..VerbRequest::default() }))
     }
 

@@ -19,7 +19,7 @@ use cavalcade_controller::run::RunLoop;
 use cavalcade_controller::run::input::Input;
 use cavalcade_controller::run::view::View;
 use cavalcade_controller::session::Sessions;
-use cavalcade_controller::state::Mode;
+use cavalcade_controller::state::{Mode, RunState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -281,9 +281,10 @@ impl Simulation {
         self.view().is_some_and(|view| !view.state.runs.is_empty() && view.state.open_runs().next().is_none())
     }
 
-    fn cancelled(&self) -> bool {
-        let last = |view: Arc<View>| view.state.runs.values().any(|r| r.mode == Mode::Closed(RunResult::Cancelled));
-        self.view().is_some_and(last)
+    /// Whether the run of the last plan was cancelled.
+    pub(super) fn cancelled(&self) -> bool {
+        let last = |r: &RunState| r.plan.sha256 == self.plan.sha256 && r.mode == Mode::Closed(RunResult::Cancelled);
+        self.view().is_some_and(|view| view.state.runs.values().any(last))
     }
 
     async fn finish(mut self, seed: u64) -> anyhow::Result<Trace> {

@@ -12,7 +12,7 @@ use super::person::{Intent, about};
 use super::run::Simulation;
 
 /// Plans that one seed applies at most.
-const PLANS: usize = 4;
+pub(super) const PLANS: usize = 4;
 
 impl Simulation {
     /// A step that fits, as the seed says.

@@ -104,6 +104,11 @@ pub(super) fn rests_when_told(record: &Record) -> Vec<String> {
             Event::RunClosed { run, result: RunResult::Superseded | RunResult::Done | RunResult::Cancelled } => {
                 resting.insert(run, "closed");
             }
+            Event::Permitted { attempt, .. } => {
+                if let Some(word) = resting.get(&attempt.run).filter(|word| **word != "paused") {
+                    found.push(format!("cancel: {attempt} was permitted to launch at {at:?}, its run was {word}"));
+                }
+            }
             Event::Offered { attempt, .. } => {
                 let ordered = attempt.step.stage == 0;
                 if let Some(word) = resting.get(&attempt.run).filter(|word| !(ordered && **word == "paused")) {
