@@ -8,6 +8,7 @@ use cavalcade_common::exit::Exit;
 use cavalcade_common::id::StepName;
 use clap::{Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 /// Steps by hand.
 #[derive(Debug, Subcommand)]
@@ -112,9 +113,9 @@ impl From<StepRun> for Options {
 }
 
 /// Runs the verb.
-pub(super) fn run(verb: StepVerb) -> Result<Exit, Fault> {
+pub(super) fn run(verb: StepVerb, log: Option<Targets>) -> Result<Exit, Fault> {
     let StepVerb::Run(run) = verb;
-    super::log(LevelFilter::WARN);
+    super::log(log, LevelFilter::WARN);
     let runtime = super::runtime()?;
     let exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

@@ -34,7 +34,7 @@ pub(super) struct ServeArgs {
     log_format: LogFormat,
     /// What is logged: a level, or levels by module (info, cavalcade_controller=debug).
     #[arg(long, env = "CAVALCADE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    log: Targets,
 }
 
 /// Form of the controller's own log.
@@ -47,11 +47,10 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
-    let filter: Targets = args.log.parse().map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(context.colour_err);
     match args.log_format {
-        LogFormat::Text => tracing_subscriber::registry().with(lines).with(filter).init(),
-        LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(filter).init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines).with(args.log).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(args.log).init(),
     }
     let names = if args.name.is_empty() { vec![host_name()?] } else { args.name };
     let operators = args.operators.as_deref().map(group).transpose()?;
