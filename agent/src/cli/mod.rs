@@ -3,6 +3,7 @@
 mod heap;
 mod step;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use cavalcade_agent::daemon::{AgentConfig, enrol_host, run as run_agent};
 use cavalcade_agent::link::dial::Address;
 use cavalcade_agent::shim;
 use cavalcade_common::codes;
-use cavalcade_common::config_file::{self, Form, Parsed, Refused};
+use cavalcade_common::config_file::{self, ConfigFile, Form, Parsed, Refused};
 use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::exit::Exit;
 use cavalcade_common::render::{self, Sources};
@@ -45,10 +46,15 @@ struct GlobalArgs {
     /// File with options in place of flags (docs/cli.md). Without it agent.yaml in $XDG_CONFIG_HOME/cavalcade
     /// (~/.config/cavalcade), else in /etc/cavalcade; /dev/null is none.
     #[arg(id = config_file::OPTION, long, global = true, env = "CAVALCADE_AGENT_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
+}
+
+/// How much is logged. Not of every command: the shim starts whatever stands in the environment.
+#[derive(Debug, clap::Args)]
+struct LogArgs {
     /// What is logged on standard error: a level, or levels by module (debug, info,cavalcade_agent::link=trace). Without it
     /// info, and warn for `step run`.
-    #[arg(long, global = true, env = "CAVALCADE_LOG", value_name = "FILTER")]
+    #[arg(long, env = "CAVALCADE_LOG", value_name = "FILTER")]
     log: Option<Targets>,
 }
 
@@ -76,6 +82,8 @@ enum Verb {
         controller: Address,
         #[command(flatten)]
         state: StateDir,
+        #[command(flatten)]
+        log: LogArgs,
     },
     /// Steps by hand, without a controller.
     Step {
@@ -104,9 +112,9 @@ struct StateDir {
 /// Runs the command of the process's arguments.
 pub(crate) fn run() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let Arguments { global, verb } = match config_file::parse(&Arguments::command(), &FORM, &arguments) {
-        Ok(Parsed { matches, .. }) => match Arguments::from_arg_matches(&matches) {
-            Ok(arguments) => arguments,
+    let (Arguments { verb, .. }, file) = match config_file::parse(&Arguments::command(), &FORM, &arguments) {
+        Ok(Parsed { matches, file }) => match Arguments::from_arg_matches(&matches) {
+            Ok(arguments) => (arguments, file),
             Err(error) => return config_file::told(&error),
         },
         Err(Refused::Line(error)) => return config_file::told(&error),
@@ -120,8 +128,8 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(shim::run(&dir, home)).unwrap_or(1));
         }
         Verb::Enroll { token_file, controller, state } => enrol(token_file, &controller, &state.dir),
-        Verb::Run { controller, state } => serve(AgentConfig { state_dir: state.dir, controller }, global.log),
-        Verb::Step { verb } => step::run(verb, global.log),
+        Verb::Run { controller, state, log } => serve(AgentConfig { state_dir: state.dir, controller }, log.log, file.as_ref()),
+        Verb::Step { verb } => step::run(verb),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -190,9 +198,12 @@ fn enrol(token_file: Option<PathBuf>, controller: &Address, state_dir: &std::pat
     Ok(Exit::Done)
 }
 
-fn serve(config: AgentConfig, wanted: Option<Targets>) -> Result<Exit, Fault> {
+fn serve(config: AgentConfig, wanted: Option<Targets>, file: Option<&ConfigFile>) -> Result<Exit, Fault> {
     heap::keep_small();
     log(wanted, LevelFilter::INFO);
+    if let Some(file) = file {
+        tracing::info!(file = file.name, "read the file with options");
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(run_agent(config));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

@@ -8,7 +8,6 @@ use cavalcade_common::exit::Exit;
 use cavalcade_common::id::StepName;
 use clap::{Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
 
 /// Steps by hand.
 #[derive(Debug, Subcommand)]
@@ -63,8 +62,10 @@ pub(super) struct StepRun {
     #[arg(long, value_enum, requires = "again")]
     statement: Option<Statement>,
     /// Form of the result on standard output.
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
     output: Output,
+    #[command(flatten)]
+    log: super::LogArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,9 +114,9 @@ impl From<StepRun> for Options {
 }
 
 /// Runs the verb.
-pub(super) fn run(verb: StepVerb, log: Option<Targets>) -> Result<Exit, Fault> {
+pub(super) fn run(verb: StepVerb) -> Result<Exit, Fault> {
     let StepVerb::Run(run) = verb;
-    super::log(log, LevelFilter::WARN);
+    super::log(run.log.log.clone(), LevelFilter::WARN);
     let runtime = super::runtime()?;
     let exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

@@ -25,7 +25,8 @@ use crate::written::read_limited;
 pub use shown::{From, Shown, shown};
 pub use values::ConfigFile;
 
-/// Id of the option that names the file. Its own variable has no key.
+/// Id of the option that names the file, of the kind [`OsString`]: a variable that is set to nothing names none. Its own
+/// variable has no key.
 pub const OPTION: &str = "config";
 
 /// What one program's file looks like, and where it is.
@@ -78,7 +79,7 @@ pub fn parse(command: &Command, form: &Form, arguments: &[OsString]) -> Result<P
     // What is missing on the command line may stand in the file; which file that is, stands on the command line.
     let early = command.clone().ignore_errors(true).try_get_matches_from(arguments)?;
     let reads = early.subcommand_name().is_some_and(|name| !form.without.contains(&name));
-    let named = early.get_one::<PathBuf>(OPTION).cloned();
+    let named = early.get_one::<OsString>(OPTION).filter(|name| !name.is_empty()).map(PathBuf::from);
     let path = if reads { named.or_else(|| place::usual(form.name, |name| std::env::var_os(name))) } else { None };
     // What names no file at all, for scripts that are to depend on nothing.
     let Some(path) = path.filter(|p| p.as_os_str() != "/dev/null") else {
@@ -106,7 +107,8 @@ pub fn parse(command: &Command, form: &Form, arguments: &[OsString]) -> Result<P
 pub fn told(error: &clap::Error) -> ExitCode {
     // Nobody reads it: there is nobody to tell.
     let _ = error.print();
-    if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    let helps = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !helps && error.use_stderr() {
         let _ = writeln!(std::io::stderr(), "\nNothing was changed.   More: cavalcade explain {}", operator::USAGE);
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number()))

@@ -12,7 +12,7 @@ const FORM: Form = Form { schema: "cavalcade.test/1", name: "test.yaml", without
 const SET: &str = "CARGO_PKG_NAME";
 
 fn program() -> Command {
-    let config = Arg::new(OPTION).long("config").global(true).env("CAVALCADE_TEST_CONFIG").value_parser(value_parser!(PathBuf));
+    let config = Arg::new(OPTION).long("config").global(true).env("CAVALCADE_TEST_CONFIG").value_parser(value_parser!(OsString));
     let state = Arg::new("state").long("state").global(true).env("CAVALCADE_TEST_STATE").default_value("/var/lib/x");
     let state = state.value_parser(value_parser!(PathBuf));
     let form = Arg::new("form").long("form").env("CAVALCADE_TEST_FORM").value_parser(["table", "json"]).default_value("table");

@@ -1,5 +1,6 @@
 //! What every command knows: the resolved form of the arguments that all of them take, and of the surroundings.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub(super) struct GlobalArgs {
     /// File with options in place of flags (docs/cli.md). Without it config.yaml in $XDG_CONFIG_HOME/cavalcade
     /// (~/.config/cavalcade), else in /etc/cavalcade; /dev/null is none.
     #[arg(id = config_file::OPTION, long, global = true, env = "CAVALCADE_CONFIG", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    pub(super) config: Option<OsString>,
     /// State folder of the controller, with the operator's socket in it.
     #[arg(long, global = true, env = "CAVALCADE_STATE", default_value = STATE, value_name = "DIR")]
     pub(super) state: PathBuf,
@@ -72,7 +73,7 @@ impl Context {
         };
         // What stands in the environment or in a usual file is found again.
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let config = args.config.clone().filter(|_| typed(config_file::OPTION)).map(|file| ("--config", file));
+        let config = args.config.clone().filter(|_| typed(config_file::OPTION)).map(|file| ("--config", file.into()));
         let state = Some(("--state", args.state.clone())).filter(|_| typed("state"));
         Self {
             state: args.state.clone(),

@@ -180,7 +180,7 @@ fn command() -> clap::Command {
 fn run(command: Command, context: &Context, matches: &ArgMatches, file: Option<&ConfigFile>) -> Result<Exit, Failure> {
     match command {
         Command::Config(command) => config::run(command, matches, file),
-        Command::Serve(args) => serve::run(args, context),
+        Command::Serve(args) => serve::run(args, context, file),
         Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Recipe(command) => recipe::run(command, context),

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use cavalcade_common::config_file::ConfigFile;
+use cavalcade_common::exit::Exit;
 use clap::{Args, ValueEnum};
 use nix::unistd::{Gid, Group};
 use tracing_subscriber::filter::Targets;
@@ -11,7 +13,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::context::Context;
 use super::failure::Failure;
 use crate::daemon::{self, ServeConfig};
-use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -46,11 +47,14 @@ enum LogFormat {
     Json,
 }
 
-pub(super) fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn run(args: ServeArgs, context: &Context, file: Option<&ConfigFile>) -> Result<Exit, Failure> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(context.colour_err);
     match args.log_format {
         LogFormat::Text => tracing_subscriber::registry().with(lines).with(args.log).init(),
         LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(args.log).init(),
+    }
+    if let Some(file) = file {
+        tracing::info!(file = file.name, "read the file with options");
     }
     let names = if args.name.is_empty() { vec![host_name()?] } else { args.name };
     let operators = args.operators.as_deref().map(group).transpose()?;

@@ -125,6 +125,9 @@ fn the_usual_places_are_looked_at_when_nobody_names_a_file() {
     let mut command = cavalcade(["status"]);
     let said = command.env_remove("CAVALCADE_CONFIG").env("HOME", home.path()).output().expect("runs");
     Said::of(said).ends(8).err_has(&["/of/the/home/operator.sock"]);
+    // A variable that is set to nothing names nothing.
+    let said = cavalcade(["status"]).env("CAVALCADE_CONFIG", "").env("HOME", home.path()).output().expect("runs");
+    Said::of(said).ends(8).err_has(&["/of/the/home/operator.sock"]);
 }
 
 #[test]
