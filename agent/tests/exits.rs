@@ -42,8 +42,8 @@ fn commands_end_with_the_codes_of_the_manual_and_say_what_was_changed() {
     let unenrolled = agent(&["run", "--controller", "127.0.0.1:1", "--state", state]);
     ends(&unenrolled, 2, &["CVL-2005", "Work under way on this host goes on."]);
     let mut loud = Command::new(env!("CARGO_BIN_EXE_cavalcade-agent"));
-    let loud = loud.env_clear().env("CAVALCADE_LOG", "x=loud").args(["run", "--controller", "127.0.0.1:1"]).output().expect("runs");
-    ends(&loud, 2, &["--log <FILTER>", "Nothing was changed."]);
+    loud.env_clear().env("CAVALCADE_LOG", "x=loud").args(["run", "--controller", "127.0.0.1:1"]);
+    ends(&loud.output().expect("runs"), 2, &["--log <FILTER>", "Nothing was changed."]);
     ends(&agent(&["bogus"]), 2, &["bogus", "Nothing was changed."]);
 }
 

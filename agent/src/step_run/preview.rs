@@ -96,8 +96,9 @@ mod tests {
         assert_eq!(summary(&outcomes, 0, &[]), "Preview: 1 change, 2 no change, 0 maybe, 1 opaque. Nothing was changed.");
         let refused = [Fault::new(codes::operator::USAGE, "no")];
         let said = summary(&outcomes[..1], 2, &refused);
-        let wanted = "Preview: 1 change, 0 no change, 0 maybe, 0 opaque; 2 left out; the command would be refused now. Nothing was changed.";
-        assert_eq!(said, wanted);
+        let (head, tail) = said.split_once("; ").expect("more than counts");
+        assert_eq!(head, "Preview: 1 change, 0 no change, 0 maybe, 0 opaque");
+        assert_eq!(tail, "2 left out; the command would be refused now. Nothing was changed.");
     }
 
     #[test]
