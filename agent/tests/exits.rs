@@ -7,7 +7,7 @@ use cavalcade_common::id::Digest;
 
 fn agent(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cavalcade-agent"));
-    command.env_clear().args(args).output().expect("runs")
+    command.env_clear().env("CAVALCADE_AGENT_CONFIG", "/dev/null").args(args).output().expect("runs")
 }
 
 #[track_caller]
@@ -41,5 +41,25 @@ fn commands_end_with_the_codes_of_the_manual_and_say_what_was_changed() {
 
     let unenrolled = agent(&["run", "--controller", "127.0.0.1:1", "--state", state]);
     ends(&unenrolled, 2, &["CVL-2005", "Work under way on this host goes on."]);
-    ends(&agent(&["bogus"]), 2, &["bogus"]);
+    let mut loud = Command::new(env!("CARGO_BIN_EXE_cavalcade-agent"));
+    loud.env_clear().env("CAVALCADE_LOG", "x=loud").args(["run", "--controller", "127.0.0.1:1"]);
+    ends(&loud.output().expect("runs"), 2, &["--log <FILTER>", "Nothing was changed."]);
+    ends(&agent(&["bogus"]), 2, &["bogus", "Nothing was changed."]);
+}
+
+#[test]
+fn what_a_command_needs_may_stand_in_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("agent.yaml");
+    let with = |text: &str, args: &[&str]| {
+        std::fs::write(&file, text).expect("is written");
+        agent(&[&["--config", file.to_str().expect("UTF-8")], args].concat())
+    };
+    let state = folder.path().join("none").display().to_string();
+    let good = format!("schema: cavalcade.agent-config/1\ncontroller: 127.0.0.1:1\nagent_state: {state}\n");
+    ends(&with(&good, &["run"]), 2, &["CVL-2005", "read the file with options"]);
+    ends(&with("schema: cavalcade.agent-config/1\n", &["run"]), 2, &["--controller <HOST:PORT>", "Nothing was changed."]);
+    let wrong = "schema: cavalcade.agent-config/1\ncontroler: 127.0.0.1:1\n";
+    ends(&with(wrong, &["run"]), 2, &["agent.yaml:2:1", "`controller` exists", "CVL-1106", "Nothing was changed."]);
+    ends(&with("schema: cavalcade.config/1\n", &["run"]), 2, &["CVL-1117", "schema: cavalcade.agent-config/1"]);
 }

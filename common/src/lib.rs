@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod codes;
+pub mod config_file;
 pub mod duration;
 pub mod error;
 pub mod exit;

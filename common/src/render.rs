@@ -130,7 +130,10 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn wrap(text: &str, first: &str, next: &str) -> String {
+/// The text in lines of at most [`WIDTH`], the first behind `first` and the others behind `next`; a word that is wider stays
+/// whole. Each line ends.
+#[must_use]
+pub fn wrap(text: &str, first: &str, next: &str) -> String {
     let mut out = String::new();
     let mut line = first.to_owned();
     let mut empty = true;

@@ -62,8 +62,10 @@ pub(super) struct StepRun {
     #[arg(long, value_enum, requires = "again")]
     statement: Option<Statement>,
     /// Form of the result on standard output.
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
     output: Output,
+    #[command(flatten)]
+    log: super::LogArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -114,7 +116,7 @@ impl From<StepRun> for Options {
 /// Runs the verb.
 pub(super) fn run(verb: StepVerb) -> Result<Exit, Fault> {
     let StepVerb::Run(run) = verb;
-    super::log(LevelFilter::WARN);
+    super::log(run.log.log.clone(), LevelFilter::WARN);
     let runtime = super::runtime()?;
     let exit = runtime.block_on(step_run::run((*run).into()));
     // Blocking work that is still under way ends with the process: the ledger knows where it was.

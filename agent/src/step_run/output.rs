@@ -7,6 +7,7 @@ use cavalcade_common::action::Action;
 use cavalcade_common::error::{Fault, Faults};
 use cavalcade_common::id::AttemptId;
 use cavalcade_common::plan::{OmittedWhy, PlanStep};
+use cavalcade_common::render::wrap;
 use cavalcade_common::report::{Ending, Evidence, FileDiff, Outcome, Preview, Verdict};
 use cavalcade_common::step::LeftOut;
 use jiff::Timestamp;
@@ -237,16 +238,22 @@ impl Line {
             self.action.unwrap_or("-"),
             self.outcome.word()
         )];
+        let mut say = |head: &str, text: &str| {
+            let next = " ".repeat(head.chars().count() + 4);
+            lines.push(wrap(&printable(text), &format!("    {head}"), &next).trim_end().to_owned());
+        };
         if !self.says.is_empty() {
-            lines.push(format!("    {}", printable(&self.says)));
+            say("", &self.says);
         }
         if let Some(fault) = &self.fault {
-            lines.push(format!("    {}", printable(&fault.to_string())));
-            lines.extend(fault.help.as_ref().map(|h| format!("    help: {}", printable(h))));
-            lines.push(format!("    more: cavalcade explain {}", fault.code));
+            say("", &fault.to_string());
+            if let Some(help) = &fault.help {
+                say("help: ", help);
+            }
+            say("", &format!("more: cavalcade explain {}", fault.code));
         }
-        lines.extend(self.known.iter().map(|k| format!("    known    {}", printable(k))));
-        lines.extend(self.unknown.iter().map(|u| format!("    unknown  {}", printable(u))));
+        self.known.iter().for_each(|known| say("known    ", known));
+        self.unknown.iter().for_each(|unknown| say("unknown  ", unknown));
         for change in &self.changes {
             lines.push(format!("    {} {}", printable(&change.path), printable(&change.note)).trim_end().to_owned());
             lines.extend(change.diff.lines().map(|l| format!("      {}", printable(l))));
@@ -254,7 +261,8 @@ impl Line {
         if self.outcome != Ended::Unchanged {
             lines.extend(self.evidence.iter().map(|e| {
                 let holds = if e.holds { "" } else { "NOT AS WANTED  " };
-                format!("    {holds}{}: {}", printable(&e.what), printable(&e.found))
+                let text = printable(&format!("{holds}{}: {}", e.what, e.found));
+                wrap(&text, "    ", "      ").trim_end().to_owned()
             }));
         }
         lines.join("\n")

@@ -36,20 +36,35 @@ pub(super) async fn run(options: &Options, input: &Input, refused: Option<Faults
     let known = state::look(options);
     let previews = previewer.all(&input.list.steps).await;
     let refused = refused.map(|faults| faults.0).unwrap_or_default();
-    let mut would_change = 0;
+    let mut outcomes = Vec::new();
     for (step, preview) in input.list.steps.iter().zip(previews) {
         let mut line = Line::preview(step, preview);
         if let Some(says) = known.as_ref().and_then(|state| done_before(state, step)) {
             (line.outcome, line.says) = (Ended::Unchanged, says);
         }
-        would_change += usize::from(line.outcome != Ended::Unchanged);
+        outcomes.push(line.outcome);
         refused_now(line, step, &refused).print(options.format);
     }
     for fault in &refused {
         console::talk(&format!("would be refused now: {fault}"));
     }
-    console::talk(&format!("{would_change} of {} steps would do something. Nothing was changed.", input.list.steps.len()));
+    console::talk(&summary(&outcomes, input.list.left_out.len(), &refused));
     Ok(if refused.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// How many steps are of which kind, in the words of the controller's preview.
+fn summary(outcomes: &[Ended], left_out: usize, refused: &[Fault]) -> String {
+    let count = |outcome| outcomes.iter().filter(|o| **o == outcome).count();
+    let kinds = [Ended::WouldChange, Ended::Unchanged, Ended::Depends, Ended::Opaque].map(count);
+    let [change, same, maybe, opaque] = kinds;
+    let mut text = format!("Preview: {change} change, {same} no change, {maybe} maybe, {opaque} opaque");
+    if left_out > 0 {
+        text.push_str(&format!("; {left_out} left out"));
+    }
+    if !refused.is_empty() {
+        text.push_str("; the command would be refused now");
+    }
+    format!("{text}. Nothing was changed.")
 }
 
 /// The line of a step that the command itself would not begin: whoever reads only the lines has to see that.
@@ -74,6 +89,17 @@ mod tests {
     use cavalcade_common::report::{Preview, Verdict};
 
     use super::*;
+
+    #[test]
+    fn each_step_counts_as_what_it_would_do() {
+        let outcomes = [Ended::WouldChange, Ended::Unchanged, Ended::Opaque, Ended::Unchanged];
+        assert_eq!(summary(&outcomes, 0, &[]), "Preview: 1 change, 2 no change, 0 maybe, 1 opaque. Nothing was changed.");
+        let refused = [Fault::new(codes::operator::USAGE, "no")];
+        let said = summary(&outcomes[..1], 2, &refused);
+        let (head, tail) = said.split_once("; ").expect("more than counts");
+        assert_eq!(head, "Preview: 1 change, 0 no change, 0 maybe, 0 opaque");
+        assert_eq!(tail, "2 left out; the command would be refused now. Nothing was changed.");
+    }
 
     #[test]
     fn a_step_that_is_refused_says_so_in_its_own_line() {

@@ -24,7 +24,8 @@ super::codes! {
     UNKNOWN_KEY = 1106, "a key is not known here",
         cause: "The key is misspelt or stands at the wrong level.",
         certain: "Nothing was changed.", unknown: "Nothing.",
-        remedy: "Use the key that is suggested; docs/recipes.md lists all keys.";
+        remedy: "Use the key that is suggested; docs/recipes.md lists all keys of recipes, docs/cli.md those of the file with \
+            options.";
     UNKNOWN_NAME = 1107, "an expression or template uses a name that does not exist",
         cause: "The dotted name is misspelt, or the agent did not gather such a fact and no answer gives it.",
         certain: "Nothing was changed. No condition was decided by a missing name.", unknown: "Nothing.",

@@ -1,6 +1,6 @@
 //! Conditions: an expression that must give true or false, or a mapping of facts to values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -22,14 +22,18 @@ pub struct Verdict {
     pub holds: bool,
     /// Every name that it reads, with its value.
     pub reads: BTreeMap<String, Value>,
+    /// Those of the names that made it false; empty where that is told by all of them.
+    deciding: BTreeSet<String>,
 }
 
 impl Verdict {
     /// The names that decided, as `facts.user_store.type = ldap`.
     #[must_use]
     pub fn because(&self) -> String {
-        let facts: Vec<_> = self.reads.iter().filter(|(n, _)| n.starts_with("facts.")).collect();
-        let shown = if facts.is_empty() { self.reads.iter().collect() } else { facts };
+        let decided = |name: &str| self.deciding.is_empty() || self.deciding.contains(name);
+        let reads: Vec<_> = self.reads.iter().filter(|(name, _)| decided(name)).collect();
+        let facts: Vec<_> = reads.iter().copied().filter(|(n, _)| n.starts_with("facts.")).collect();
+        let shown = if facts.is_empty() { reads } else { facts };
         let parts: Vec<String> = shown.iter().map(|(name, value)| format!("{name} = {}", brief(value))).collect();
         if parts.is_empty() { "its condition is false".to_owned() } else { parts.join(", ") }
     }
@@ -83,7 +87,9 @@ impl Condition {
     /// Decides it. `None` means that a fault was noted.
     pub fn decide(&self, scope: &Scope, r: &mut Reader) -> Option<Verdict> {
         match &self.node.content {
-            Content::Scalar(Value::Bool(holds)) => Some(Verdict { holds: *holds, reads: BTreeMap::new() }),
+            Content::Scalar(Value::Bool(holds)) => {
+                Some(Verdict { holds: *holds, reads: BTreeMap::new(), deciding: BTreeSet::new() })
+            }
             Content::Scalar(Value::String(source)) => match boolean(source, scope) {
                 Ok(verdict) => Some(verdict),
                 Err(error) => {
@@ -92,7 +98,7 @@ impl Condition {
                 }
             },
             Content::Map(entries) => {
-                let mut verdict = Verdict { holds: true, reads: BTreeMap::new() };
+                let mut verdict = Verdict { holds: true, reads: BTreeMap::new(), deciding: BTreeSet::new() };
                 let before = r.count();
                 for entry in entries {
                     let name = format!("facts.{}", entry.key);
@@ -107,6 +113,7 @@ impl Condition {
                         one => one == value,
                     };
                     verdict.holds &= agrees;
+                    verdict.deciding.extend((!agrees).then(|| name.clone()));
                     verdict.reads.insert(name, value.clone());
                 }
                 (r.count() == before).then_some(verdict)
@@ -129,9 +136,37 @@ pub(super) fn boolean(source: &str, scope: &Scope) -> Result<Verdict, Expression
     let tokens = check_form(source)?;
     alone(source, &tokens, scope)?;
     match evaluated.value {
-        Value::Bool(holds) => Ok(Verdict { holds, reads: evaluated.reads }),
+        Value::Bool(holds) => {
+            let deciding = if holds { BTreeSet::new() } else { false_parts(source, &tokens, scope) };
+            Ok(Verdict { holds, reads: evaluated.reads, deciding })
+        }
         other => Err(ExpressionError::NotBoolean { what: format!("this one gives {}", kind(&other)), range: None }),
     }
+}
+
+/// The names in those parts of `a and b and c` that are false by themselves.
+fn false_parts(source: &str, tokens: &[Token], scope: &Scope) -> BTreeSet<String> {
+    let parts = conjuncts(source, tokens).into_iter().filter_map(|part| evaluate(part, scope).ok());
+    parts.filter(|part| part.value == Value::Bool(false)).flat_map(|part| part.reads.into_keys()).collect()
+}
+
+/// The parts between the outermost `and`; the whole where something else binds them.
+fn conjuncts<'s>(source: &'s str, tokens: &[Token]) -> Vec<&'s str> {
+    let (mut parts, mut depth, mut begins) = (Vec::new(), 0_usize, 0);
+    for token in tokens {
+        match &source[token.range.clone()] {
+            "(" | "[" => depth += 1,
+            ")" | "]" => depth = depth.saturating_sub(1),
+            "or" | "if" | "else" if depth == 0 => return vec![source],
+            "and" if depth == 0 => {
+                parts.push(&source[begins..token.range.start]);
+                begins = token.range.end;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&source[begins..]);
+    parts
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -238,6 +273,23 @@ mod tests {
         assert_eq!(decide("true").map(|v| v.0), Ok(true));
         let argument = "\"['jdbc', 'ldap'] | without(facts.list) | length == 1\"";
         assert_eq!(decide(argument).map(|v| v.0), Ok(true), "a filter's argument is no condition");
+    }
+
+    #[test]
+    fn only_what_is_false_is_the_reason() {
+        let because = |line: &str| decide(line).map(|verdict| verdict.1);
+        let both = "facts.on = true, facts.user_store.type = jdbc";
+        for (line, wanted) in [
+            ("\"facts.on and facts.user_store.type == 'ldap'\"", "facts.user_store.type = jdbc"),
+            ("\"node.id == 'b' and facts.on and facts.user_store.type == 'jdbc'\"", "node.id = a"),
+            ("\"not facts.on and (facts.user_store.type == 'ldap' or facts.on)\"", "facts.on = true"),
+            ("\"facts.on and facts.user_store.type == 'ldap' or node.id == 'b'\"", both),
+            ("\"'and' == facts.user_store.type and facts.on\"", "facts.user_store.type = jdbc"),
+            ("{ user_store.type: ldap, on: true }", "facts.user_store.type = jdbc"),
+            ("{ user_store.type: jdbc, on: true }", both),
+        ] {
+            assert_eq!(because(line).as_deref(), Ok(wanted), "{line}");
+        }
     }
 
     #[test]

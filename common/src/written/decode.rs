@@ -1,6 +1,6 @@
 //! Decoding of the tree: collects every fault, remembers the keys that were asked for, reports those that were not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,6 +163,12 @@ impl<'n> Fields<'n> {
         self.known.extend_from_slice(keys);
     }
 
+    /// The known keys, each once: some are asked for again.
+    fn once(&self) -> Vec<&'static str> {
+        let mut seen = BTreeSet::new();
+        self.known.iter().copied().filter(|key| seen.insert(*key)).collect()
+    }
+
     /// Reports every key that was not asked for.
     pub fn finish(self, r: &mut Reader) {
         for entry in self.entries {
@@ -171,7 +177,7 @@ impl<'n> Fields<'n> {
             }
             let help = match nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => format!("`{near}` exists"),
-                None => format!("it has: {}", self.known.join(", ")),
+                None => format!("it has: {}", self.once().join(", ")),
             };
             let message = format!("{} has no key `{}`", self.what, shown(&entry.key));
             r.fault_with(codes::UNKNOWN_KEY, entry.mark, message, Some(help));
@@ -396,6 +402,18 @@ mod tests {
         let wanted = [(1110, 1), (1109, 2), (1110, 3), (1110, 6), (1110, 7), (1110, 8), (1109, 9), (1108, 1), (1106, 5)];
         assert_eq!(seen, wanted);
         assert_eq!(faults.last().and_then(|f| f.help.as_deref()), Some("`count` exists"));
+    }
+
+    #[test]
+    fn a_key_that_is_asked_for_twice_is_told_once() {
+        let doc = read(b"something: 1\n", "f.yaml").expect("is valid");
+        let mut r = Reader::new("f.yaml");
+        let mut f = Fields::of(&doc.root, "a thing", &mut r).expect("is a mapping");
+        for key in ["name", "size", "name"] {
+            assert!(f.node(key).is_none());
+        }
+        f.finish(&mut r);
+        assert_eq!(r.into_faults().0[0].help.as_deref(), Some("it has: name, size"));
     }
 
     #[test]

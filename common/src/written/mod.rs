@@ -4,9 +4,11 @@
 //! decoded ([`Fields`], [`FromNode`]) by code that collects every fault and knows which keys it asked for.
 
 mod decode;
+mod file;
 mod read;
 mod tree;
 
 pub use decode::{AbsolutePath, Fields, FromNode, Pattern, Reader, nearest};
+pub use file::read_limited;
 pub use read::{MAX_BYTES, read};
 pub use tree::{Content, Document, Entry, Mark, Node};

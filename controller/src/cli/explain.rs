@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use cavalcade_common::codes;
-use cavalcade_common::error::Code;
+use cavalcade_common::error::{Code, Fault};
+use cavalcade_common::written::nearest;
 use clap::Args;
 use serde_json::json;
 
@@ -42,16 +43,24 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
     let typed = args.code.as_deref().unwrap_or_default();
     // Recipes may have checks of the same name, each with its own words.
-    let checks: Vec<Explained> = preflight::explained().into_iter().filter(|check| check.check == typed).collect();
+    let all = preflight::explained();
+    let checks: Vec<&Explained> = all.iter().filter(|check| check.check == typed).collect();
     if !checks.is_empty() {
         let document = json!({ "schema": "cavalcade.explanation/1", "check": typed, "of": checks });
-        emit(args.output.output, &document, || checks.iter().map(checks::explanation).collect::<Vec<_>>().join("\n"))?;
+        emit(args.output.output, &document, || {
+            checks.iter().map(|check| checks::explanation(check)).collect::<Vec<_>>().join("\n")
+        })?;
         return Ok(Exit::Done);
     }
     let upper = typed.to_uppercase();
     let number = upper.strip_prefix("CVL-").unwrap_or(&upper).parse().ok();
     let explained = number.and_then(|number| codes::explain(Code(number)));
-    let Some(e) = explained else { return Err(Failure::usage(format!("there is no error code and no check `{typed}`"))) };
+    let Some(e) = explained else {
+        let mut fault = Fault::new(codes::operator::USAGE, format!("there is no error code and no check `{typed}`"));
+        let near = nearest(typed, all.iter().map(|check| &*check.check)).map(|near| format!("`{near}` exists"));
+        fault.help = near.or_else(|| Some("docs/errors.md and docs/preflight.md list them all".to_owned()));
+        return Err(fault.into());
+    };
     let document = json!({
         "schema": "cavalcade.explanation/1",
         "code": e.code.to_string(),

@@ -47,6 +47,14 @@ impl Failure {
         self
     }
 
+    /// Adds the texts of several files.
+    pub(super) fn sourced(mut self, sources: Sources) -> Self {
+        if let Self::Told(told) = &mut self {
+            told.sources.extend(sources);
+        }
+        self
+    }
+
     /// Says what was changed instead of [`NOTHING`].
     pub(super) fn changed(mut self, sentence: impl Into<String>) -> Self {
         if let Self::Told(told) = &mut self {

@@ -85,6 +85,7 @@ pub(super) async fn follow(context: &Context, following: Following) -> Result<Fo
             colour: if stream == Stream::Out { context.colour_out } else { context.colour_err },
             details: false,
             keys: keys.is_open(),
+            stays: false,
         },
         following,
         painter: live.then(|| Painter::new(stream)),
@@ -321,13 +322,19 @@ impl Follower<'_> {
     fn leave(&mut self) -> Followed {
         let program = self.context.program();
         let open = self.last.as_ref().is_none_or(|(s, _)| s.runs.is_empty() || s.runs.iter().any(|r| r.closed_at.is_none()));
+        let followed = self.end(Exit::Left);
         if open {
             say(&format!("\nLeft; the run goes on. Come back with: {program} watch"));
         }
-        self.end(Exit::Left)
+        followed
     }
 
     fn end(&mut self, exit: Exit) -> Followed {
+        self.look.stays = true;
+        if self.gone_since.is_none() {
+            // Nobody reads it any more: the command has ended all the same.
+            let _ = self.picture();
+        }
         Followed { exit, run: self.last.take().and_then(|(status, _)| status.runs.into_iter().next()) }
     }
 }

@@ -10,6 +10,7 @@ mod artifact;
 mod ask;
 mod cancel;
 mod completions;
+mod config;
 mod context;
 mod controller;
 mod explain;
@@ -50,9 +51,10 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-
+use cavalcade_common::config_file::{self, ConfigFile, Parsed, Refused};
 use cavalcade_common::exit::Exit;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
 use context::{Context, GlobalArgs};
 use failure::Failure;
 
@@ -132,6 +134,9 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Report of a run: one file that prints whole.
     Report(report::ReportArgs),
+    /// Options that need no flag, and where each comes from.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Explain an error code: cause, what is certain, what is not, what to do.
     Explain(explain::ExplainArgs),
     /// Write the manual pages.
@@ -145,16 +150,23 @@ enum Command {
 /// Runs the program with the arguments of its process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nobody reads it: there is nobody to tell.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number()));
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let Parsed { matches, file } = match config_file::parse(&command(), &config::FORM, &arguments) {
+        Ok(parsed) => parsed,
+        Err(Refused::Line(error)) => return config_file::told(&error),
+        Err(Refused::File { faults, sources, matches }) => {
+            return match GlobalArgs::from_arg_matches(&matches) {
+                Ok(global) => Failure::from(faults).sourced(sources).tell(&Context::new(&global, &matches)).into(),
+                Err(error) => config_file::told(&error),
+            };
         }
     };
-    let context = Context::new(&cli.global);
-    match run(cli.command, &context) {
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return config_file::told(&error),
+    };
+    let context = Context::new(&cli.global, &matches);
+    match run(cli.command, &context, &matches, file.as_ref()) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(&context).into(),
     }
@@ -165,9 +177,10 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
-fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+fn run(command: Command, context: &Context, matches: &ArgMatches, file: Option<&ConfigFile>) -> Result<Exit, Failure> {
     match command {
-        Command::Serve(args) => serve::run(args, context),
+        Command::Config(command) => config::run(command, matches, file),
+        Command::Serve(args) => serve::run(args, context, file),
         Command::Pack(command) => pack::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Recipe(command) => recipe::run(command, context),
@@ -214,6 +227,7 @@ async fn ask_controller(command: Command, context: &Context) -> Result<Exit, Fai
         Command::Serve(_)
         | Command::Pack(_)
         | Command::Recipe(_)
+        | Command::Config(_)
         | Command::Explain(_)
         | Command::Man(_)
         | Command::Completions(_) => Ok(Exit::Done),
@@ -230,10 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_names_every_command_and_exit_code() {
+    fn the_manual_names_every_command_option_of_the_file_and_exit_code() {
         let manual = include_str!("../../../docs/cli.md");
         for command in command().get_subcommands().filter(|c| !c.is_hide_set()) {
             assert!(manual.contains(&format!("`{}", command.get_name())), "{}", command.get_name());
+        }
+        let matches = command().get_matches_from(["cavalcade", "config", "show"]);
+        for option in config_file::shown(&command(), &matches, None) {
+            let row = format!("| `{}` | `{}`", option.key, option.variable);
+            assert!(manual.contains(&row), "{row}");
         }
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.number(), exit.meaning());

@@ -80,6 +80,7 @@ impl Files {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let (fleet, text) = read_fleet(path)?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        say(&format!("Reading the recipe {} ...", fleet.recipe));
         let loaded = recipe::load(&fleet.recipe, &folder);
         let recipe = loaded.map_err(|faults| with_recipe_text(faults, &folder, &fleet))?;
         Ok(Self { fleet, recipe, folder, text })
@@ -132,7 +133,7 @@ impl Files {
 
 fn read_fleet(path: &Path) -> Result<(Fleet, String), Failure> {
     let file = path.display().to_string();
-    let bytes = fleet::read_limited(path)?;
+    let bytes = cavalcade_common::written::read_limited(path)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let fleet = fleet::read(&bytes, &file).map_err(|faults| Failure::from(faults).with(&file, &text))?;
     Ok((fleet, text))

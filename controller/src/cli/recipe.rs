@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use cavalcade_common::error::Faults;
 use cavalcade_common::render::{self, Sources};
+use cavalcade_common::written::read_limited;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::context::Context;
 use super::failure::{Failure, NOTHING};
 use super::output::{OutputArgs, emit, print, put, say};
-use crate::fleet::read_limited;
 use crate::recipe::lint::{Linted, lint};
 use crate::recipe::{BUILT_IN, order, schema};
 use crate::view::recipe_graph;

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use cavalcade_common::config_file::ConfigFile;
+use cavalcade_common::exit::Exit;
 use clap::{Args, ValueEnum};
 use nix::unistd::{Gid, Group};
 use tracing_subscriber::filter::Targets;
@@ -11,7 +13,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::context::Context;
 use super::failure::Failure;
 use crate::daemon::{self, ServeConfig};
-use cavalcade_common::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -34,7 +35,7 @@ pub(super) struct ServeArgs {
     log_format: LogFormat,
     /// What is logged: a level, or levels by module (info, cavalcade_controller=debug).
     #[arg(long, env = "CAVALCADE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    log: Targets,
 }
 
 /// Form of the controller's own log.
@@ -46,12 +47,14 @@ enum LogFormat {
     Json,
 }
 
-pub(super) fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
-    let filter: Targets = args.log.parse().map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
+pub(super) fn run(args: ServeArgs, context: &Context, file: Option<&ConfigFile>) -> Result<Exit, Failure> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(context.colour_err);
     match args.log_format {
-        LogFormat::Text => tracing_subscriber::registry().with(lines).with(filter).init(),
-        LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(filter).init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines).with(args.log).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(lines.json()).with(args.log).init(),
+    }
+    if let Some(file) = file {
+        tracing::info!(file = file.name, "read the file with options");
     }
     let names = if args.name.is_empty() { vec![host_name()?] } else { args.name };
     let operators = args.operators.as_deref().map(group).transpose()?;

@@ -4,7 +4,6 @@
 
 mod artifact;
 mod check;
-mod file;
 mod jdbc;
 mod node;
 mod range;
@@ -27,7 +26,6 @@ use crate::recipe::SettingRule;
 
 pub(crate) use artifact::digest_of;
 pub use artifact::{contents, pin};
-pub use file::read_limited;
 pub use jdbc::JdbcAddress;
 pub(crate) use read::schema_word;
 pub use read::{FLEET_SCHEMA, read};

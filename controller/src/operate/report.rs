@@ -20,7 +20,10 @@ pub(super) async fn report(operations: &Operations, request: &ReportRequest) -> 
     let view = operations.now();
     let wanted = |r: &&RunState| request.run.as_deref().is_none_or(|w| r.is_called(w));
     let run = view.state.runs.values().filter(wanted).max_by_key(|r| r.opened_at);
-    let run = run.ok_or_else(|| Fault::new(codes::run::NO_RUN, "there is no such run"))?;
+    let run = run.ok_or_else(|| {
+        let wanted = request.run.as_ref().map(|wanted| format!(" {wanted}")).unwrap_or_default();
+        Fault::new(codes::run::NO_RUN, format!("there is no run{wanted}"))
+    })?;
     let outcomes = run.steps.iter().filter_map(|(k, s)| Some((k.to_string(), (**s.outcome.as_ref()?).clone()))).collect();
     let decisions = run.decisions.iter().map(|d| DecisionLine {
         at: d.at,

@@ -310,7 +310,7 @@ pub fn load(name: &str, folder: &Path) -> Result<Recipe, Faults> {
         fault.help = nearest(name, BUILT_IN.iter().map(|(n, _)| *n)).map(|n| format!("`{n}` is built in"));
         return Err(fault.into());
     }
-    read(&crate::fleet::read_limited(&path)?, &path.display().to_string())
+    read(&cavalcade_common::written::read_limited(&path)?, &path.display().to_string())
 }
 
 #[cfg(test)]

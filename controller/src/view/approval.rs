@@ -1,13 +1,10 @@
 //! What a person reads before an approval: what is approved, the evidence for it, and the time that an undo takes. Pure.
 
-use std::time::Duration;
-
-use cavalcade_common::duration;
 use cavalcade_common::plan::{PlanStage, Undo};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::backup::{BackupStatus, backups};
+use super::backup::{BackupStatus, backups, took};
 use super::report::local;
 use super::text::wrap;
 use crate::state::RunState;
@@ -60,9 +57,8 @@ pub fn lines(approval: &ApprovalStatus, width: usize, zone: &TimeZone) -> String
         Undo::StartAgain => "the old servers start again".to_owned(),
         Undo::Files => "files come back from their kept copies".to_owned(),
         Undo::Backup => match approval.undo_seconds {
-            Some(took) => {
-                format!("from backup, about {} as measured by the proofs", duration::format(Duration::from_secs(took)))
-            }
+            Some(0) => format!("from backup, {} as measured by the proofs", took(0)),
+            Some(seconds) => format!("from backup, about {} as measured by the proofs", took(seconds)),
             None => "from backup, time not known: not every restore was measured".to_owned(),
         },
     };

@@ -38,9 +38,17 @@ impl BackupStatus {
             text.push_str(&format!(", {counted}"));
         }
         if let Some(seconds) = self.restore_seconds {
-            text.push_str(&format!(", which took {}", cavalcade_common::duration::format(Duration::from_secs(seconds))));
+            text.push_str(&format!(", which took {}", took(seconds)));
         }
         text
+    }
+}
+
+/// How long something took that is measured in whole seconds.
+pub(super) fn took(seconds: u64) -> String {
+    match seconds {
+        0 => "less than a second".to_owned(),
+        seconds => cavalcade_common::duration::format(Duration::from_secs(seconds)),
     }
 }
 

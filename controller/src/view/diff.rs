@@ -203,8 +203,10 @@ pub(super) fn mark(answer: &Result<Preview, Fault>) -> (&'static str, &'static s
 /// One file's diff, indented; its lines are not cut: a diff must be whole.
 #[must_use]
 pub fn file_diff(file: &FileDiff, show: Show) -> String {
-    let note = if file.note.is_empty() { String::new() } else { format!("   ({})", file.note) };
-    let mut out = format!("      {}{}\n", Style::Bold.paint(&clean(&file.path), show.colour), clean(&note));
+    let mut out = format!("      {}\n", Style::Bold.paint(&clean(&file.path), show.colour));
+    if !file.note.is_empty() {
+        out.push_str(&wrap(&format!("({})", file.note), WIDTH, "        ", "        "));
+    }
     let lines: Vec<&str> = file.diff.lines().filter(|l| !l.starts_with("--- ") && !l.starts_with("+++ ")).collect();
     let changed: Vec<bool> = lines.iter().map(|l| l.starts_with(['+', '-'])).collect();
     let near = |at: usize| {

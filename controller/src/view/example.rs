@@ -109,8 +109,7 @@ pub(crate) fn night(at: Timestamp) -> Status {
     migrate.elapsed_seconds = 3720;
     migrate.never_interrupted = true;
     migrate.kind = "job".to_owned();
-    migrate.progress =
-        Some(Progress { done: 9, total: 17, label: "order 9 of 17 GroupsAndRolesMigrator".to_owned(), quiet_seconds: 3 });
+    migrate.progress = Some(Progress { done: 9, total: 17, label: "GroupsAndRolesMigrator".to_owned(), quiet_seconds: 3 });
     let mut unpack = step("6.1@gw-3", "unpack", "running");
     unpack.elapsed_seconds = 68;
     unpack.progress = Some(Progress { done: 0, total: 0, label: "unpacks wso2am-4.0.0.zip".to_owned(), quiet_seconds: 40 });

@@ -35,7 +35,9 @@ fn replaced(text: &str, path: &str, name: &str) -> String {
     while let Some(at) = rest.find(path) {
         let (before, after) = (&rest[..at], &rest[at + path.len()..]);
         let of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let whole = !before.ends_with(|c: char| of_name(c) || c == '/') && !after.starts_with(of_name);
+        // Recipes put their own folders beside a home: `{{ node.new.home }}.cavalcade`.
+        let beside = after.strip_prefix('.').is_some_and(|after| after.starts_with(|c: char| c.is_ascii_alphabetic()));
+        let whole = !before.ends_with(|c: char| of_name(c) || c == '/') && (beside || !after.starts_with(of_name));
         out.push_str(before);
         out.push_str(if whole { name } else { path });
         rest = after;
@@ -51,7 +53,8 @@ mod tests {
     fn whole_paths_are_named_and_nothing_else() {
         let named = |text: &str| replaced(text, "/opt/is", "HOME");
         assert_eq!(named("/opt/is/conf and '/opt/is'"), "HOME/conf and 'HOME'");
-        for other in ["/opt/is-5.11.0/conf", "/srv/opt/is/conf", "/opt/isx", "x/opt/is"] {
+        assert_eq!(named("/opt/is.cavalcade/x"), "HOME.cavalcade/x");
+        for other in ["/opt/is-5.11.0/conf", "/opt/is.1/conf", "/srv/opt/is/conf", "/opt/isx", "x/opt/is"] {
             assert_eq!(named(other), other);
         }
     }

@@ -136,6 +136,9 @@ pub fn heartbeat(status: &Status, run: &RunStatus, now: Timestamp) -> RunLine {
         says.push_str(&format!("; {} {}", step.step, age(Duration::from_secs(step.elapsed_seconds) + since)));
         if let Some(progress) = &step.progress {
             let quiet = age(Duration::from_secs(progress.quiet_seconds) + since);
+            if progress.total > 0 {
+                says.push_str(&format!(" {} of {}", progress.done, progress.total));
+            }
             says.push_str(&format!(" {} (last sign of life {quiet} ago)", progress.label));
         }
     }

@@ -58,7 +58,9 @@ fn of_run(status: &Status, run: &RunStatus, steps: bool, (program, zone): (&str,
     let (word, style) = standing(run);
     let until = run.closed_at.unwrap_or(status.at);
     let took = age(Duration::try_from(until.duration_since(run.opened_at)).unwrap_or_default());
-    let head = wrap(&format!("{word} for {took}   {}   {}", finished(run), counts(run)), width, "", "  ");
+    // What is over took so long; what is not, stands there since then.
+    let link = if run.closed_at.is_some() { "after" } else { "for" };
+    let head = wrap(&format!("{word} {link} {took}   {}   {}", finished(run), counts(run)), width, "", "  ");
     let mut out = format!("{}{}", style.paint(word, colour), &head[word.len()..]);
     let what = format!("{}   fleet {}   recipe {}   plan {:.8}   opened by {}", run.run, run.fleet, run.recipe, run.plan, run.by);
     out.push_str(&wrap(&what, width, "", "  "));

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cavalcade_common::action::Class;
 use cavalcade_common::duration;
 use cavalcade_common::finding::Severity;
 use cavalcade_common::plan::{Need, Omitted, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
@@ -213,7 +212,7 @@ fn found(plan: &Plan) -> String {
 
 fn summary(plan: &Plan) -> String {
     let steps: Vec<(&PlanStage, &PlanStep)> = plan.steps().collect();
-    let opaque = steps.iter().filter(|(_, s)| s.action.class() == Class::Operator).count();
+    let opaque = steps.iter().filter(|(_, s)| s.action.is_opaque()).count();
     let undone = steps.iter().filter(|(g, _)| g.undo != Undo::Nothing).count();
     let text = format!(
         "Plan: {} steps on {} nodes; {} left out, {opaque} opaque, {undone} can be undone.",

@@ -1,15 +1,13 @@
 //! What became of the databases of a run, and the way back: what it rests on, how long it takes, whether it was used. Pure.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use cavalcade_common::duration;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::{INCARNATION_OF, Outcome};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::backup::{BackupStatus, backups};
+use super::backup::{BackupStatus, backups, took};
 use super::document::StepStatus;
 use super::report::{Report, instant};
 
@@ -74,9 +72,7 @@ impl WayBack {
             None => "There is no restore point yet: not every backup is proved.".to_owned(),
         }];
         all.push(match self.restore_seconds {
-            Some(seconds) => {
-                format!("Measured time of the restores: {}.", duration::format(Duration::from_secs(seconds)))
-            }
+            Some(seconds) => format!("Measured time of the restores: {}.", took(seconds)),
             None => "Measured time of the restores: not known.".to_owned(),
         });
         all.push(if self.restores.is_empty() { "It was not used.".to_owned() } else { "It was used.".to_owned() });

@@ -28,6 +28,8 @@ pub struct Look {
     pub details: bool,
     /// Whether keys are read; the last line names them then.
     pub keys: bool,
+    /// Whether this picture stays and nobody can leave it any more: it has no last line about that.
+    pub stays: bool,
 }
 
 /// Columns of a bar on a wide screen.
@@ -40,6 +42,7 @@ pub fn screen(status: &Status, now: Timestamp, size: Size, look: Look) -> Vec<St
     let since = Duration::try_from(now.duration_since(status.at)).unwrap_or_default();
     let drawing = Drawing { now, since, width: size.width.saturating_sub(1), look };
     let most = size.rows.saturating_sub(1);
+    let foot = (!look.stays).then(|| drawing.foot(status));
     let mut lines = Vec::new();
     for run in &status.runs {
         lines.extend(drawing.run(run, status.runs.len() > 1));
@@ -50,14 +53,14 @@ pub fn screen(status: &Status, now: Timestamp, size: Size, look: Look) -> Vec<St
     if look.details {
         lines.extend(drawing.hosts(status));
     }
-    let foot = drawing.foot(status);
-    if lines.len() + 1 > most {
-        let kept = most.saturating_sub(2);
+    let below = usize::from(foot.is_some());
+    if lines.len() + below > most {
+        let kept = most.saturating_sub(1 + below);
         let hidden = lines.len() - kept.min(lines.len());
         lines.truncate(kept);
         lines.push(Line::new().add(Style::Dim, format!(" and {hidden} lines more: cavalcade status --steps")));
     }
-    lines.push(foot);
+    lines.extend(foot);
     lines.truncate(most);
     lines.iter().map(|line| line.render(drawing.width, look.colour)).collect()
 }
@@ -211,8 +214,7 @@ impl Drawing {
                 let columns = if self.width < 60 { BAR / 2 } else { BAR };
                 let full = usize::try_from(done.saturating_mul(columns as u64) / total).unwrap_or(columns);
                 let (full, rest) = ("#".repeat(full), "-".repeat(columns - full));
-                let says = if label.is_empty() { format!("{done} of {total}") } else { label };
-                vec![head.add(Style::Green, full).add(Style::Dim, rest).text(format!("  {says}"))]
+                vec![head.add(Style::Green, full).add(Style::Dim, rest).text(format!("  {done} of {total} {label}"))]
             }
             None if step.never_interrupted => vec![head.text(label)],
             None if step.state != "running" => return vec![head.text(format!("{}   {elapsed}", step.state))],
@@ -337,11 +339,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_picture_names_no_keys_and_is_the_same_otherwise() {
+        let status = example::night(at(4360));
+        let keys = drawn(&status, 80, 24, Look { keys: true, ..Look::default() });
+        let stays = drawn(&status, 80, 24, Look { keys: true, stays: true, ..Look::default() });
+        assert_eq!(keys, format!("{stays}\n q leave (the run goes on)   t details   l logs"));
+    }
+
+    #[test]
     fn it_fits_every_screen() {
         let status = example::night(at(4360));
         for width in 0..130 {
             for rows in [0, 1, 2, 3, 5, 8, 24] {
-                let look = Look { colour: width % 2 == 0, details: rows % 2 == 0, keys: true };
+                let look = Look { colour: width % 2 == 0, details: rows % 2 == 0, keys: true, stays: rows == 8 };
                 let lines = screen(&status, status.at, Size { width, rows }, look);
                 assert!(lines.len() <= rows.saturating_sub(1), "{width} x {rows}");
                 assert!(lines.iter().all(|l| console::measure_text_width(l) <= width.saturating_sub(1)), "{width} x {rows}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cavalcade_common::plan::{Fate, Plan, Setting};
 
-use super::table::{WIDTH, table};
+use super::table::WIDTH;
 use super::text::{ranges, wrap};
 
 /// The word for a fate.
@@ -36,14 +36,34 @@ pub fn rows(plan: &Plan) -> Vec<Vec<String>> {
     grouped(plan.settings.iter()).into_iter().map(row).collect()
 }
 
-/// The whole table, in 80 columns; empty where there is nothing to say.
+/// All of them in 80 columns, those that share fate, reason and nodes together; empty where there is nothing to say. What a
+/// person has to look at stands first.
 #[must_use]
 pub fn settings(plan: &Plan) -> String {
-    let rows = rows(plan);
-    if rows.is_empty() {
+    let mut blocks: BTreeMap<(u8, &str, &str, String), Vec<String>> = BTreeMap::new();
+    for (setting, nodes) in grouped(plan.settings.iter()) {
+        let (rank, word) = match setting.fate {
+            Fate::Person => (0, "FOR A PERSON"),
+            Fate::Dropped => (1, "left out"),
+            Fate::Carried | Fate::Renamed => (2, "carried"),
+            Fate::Done => (3, "set anew"),
+        };
+        let key = match &setting.to {
+            Some(to) if setting.fate == Fate::Renamed => format!("{} as {to}", setting.key),
+            _ => setting.key.clone(),
+        };
+        blocks.entry((rank, word, &setting.why, ranges(nodes))).or_default().push(key);
+    }
+    if blocks.is_empty() {
         return String::new();
     }
-    table(&["OLD SETTING", "BECOMES", "WHY", "NODES"], &rows, &[]) + "\n"
+    let width = usize::from(WIDTH);
+    let block = |((_, word, why, nodes), keys): ((u8, &str, &str, String), Vec<String>)| {
+        let why = if why.is_empty() { String::new() } else { format!("   {why}") };
+        let head = wrap(&format!("{word}   {nodes}{why}"), width, "  ", "    ");
+        head + &wrap(&keys.join(", "), width, "      ", "      ")
+    };
+    blocks.into_iter().fold("Old settings\n".to_owned(), |out, one| out + &block(one)) + "\n"
 }
 
 /// How many settings have which fate, and those that a person has to look at.

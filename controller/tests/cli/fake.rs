@@ -172,7 +172,7 @@ impl Drop for Session {
 /// The program, with nothing of the surroundings in it.
 pub(crate) fn cavalcade<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cavalcade"));
-    command.env_clear().env("TZ", "UTC").env("TERM", "xterm").args(args);
+    command.env_clear().env("TZ", "UTC").env("TERM", "xterm").env("CAVALCADE_CONFIG", "/dev/null").args(args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

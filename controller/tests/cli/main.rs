@@ -8,6 +8,7 @@ mod fake;
 mod applying;
 mod asking;
 mod leaving;
+mod options;
 mod recipes;
 mod serving;
 mod terminal;

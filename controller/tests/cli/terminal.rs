@@ -93,6 +93,9 @@ fn a_signal_that_ends_watch_leaves_the_terminal_as_it_was() {
         watch.signal(signal);
         assert_eq!(watch.ends(), Some(code), "{signal}");
         assert!(watch.echoes(), "{signal} left the terminal without echo");
+        watch.until("Left; the run goes on.");
+        let last = watch.text.rsplit("\u{1b}[J").next().expect("the last picture");
+        assert!(last.contains("Running") && !last.contains("q leave"), "{last:?}");
     }
 }
 

@@ -38,6 +38,8 @@ impl Running {
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("NO_COLOR", "1")
+            .env("CAVALCADE_CONFIG", "/dev/null")
+            .env("CAVALCADE_AGENT_CONFIG", "/dev/null")
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)

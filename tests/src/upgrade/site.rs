@@ -236,6 +236,7 @@ impl Site {
         let state = self.agent_state(host);
         let mut command = Command::new(&self.programs.agent);
         command.arg("enroll").arg("--token-file").arg(&file).args(["--controller", &format!("{ADDRESS}:{}", self.ports.1)]);
+        command.env("CAVALCADE_AGENT_CONFIG", "/dev/null");
         let ended = command.arg("--state").arg(&state).stdin(Stdio::null()).output()?;
         ensure!(ended.status.success(), "enrolling {host}: {}", String::from_utf8_lossy(&ended.stderr));
         Ok(())
@@ -321,7 +322,7 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.programs.controller);
         command.arg("--state").arg(self.path("controller")).args(arguments).current_dir(&self.layout.folder);
-        command.env("NO_COLOR", "1").env_remove("CAVALCADE_STATE").stdin(Stdio::null());
+        command.env("NO_COLOR", "1").env("CAVALCADE_CONFIG", "/dev/null").env_remove("CAVALCADE_STATE").stdin(Stdio::null());
         command
     }
 

@@ -58,7 +58,7 @@ fn plan_of(fleet_text: &str, recipe_text: &str) -> Result<Plan, Faults> {
     fs::write(folder.path().join("fleet.yaml"), fleet_text).expect("is written");
     fs::write(folder.path().join("recipe.yaml"), recipe_text).expect("is written");
     let before = tree(folder.path());
-    let bytes = fleet::read_limited(&folder.path().join("fleet.yaml")).expect("is read");
+    let bytes = cavalcade_common::written::read_limited(&folder.path().join("fleet.yaml")).expect("is read");
     let planned = fleet::read(&bytes, "fleet.yaml").and_then(|fleet| {
         let recipe = recipe::load(&fleet.recipe, folder.path())?;
         let now = "2026-11-23T01:00:00Z".parse::<Timestamp>().expect("an instant");

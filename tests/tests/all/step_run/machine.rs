@@ -88,7 +88,7 @@ impl Machine {
         let mut command = Command::new(program("cavalcade-agent"));
         command.args(["step", "run", "--output", "json"]).args(arguments).stdin(Stdio::null());
         command.env("CAVALCADE_STEP_STATE", self.path("state")).env("CAVALCADE_AGENT_STATE", self.path("agent"));
-        command.env("HOME", self.folder.path()).env_remove("CAVALCADE_LOG");
+        command.env("HOME", self.folder.path()).env("CAVALCADE_AGENT_CONFIG", "/dev/null").env_remove("CAVALCADE_LOG");
         command
     }
 

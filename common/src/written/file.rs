@@ -3,9 +3,9 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use cavalcade_common::codes::written as codes;
-use cavalcade_common::error::{Fault, Faults, Place};
-use cavalcade_common::written::MAX_BYTES;
+use super::MAX_BYTES;
+use crate::codes::written as codes;
+use crate::error::{Fault, Faults, Place};
 
 /// Reads a file that a person wrote; at most one byte more than [`MAX_BYTES`], so that the reader can tell.
 ///
