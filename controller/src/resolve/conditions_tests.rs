@@ -235,7 +235,7 @@ fn postgresql_gets_its_driver_its_types_and_a_validation_query() {
 }
 
 /// The example with a user database and a configuration registry of their own, on this engine.
-fn apart(engine: &str) -> String {
+pub(super) fn apart(engine: &str) -> String {
     let one = |name: &str| {
         format!(
             "  {name}:\n    engine: {engine}\n    host: db1.example.com\n    name: {name}\n    from: is-1\n    scratch: {name}_proof\n    \
@@ -245,7 +245,7 @@ fn apart(engine: &str) -> String {
     with_more("databases", &format!("{}{}", one("user_db"), one("config_db")))
 }
 
-fn with_databases_apart(facts: &mut Value) {
+pub(super) fn with_databases_apart(facts: &mut Value) {
     for name in ["user_db", "config_db"] {
         facts["databases"][name] = json!({ "bytes": 1, "asked": { "tenants": "0" } });
     }

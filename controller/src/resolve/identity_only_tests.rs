@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{fleet, recipe};
 
-const FLEET: &str = include_str!("../../../deploy/examples/is-only.yaml");
+pub(super) const FLEET: &str = include_str!("../../../deploy/examples/is-only.yaml");
 
 fn facts() -> Value {
     let database = |name: &str| json!({ "type": "mysql", "url": format!("jdbc:mysql://db1.example.com:3306/{name}"), "driver": "com.mysql.cj.jdbc.Driver" });
@@ -36,7 +36,7 @@ fn facts() -> Value {
     })
 }
 
-fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Plan, Faults> {
+pub(super) fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Plan, Faults> {
     let fleet = fleet::read(fleet.as_bytes(), "is-only.yaml")?;
     let recipe = recipe::read(recipe.as_bytes(), "recipe.yaml")?;
     let gathered_at: Timestamp = "2026-11-23T01:00:00Z".parse().expect("is an instant");
@@ -63,7 +63,7 @@ fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Pla
     })
 }
 
-fn text() -> &'static str {
+pub(super) fn text() -> &'static str {
     recipe::BUILT_IN.iter().find(|(name, _)| *name == "wso2-is-5.10.0-to-5.11.0").expect("is built in").1
 }
 

@@ -369,9 +369,22 @@ fn users_may_have_a_database_of_their_own() {
             w.of("is-2")["user_store"]["type"] = json!("database_unique_id");
         }
     };
-    assert_eq!(with("unique-id-column-of-users", change(json!(null))), [(Severity::Error, "is-2".to_owned())]);
-    assert_eq!(with("unique-id-column-of-users", change(json!("7"))), []);
-    assert_eq!(with("unique-id-column", change(json!(null))), []);
+    let in_it = |ids: serde_json::Value| {
+        move |w: &mut World| {
+            change(ids.clone())(w);
+            w.of("is-1")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
+        }
+    };
+    assert_eq!(with("unique-id-column-of-users", in_it(json!(null))), [(Severity::Error, "is-2".to_owned())]);
+    assert_eq!(with("unique-id-column-of-users", in_it(json!("7"))), []);
+    assert_eq!(with("unique-id-column", in_it(json!(null))), []);
+    // A user database that is not the primary user store's is none of the matter: UM_USER of shared_db has the column.
+    assert_eq!(with("unique-id-column-of-users", change(json!(null))), []);
+    let neither = |w: &mut World| {
+        change(json!("7"))(w);
+        w.db("shared_db")["asked"]["unique_ids"] = json!(null);
+    };
+    assert_eq!(with("unique-id-column", neither), [(Severity::Error, "is-2".to_owned())]);
 }
 
 #[test]
