@@ -211,8 +211,9 @@ async fn run_migrator(boot: &Boot, read: Read<'_>, version: &str, migrator: &Mig
             run_script(boot, config, version, &location, &schema).await
         }
         "EncryptionAdminFlowMigrator" => {
+            let algorithm = parameter("currentEncryptionAlgorithm").unwrap_or_default();
             let Some(mut connection) = open(config, "identity").await? else { return Ok(None) };
-            Ok(crypto::migrate(&mut connection, keys).await.err().map(|error| format!("{error:#}")))
+            Ok(crypto::migrate(boot, &mut connection, keys, &algorithm).await.err().map(|error| format!("{error:#}")))
         }
         "GroupsAndRolesMigrator" => {
             boot.log.info(
