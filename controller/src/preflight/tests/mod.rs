@@ -357,6 +357,25 @@ fn gateways_that_call_their_environment_otherwise_are_seen() {
 }
 
 #[test]
+fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered() {
+    let of = |cipher: &'static str, answers: &'static str| {
+        move |w: &mut World| {
+            for node in ["is-1", "is-2"] {
+                w.of(node)["old"]["values"]["cipher_transformation"] = json!(cipher);
+            }
+            w.fleet = w.fleet.replacen("    old: { home: /opt/wso2/old }\n", &format!("    old: {{ home: /opt/wso2/old }}\n{answers}"), 1);
+        }
+    };
+    for known in ["RSA", "RSA/ECB/OAEPwithSHA1andMGF1Padding", "AES", "AES/GCM/NoPadding"] {
+        assert_eq!(with("cipher-unknown", of(known, "")), [], "{known}");
+    }
+    let padded = "RSA/ECB/PKCS1Padding";
+    assert_eq!(with("cipher-unknown", of(padded, "")), [(Severity::Error, "is-1 is-2".to_owned())]);
+    let answers = "    answers: { old: { values: { cipher_transformation: RSA } } }\n";
+    assert_eq!(with("cipher-unknown", of(padded, answers)), []);
+}
+
+#[test]
 fn users_may_have_a_database_of_their_own() {
     let change = |ids: serde_json::Value| {
         move |w: &mut World| {
