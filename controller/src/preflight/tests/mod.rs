@@ -96,12 +96,13 @@ fn the_facts_behind_a_finding_go_along_with_it() {
 }
 
 /// Checks whose state is another one than one change of the good world.
-const APART: [&str; 11] = [
+const APART: [&str; 12] = [
     "encryption-differs-am",
     "registry-versioning-differs",
     "shared-home",
     "database-connection-check",
     "uuid-ossp",
+    "uuid-ossp-servers",
     "unique-id-column-of-users",
     "am-db-differs",
     "shared-db-differs",
@@ -154,19 +155,46 @@ fn postgresql_has_checks_of_its_own() {
     let mut world = World::good();
     on_postgresql(&mut world);
     assert_eq!(world.found(), []);
-    let with = |check: &str, change: fn(&mut World)| {
+    let with = |check: &str, change: &dyn Fn(&mut World)| {
         with(check, |w| {
             on_postgresql(w);
             change(w);
         })
     };
     let is_1 = |severity| [(severity, "is-1".to_owned())];
-    assert_eq!(with("uuid-ossp", |w| w.db("am_db")["extensions"] = json!([])), is_1(Severity::Error));
-    assert_eq!(with("uuid-ossp", |w| (w.db("am_db")["extensions"], w.db("am_db")["superuser"]) = (json!([]), json!(true))), []);
+    assert_eq!(with("uuid-ossp", &|w| w.db("am_db")["extensions"] = json!([])), is_1(Severity::Error));
+    assert_eq!(with("uuid-ossp", &|w| (w.db("am_db")["extensions"], w.db("am_db")["superuser"]) = (json!([]), json!(true))), []);
+    // The migration of the users' database works with the servers' account, whatever the one for scripts may.
+    let missing = |w: &mut World| (w.db("shared_db")["extensions"], w.db("shared_db")["superuser"]) = (json!([]), json!(true));
+    let and = |key: &'static str| {
+        move |w: &mut World| {
+            missing(w);
+            w.of("is-1")["logins"]["shared_db"][key] = json!(true);
+        }
+    };
+    assert_eq!(with("uuid-ossp-servers", &missing), is_1(Severity::Error));
+    assert_eq!(with("uuid-ossp-servers", &and("superuser")), []);
+    assert_eq!(with("uuid-ossp-servers", &and("trusted_extensions")), [], "it may create what the server trusts its users with");
+    assert_eq!(with("uuid-ossp", &|w| w.db("shared_db")["extensions"] = json!([])), [], "no script of ours creates it there");
+    let apart = |w: &mut World| {
+        with_user_db(w);
+        w.db("user_db")["extensions"] = json!([]);
+        for (name, superuser) in [("shared_db", true), ("user_db", false)] {
+            let mut login = w.of("is-1")["logins"]["am_db"].clone();
+            login["superuser"] = json!(superuser);
+            w.of("is-1")["logins"][name] = login;
+        }
+    };
+    assert_eq!(with("uuid-ossp-servers", &apart), [], "users are in shared_db all the same");
+    let in_it = |w: &mut World| {
+        apart(w);
+        w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
+    };
+    assert_eq!(with("uuid-ossp-servers", &in_it), is_1(Severity::Error), "its own database, which nobody looked at before");
     let interval = |w: &mut World| w.db("am_db")["client_connection_check_interval"] = json!(1000);
-    assert_eq!(with("database-connection-check", interval), is_1(Severity::Warning));
+    assert_eq!(with("database-connection-check", &interval), is_1(Severity::Warning));
     let older = |w: &mut World| w.db("am_db")["dump_client"]["version"] = json!("pg_dump (PostgreSQL) 13.1");
-    assert_eq!(with("database-dump-client", older), is_1(Severity::Error));
+    assert_eq!(with("database-dump-client", &older), is_1(Severity::Error));
 }
 
 #[test]
@@ -375,16 +403,20 @@ fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered()
     assert_eq!(with("cipher-unknown", of(padded, answers)), []);
 }
 
+/// A user database beside the shared one, with the same in it.
+fn with_user_db(w: &mut World) {
+    let user_db = "  user_db:\n    engine: mariadb\n    host: db\n    name: users\n    from: is-1\n    admin: { user: ddl }\n";
+    w.fleet = w.fleet.replace("nodes:\n", &format!("{user_db}nodes:\n"));
+    let db = w.db("shared_db").clone();
+    w.of("is-1")["databases"]["user_db"] = db;
+}
+
 #[test]
 fn users_may_have_a_database_of_their_own() {
     let change = |ids: serde_json::Value| {
         move |w: &mut World| {
-            let user_db =
-                "  user_db:\n    engine: mariadb\n    host: db\n    name: users\n    from: is-1\n    admin: { user: ddl }\n";
-            w.fleet = w.fleet.replace("nodes:\n", &format!("{user_db}nodes:\n"));
-            let mut db = w.db("shared_db").clone();
-            db["asked"]["unique_ids"] = ids.clone();
-            w.of("is-1")["databases"]["user_db"] = db;
+            with_user_db(w);
+            w.db("user_db")["asked"]["unique_ids"] = ids.clone();
             w.of("is-2")["user_store"]["type"] = json!("database_unique_id");
         }
     };

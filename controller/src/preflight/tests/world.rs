@@ -238,6 +238,7 @@ fn login(name: &str) -> Value {
     json!({
         "user": "wso2carbon", "at": format!("db:3306/{name}"), "reached": true, "problem": null,
         "rights": { "create": true, "alter": true, "index": true, "write": true, "drop": true }, "refused": {},
+        "superuser": false, "trusted_extensions": false,
     })
 }
 
