@@ -17,7 +17,8 @@ fn facts() -> Value {
             "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
             "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
             "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [] },
-            "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] } }, "keystores": [], "settings": [],
+            "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] } },
+            "keystores": [], "settings": [],
             "values": {
                 "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
                 "versioning_tags": "false", "versioning_ratings": "false",
@@ -143,7 +144,7 @@ fn what_does_not_fit_is_refused() {
          new: {{ home: /opt/wso2/wso2am-4.0.0 }}\n"
     );
     assert_eq!(refused(&with_am, text()), codes::REQUIREMENT.0);
-    let migrate = "    on: options.migration_node if options.migration_node else values.first.id\n    needs: [old-servers-down, nobody-in-databases]\n";
+    let migrate = "    on: values.migration_node\n    needs: [old-servers-down, nobody-in-databases]\n";
     assert!(text().contains(migrate));
     let unguarded = text().replacen(migrate, &migrate.replace("old-servers-down, ", ""), 1);
     assert_eq!(refused(FLEET, &unguarded), codes::NO_DOWN_BEFORE.0);

@@ -141,6 +141,13 @@ pub(super) const CASES: &[Case] = &[
             w.of(node)["old"]["values"]["cipher_transformation"] = json!("RSA/ECB/PKCS1Padding");
         }
     }),
+    ("user-stores-carried", "is-2", |w| {
+        let path = "repository/deployment/server/userstores/P.xml";
+        // The first migrates its own.
+        for node in ["is-1", "is-2"] {
+            w.of(node)["old"]["trees"]["user_stores"] = json!({ "files": 1, "names": [path] });
+        }
+    }),
     ("encryption-key", "is-1 is-2", |w| {
         for node in ["is-1", "is-2"] {
             w.of(node)["old"]["conf"]["encryption_provider"] = json!("SymmetricKeyInternalCryptoProvider");

@@ -210,6 +210,7 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
                 "versioning_tags": "false", "versioning_ratings": "false",
             },
+            "trees": { "tenants": { "files": 0, "names": [] }, "user_stores": { "files": 0, "names": [] } },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "running": [], "autostart": [] },

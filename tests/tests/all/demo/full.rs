@@ -8,7 +8,7 @@ use cavalcade_tests::{
         crypto::fingerprint,
         fleet::wait_until,
         libraries::bundle_of,
-        packs,
+        packs, user_stores,
         variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
         witness::Line,
     },
@@ -107,6 +107,7 @@ pub(super) fn on(demo: &Demo) {
     let aes = fingerprint(ENCRYPTION_KEY);
     assert_eq!(read, format!("{{aes:{aes}}}portalSecret,{{aes:{aes}}}x"), "C6, C7: what both old keys encrypted is read");
     migration_client(demo);
+    user_stores(demo);
     indexed(demo);
     profiles(demo);
     no_secret_is_told(demo);
@@ -134,6 +135,17 @@ fn migration_client(demo: &Demo) {
     assert_eq!(lines("client-symmetric"), ["transformToSymmetric: \"true\""], "C7");
     let cipher = lines("client-cipher");
     assert_eq!(cipher, [format!("currentEncryptionAlgorithm: \"{CIPHER}\""), format!("currentEncryptionAlgorithm: \"{CIPHER}\"")], "C7");
+}
+
+/// C5, C12: every Identity Server opens its secondary user stores, though the migration ran on one.
+fn user_stores(demo: &Demo) {
+    for node in IDENTITY_SERVERS {
+        let found = user_stores::passwords(&demo.new_home(node)).unwrap();
+        let sealed = format!("{{aes:{}}}", fingerprint(ENCRYPTION_KEY));
+        assert!(found.len() == 2 && found.iter().all(|(_, password)| password.starts_with(&sealed)), "{node}: {found:?}");
+    }
+    assert_eq!(demo.lines("user-store-unreadable"), []);
+    assert_eq!(demo.nodes_of("C14", "user-stores-are-migrated"), ["is-2", "is-2"]);
 }
 
 fn registry(demo: &Demo) {
