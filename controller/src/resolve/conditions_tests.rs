@@ -425,6 +425,33 @@ fn only_the_key_that_encrypts_is_too_weak() {
     }
 }
 
+#[test]
+fn a_keystore_is_not_known_by_a_key_that_no_server_reads() {
+    let fleet = with_more("artifacts", "  is_primary_keystore: { file: artifacts/new.jks }\n").replacen(
+        "\nsecrets:\n",
+        "\nsecrets:\n  is_primary_keystore_password: { file: /run/secrets/new }\n",
+        1,
+    );
+    let store = |file: &str, bits: u64| json!({ "path": format!("repository/resources/security/{file}"), "type": "JKS", "bits": bits, "algorithm": "RSA" });
+    let of = |file: Value, name: &'static str, bits: (u64, u64)| {
+        plan(&fleet, move |_, facts| {
+            (facts["old"]["conf"]["keystore_file"], facts["old"]["conf"]["keystore_name"]) = (file.clone(), json!(name));
+            facts["old"]["keystores"] = json!([store("wso2carbon.jks", bits.0), store("own.jks", bits.1)]);
+            facts["old"]["settings"] = json!([setting("keystore.primary.name", "changed")]);
+        })
+    };
+    let fate = |plan: &Plan| fates(plan, "is-1")["keystore.primary.name"];
+    let alone = of(json!(null), "own.jks", (2048, 1024));
+    assert_eq!(fate(&alone), Fate::Person, "the old server ran on wso2carbon.jks");
+    assert_eq!(action(&alone, "set-up-is", "is-1", "internal-keystore"), None, "and that key is long enough");
+    assert_eq!(action(&alone, "set-up-is", "is-1", "old-settings"), None, "nothing of it is carried");
+    let weak = of(json!(null), "own.jks", (1024, 2048));
+    let edit = toml(&weak, "set-up-is", "is-1", "internal-keystore");
+    assert_eq!(edit.set["keystore.internal.file_name"], "wso2carbon.jks");
+    assert_eq!(fate(&of(json!("own.jks"), "own.jks", (2048, 2048))), Fate::Dropped);
+    assert_eq!(fate(&of(json!(null), "wso2carbon.jks", (2048, 2048))), Fate::Dropped);
+}
+
 fn pack(settings: Value) -> BTreeMap<String, Shipped> {
     let known = json!({ "schema": "cavalcade.pack/1", "root": "r", "files": {}, "settings": settings });
     let known: Shipped = serde_json::from_value(known).expect("is a list");
