@@ -363,6 +363,29 @@ fn api_managers_that_cannot_share_their_data_are_seen() {
 }
 
 #[test]
+fn pools_are_known_by_both_names_of_their_keys_and_so_is_that_of_the_users() {
+    let users = |auto_commit: serde_json::Value| {
+        move |w: &mut World| {
+            let mut user = w.of("is-2")["old"]["databases"]["shared_db"].clone();
+            user["auto_commit"] = auto_commit.clone();
+            w.of("is-2")["old"]["databases"]["user"] = user;
+        }
+    };
+    assert_eq!(with("auto-commit", users(json!(false))), [(Severity::Warning, "is-2".to_owned())]);
+    assert_eq!(with("auto-commit", users(json!(null))), []);
+    let many = |key: &'static str, pool: serde_json::Value| {
+        move |w: &mut World| {
+            w.db("am_db")["asked"]["apis"] = json!("1200");
+            w.of("cp-1")["old"]["conf"][key] = pool.clone();
+        }
+    };
+    let few = [(Severity::Warning, "cp-1".to_owned())];
+    assert_eq!(with("pool-size", many("shared_pool_alias", json!(50))), few);
+    assert_eq!(with("pool-size", many("shared_pool_alias", json!("100"))), []);
+    assert_eq!(with("pool-size", many("shared_pool", json!(100))), []);
+}
+
+#[test]
 fn a_vault_file_that_nobody_can_see_is_not_looked_at() {
     let vault = |keys: serde_json::Value| {
         with("vault-file", move |w| {

@@ -203,7 +203,7 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
             "conf": {
-                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null,
+                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null, "shared_pool_alias": null,
                 "gateway_environments": null, "gateway_labels": null, "vault": null, "realm": null,
             },
             "values": {
