@@ -208,7 +208,19 @@ fn a_url_of_its_own_on_one_node_is_seen() {
         let nodes: BTreeSet<String> = found.iter().flat_map(|(_, nodes)| nodes.split(' ')).map(ToOwned::to_owned).collect();
         assert_eq!(nodes, all, "{check}: {found:?}");
     }
-    assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), [(Severity::Error, "cp-1".to_owned())]);
+    let embedded = [(Severity::Error, "cp-1".to_owned())];
+    assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), embedded);
+    for (name, fact) in [("user_db", "user"), ("config_db", "config")] {
+        let apart = |there: &'static str| {
+            move |w: &mut World| {
+                with_database(w, name);
+                let own = json!({ "type": "h2", "url": there, "driver": "org.h2.Driver", "auto_commit": null });
+                w.of("cp-1")["old"]["databases"][fact] = own;
+            }
+        };
+        assert_eq!(with("h2", apart("jdbc:h2:./repository/database/X")), embedded, "{name}");
+        assert_eq!(with("h2", apart("jdbc:mysql://db/x")), [], "{name}");
+    }
 }
 
 /// A gateway beside the control plane, with this in its old settings and in the fleet file.
@@ -426,12 +438,16 @@ fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered()
     assert_eq!(with("cipher-unknown", of(padded, answers)), []);
 }
 
-/// A user database beside the shared one, with the same in it.
-fn with_user_db(w: &mut World) {
-    let user_db = "  user_db:\n    engine: mariadb\n    host: db\n    name: users\n    from: is-1\n    admin: { user: ddl }\n";
-    w.fleet = w.fleet.replace("nodes:\n", &format!("{user_db}nodes:\n"));
+/// Another database beside the shared one, with the same in it.
+fn with_database(w: &mut World, name: &str) {
+    let database = format!("  {name}:\n    engine: mariadb\n    host: db\n    name: {name}\n    from: is-1\n    admin: {{ user: ddl }}\n");
+    w.fleet = w.fleet.replace("nodes:\n", &format!("{database}nodes:\n"));
     let db = w.db("shared_db").clone();
-    w.of("is-1")["databases"]["user_db"] = db;
+    w.of("is-1")["databases"][name] = db;
+}
+
+fn with_user_db(w: &mut World) {
+    with_database(w, "user_db");
 }
 
 #[test]
