@@ -206,8 +206,7 @@ fn a_windows_service_is_changed_where_the_fleet_file_says_that_there_is_one() {
     let with = of("  is_windows_service: true\n");
     let Some(Action::Text(edit)) = action(&with, "migrate-is", "is-1", "windows-service") else { panic!("is an edit") };
     assert_eq!(edit.file, "/opt/wso2/wso2is-5.11.0/bin/wso2server.bat");
-    let taken: Vec<&str> = edit.replace.iter().map(|r| r.find.as_str()).collect();
-    assert_eq!(taken, [" -Dmigrate", " -Dcomponent=identity"]);
+    assert_eq!(edit.remove_arguments, ["-Dmigrate", "-Dcomponent=identity"]);
     assert_eq!(action(&of(""), "migrate-is", "is-1", "windows-service"), None);
 }
 
