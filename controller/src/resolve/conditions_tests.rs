@@ -466,12 +466,25 @@ fn added_files_are_told_as_changed_ones_are() {
         if id == "cp-1" {
             facts["old"]["files"]["sequences"] = file("repository/deployment/server/synapse-configs/default/sequences/own.xml");
             facts["old"]["files"]["templates"] = file("repository/resources/api_templates/own.xml");
+            facts["old"]["files"]["deployment"] = file("repository/deployment/server/eventpublishers/own.xml");
+            let portal = json!([{ "path": "repository/deployment/server/jaggeryapps/devportal", "sha256": "cd".repeat(32), "files": 9 }]);
+            facts["old"]["folders"]["jaggeryapps"] = portal;
+            facts["old"]["trees"]["published"]["files"] = json!(12);
             facts["old"]["trees"]["user_stores"] =
                 json!({ "files": 1, "names": ["repository/deployment/server/userstores/P.xml"] });
         }
     });
     let remarks = found.unwrap_or_else(|f| panic!("{f}")).remarks.join("\n");
-    for told in ["bin/own.sh", "templates/own.j2", "sequences/own.xml", "api_templates/own.xml", "userstores/P.xml"] {
+    for told in [
+        "bin/own.sh",
+        "templates/own.j2",
+        "sequences/own.xml",
+        "api_templates/own.xml",
+        "userstores/P.xml",
+        "jaggeryapps/devportal",
+        "eventpublishers/own.xml",
+        "12 files in endpoints",
+    ] {
         assert!(remarks.contains(told), "{told} in {remarks}");
     }
 }

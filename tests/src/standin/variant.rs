@@ -38,6 +38,9 @@ pub const CHANGED_LIBRARY: &str = "shipped-library-1.0.jar";
 /// A web application that no pack ships.
 pub const WEBAPP: &str = "com.example.portal.war";
 
+/// A portal of 3.1.0 that differs from the pack's.
+pub const PORTAL: &str = "jaggeryapps/devportal";
+
 /// The conditions. By default none holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -167,6 +170,7 @@ fn customize(home: &Path, role: Role) -> anyhow::Result<()> {
     write(home, "repository/resources/security/client-truststore.jks", truststore.bytes())?;
     if role == Role::Am {
         let sequences = format!("{server}/synapse-configs/default/sequences");
+        write(home, &format!("{server}/{PORTAL}/site/public/theme/example.css"), "/* Example Inc. */\n")?;
         write(home, &format!("{sequences}/_example_audit_.xml"), "<sequence name=\"_example_audit_\"/>\n")?;
         append(home, "repository/resources/api_templates/velocity_template.xml", "<!-- Example Inc. -->\n")?;
     }

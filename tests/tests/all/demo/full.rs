@@ -9,7 +9,7 @@ use cavalcade_tests::{
         fleet::wait_until,
         libraries::bundle_of,
         packs, user_stores,
-        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
+        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, PORTAL, WEBAPP},
         witness::Line,
     },
     upgrade::{
@@ -111,6 +111,7 @@ pub(super) fn on(demo: &Demo) {
     indexed(demo);
     profiles(demo);
     no_secret_is_told(demo);
+    assert!(demo.said.contains(PORTAL), "D4: the changed portal is named");
     assert!(!demo.row("D16").is_empty());
 }
 
