@@ -90,7 +90,7 @@ fn two_identity_servers_make_a_plan() {
     let plan = sound(|_| {});
     let stages: Vec<&str> = plan.stages.iter().map(|s| s.id.as_str()).collect();
     let wanted =
-        ["set-up", "stop-old", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "autostart-on", "verify"];
+        ["set-up", "stop-old", "copy-again", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "autostart-on", "verify"];
     assert_eq!(stages, wanted);
     let migrate: Vec<&str> = stage(&plan, "migrate").steps.iter().map(|s| s.key.node.as_str()).collect();
     assert!(migrate.iter().all(|node| *node == "is-1"), "{migrate:?}");
@@ -135,6 +135,45 @@ fn conditions_follow_the_facts() {
     assert!(at("user-store-jdbc") < at("old-settings"), "{steps:?}");
     let versioned = |facts: &mut Value| facts["old"]["values"]["versioning_tags"] = json!("true");
     assert!(plan_of(FLEET, text(), versioned).is_err(), "the script is missing");
+}
+
+#[test]
+fn what_changed_until_the_stop_comes_along_here_too() {
+    let plan = sound(|facts| {
+        facts["old"]["trees"]["tenants"]["files"] = json!(3);
+        facts["old"]["files"]["email"] = json!([{ "path": "repository/conf/email/email-admin-config.xml", "sha256": "ab".repeat(32) }]);
+    });
+    let action = |id: &str, name: &str| {
+        let mut steps = stage(&plan, id).steps.iter().filter(|s| s.key.node.as_str() == "is-2");
+        steps.find(|s| s.name.as_str() == name).map(|s| s.action.clone())
+    };
+    for name in ["keystores", "deployment", "tenants", "email-templates"] {
+        let first = action("set-up", name);
+        assert!(matches!(first, Some(Action::Copy(_))) && first == action("copy-again", name), "{name}");
+    }
+    let order = |id: &str| plan.stages.iter().position(|s| s.id.as_str() == id).expect("is a stage");
+    assert!(order("stop-old") < order("copy-again") && order("copy-again") < order("migrate"));
+}
+
+#[test]
+fn a_configuration_registry_apart_is_one_on_the_new_servers_too() {
+    let of = |fleet: &str| {
+        plan_of(fleet, text(), |facts| {
+            facts["old"]["databases"]["config"] = facts["old"]["databases"]["shared_db"].clone();
+            facts["databases"]["config_db"] = json!({ "bytes": 1 });
+        })
+    };
+    assert_eq!(of(FLEET).expect_err("the fleet file names none").0.remove(0).code, codes::REQUIREMENT);
+    let config_db = "\ndatabases:\n  config_db:\n    engine: mysql\n    host: db1.example.com\n    name: conf_db\n    from: is-1\n    \
+                     scratch: conf_db_proof\n    admin: { user: wso2_ddl, password: ddl_password }\n    \
+                     server: { user: wso2carbon, password: server_password }\n";
+    let plan = of(&FLEET.replacen("\ndatabases:\n", config_db, 1)).unwrap_or_else(|f| panic!("{f}"));
+    assert!(has(&plan, "set-up", "config-database") && has(&plan, "alone", "config-db-alone"));
+    let jobs = plan.steps().filter_map(|(_, s)| match &s.action {
+        Action::Job(job) => Some(job.databases.clone()),
+        _ => None,
+    });
+    assert_eq!(jobs.collect::<Vec<_>>(), [["identity_db", "shared_db", "config_db"]]);
 }
 
 #[test]

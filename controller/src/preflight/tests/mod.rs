@@ -1,4 +1,5 @@
 mod cases;
+mod identity_only;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
