@@ -23,7 +23,8 @@ pub(super) fn remove(bytes: &[u8], names: &[String]) -> Result<Vec<u8>, EditErro
             }
         }
         if let Some((name, column)) = names.iter().find_map(|name| Some((name, left(&line, name.as_bytes())?))) {
-            let at = At { line: u32::try_from(number + 1).unwrap_or(u32::MAX), column: u32::try_from(column + 1).unwrap_or(u32::MAX) };
+            let at =
+                At { line: u32::try_from(number + 1).unwrap_or(u32::MAX), column: u32::try_from(column + 1).unwrap_or(u32::MAX) };
             let what = "an argument that is joined to another text";
             return Err(EditError::Unsupported { path: name.clone(), what, at: Some(at) });
         }
@@ -78,6 +79,7 @@ fn whole(line: &[u8], begin: usize, end: usize) -> Option<(usize, usize)> {
 
 /// Where an argument of this name still stands, in whatever form. A longer name is another argument.
 fn left(line: &[u8], name: &[u8]) -> Option<usize> {
-    let longer = |at: usize| line.get(at + name.len()).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    let longer =
+        |at: usize| line.get(at + name.len()).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
     (0..line.len()).find(|at| line[*at..].starts_with(name) && !longer(*at))
 }

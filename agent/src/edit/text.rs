@@ -19,7 +19,8 @@ pub fn text(source: &[u8], edit: &TextEdit) -> Result<Vec<u8>, EditError> {
     span::check(source)?;
     let wrong = |path: &str, what| Err(EditError::Operation { path: path.to_owned(), what });
     if let Some(content) = &edit.content {
-        if !(edit.replace.is_empty() && edit.remove_arguments.is_empty() && edit.lines.is_empty() && edit.remove_lines.is_empty()) {
+        if !(edit.replace.is_empty() && edit.remove_arguments.is_empty() && edit.lines.is_empty() && edit.remove_lines.is_empty())
+        {
             return wrong("content", "`content` excludes the other operations");
         }
         return Ok(content.clone().into_bytes());

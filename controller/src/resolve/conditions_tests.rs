@@ -467,7 +467,8 @@ fn added_files_are_told_as_changed_ones_are() {
             facts["old"]["files"]["sequences"] = file("repository/deployment/server/synapse-configs/default/sequences/own.xml");
             facts["old"]["files"]["templates"] = file("repository/resources/api_templates/own.xml");
             facts["old"]["files"]["deployment"] = file("repository/deployment/server/eventpublishers/own.xml");
-            let portal = json!([{ "path": "repository/deployment/server/jaggeryapps/devportal", "sha256": "cd".repeat(32), "files": 9 }]);
+            let portal =
+                json!([{ "path": "repository/deployment/server/jaggeryapps/devportal", "sha256": "cd".repeat(32), "files": 9 }]);
             facts["old"]["folders"]["jaggeryapps"] = portal;
             facts["old"]["trees"]["published"]["files"] = json!(12);
             facts["old"]["trees"]["user_stores"] =

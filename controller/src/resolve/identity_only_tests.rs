@@ -89,8 +89,19 @@ fn refused(fleet: &str, recipe: &str) -> u16 {
 fn two_identity_servers_make_a_plan() {
     let plan = sound(|_| {});
     let stages: Vec<&str> = plan.stages.iter().map(|s| s.id.as_str()).collect();
-    let wanted =
-        ["set-up", "stop-old", "copy-again", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "autostart-on", "verify"];
+    let wanted = [
+        "set-up",
+        "stop-old",
+        "copy-again",
+        "back-up",
+        "registry-versioning",
+        "alone",
+        "migrate",
+        "schema",
+        "start",
+        "autostart-on",
+        "verify",
+    ];
     assert_eq!(stages, wanted);
     let migrate: Vec<&str> = stage(&plan, "migrate").steps.iter().map(|s| s.key.node.as_str()).collect();
     assert!(migrate.iter().all(|node| *node == "is-1"), "{migrate:?}");
@@ -141,7 +152,8 @@ fn conditions_follow_the_facts() {
 fn what_changed_until_the_stop_comes_along_here_too() {
     let plan = sound(|facts| {
         facts["old"]["trees"]["tenants"]["files"] = json!(3);
-        facts["old"]["files"]["email"] = json!([{ "path": "repository/conf/email/email-admin-config.xml", "sha256": "ab".repeat(32) }]);
+        facts["old"]["files"]["email"] =
+            json!([{ "path": "repository/conf/email/email-admin-config.xml", "sha256": "ab".repeat(32) }]);
     });
     let action = |id: &str, name: &str| {
         let mut steps = stage(&plan, id).steps.iter().filter(|s| s.key.node.as_str() == "is-2");

@@ -85,5 +85,8 @@ fn the_same_holds_without_an_api_manager() {
     };
     let plan = identity_only::plan_of(identity_only::FLEET, identity_only::text(), stores).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!(carried(&plan).iter().map(|(node, _)| node.as_str()).collect::<Vec<_>>(), ["is-2"]);
-    assert_eq!((made(None), made(Some("WSO2USER_DB"))), (vec!["user-schema".to_owned()], vec!["separate-user-schema".to_owned()]));
+    assert_eq!(
+        (made(None), made(Some("WSO2USER_DB"))),
+        (vec!["user-schema".to_owned()], vec!["separate-user-schema".to_owned()])
+    );
 }

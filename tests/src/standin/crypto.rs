@@ -117,7 +117,8 @@ pub fn turn(text: &str, keys: &Keys, algorithm: &str) -> Turned {
 /// Says of a text that it was left, in the client's words: warnings, and nothing more.
 pub fn say_left(boot: &Boot, algorithm: &str) {
     const UTIL: &str = "org.wso2.carbon.is.migration.util.EncryptionUtil";
-    let asks = "The provided algorithm may be incorrect.Please check if your system have data encrypted with different algorithm.";
+    let asks =
+        "The provided algorithm may be incorrect.Please check if your system have data encrypted with different algorithm.";
     boot.log.warn(UTIL, &format!("Error while decrypting using '{algorithm}'. {asks}"));
     boot.log.warn(UTIL, "Retrying decryption with self contained ciphe");
 }

@@ -38,7 +38,8 @@ pub fn passwords(home: &Path) -> anyhow::Result<Vec<(std::path::PathBuf, String)
     let mut found = Vec::new();
     for file in folders.iter().flat_map(|folder| entries(folder)).filter(|path| path.is_file()) {
         let text = fs::read_to_string(&file)?;
-        let password = text.split_once(BEFORE).and_then(|(_, rest)| rest.split_once(AFTER)).map(|(password, _)| password.to_owned());
+        let password =
+            text.split_once(BEFORE).and_then(|(_, rest)| rest.split_once(AFTER)).map(|(password, _)| password.to_owned());
         found.extend(password.map(|password| (file, password)));
     }
     Ok(found)

@@ -89,7 +89,8 @@ const CASES: &[Case] = &[
     }),
     ("user-stores-carried", "is-2", |w| {
         for node in ["is-1", "is-2"] {
-            w.of(node)["old"]["trees"]["user_stores"] = json!({ "files": 1, "names": ["repository/deployment/server/userstores/P.xml"] });
+            w.of(node)["old"]["trees"]["user_stores"] =
+                json!({ "files": 1, "names": ["repository/deployment/server/userstores/P.xml"] });
         }
     }),
     ("unique-id-column", "is-1 is-2", |w| {

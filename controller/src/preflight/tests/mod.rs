@@ -97,13 +97,15 @@ fn the_facts_behind_a_finding_go_along_with_it() {
 }
 
 /// Checks whose state is another one than one change of the good world.
-const APART: [&str; 12] = [
+const APART: [&str; 14] = [
     "encryption-differs-am",
     "registry-versioning-differs",
     "shared-home",
     "database-connection-check",
     "uuid-ossp",
     "uuid-ossp-servers",
+    "uuid-ossp-servers-of-users",
+    "auto-commit-of-users",
     "unique-id-column-of-users",
     "am-db-differs",
     "shared-db-differs",
@@ -186,12 +188,13 @@ fn postgresql_has_checks_of_its_own() {
             w.of("is-1")["logins"][name] = login;
         }
     };
-    assert_eq!(with("uuid-ossp-servers", &apart), [], "users are in shared_db all the same");
+    let both = |change: &dyn Fn(&mut World)| ["uuid-ossp-servers", "uuid-ossp-servers-of-users"].map(|check| with(check, change));
+    assert_eq!(both(&apart), [vec![], vec![]], "users are in shared_db all the same");
     let in_it = |w: &mut World| {
         apart(w);
         w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
     };
-    assert_eq!(with("uuid-ossp-servers", &in_it), is_1(Severity::Error), "its own database, which nobody looked at before");
+    assert_eq!(both(&in_it), [vec![], is_1(Severity::Error).to_vec()], "its own database, which nobody looked at before");
     let interval = |w: &mut World| w.db("am_db")["client_connection_check_interval"] = json!(1000);
     assert_eq!(with("database-connection-check", &interval), is_1(Severity::Warning));
     let older = |w: &mut World| w.db("am_db")["dump_client"]["version"] = json!("pg_dump (PostgreSQL) 13.1");
@@ -384,8 +387,8 @@ fn pools_are_known_by_both_names_of_their_keys_and_so_is_that_of_the_users() {
             w.of("is-2")["old"]["databases"]["user"] = user;
         }
     };
-    assert_eq!(with("auto-commit", users(json!(false))), [(Severity::Warning, "is-2".to_owned())]);
-    assert_eq!(with("auto-commit", users(json!(null))), []);
+    assert_eq!(with("auto-commit-of-users", users(json!(false))), [(Severity::Warning, "is-2".to_owned())]);
+    assert_eq!(with("auto-commit-of-users", users(json!(null))), []);
     let many = |key: &'static str, pool: serde_json::Value| {
         move |w: &mut World| {
             w.db("am_db")["asked"]["apis"] = json!("1200");
@@ -427,7 +430,11 @@ fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered()
             for node in ["is-1", "is-2"] {
                 w.of(node)["old"]["values"]["cipher_transformation"] = json!(cipher);
             }
-            w.fleet = w.fleet.replacen("    old: { home: /opt/wso2/old }\n", &format!("    old: {{ home: /opt/wso2/old }}\n{answers}"), 1);
+            w.fleet = w.fleet.replacen(
+                "    old: { home: /opt/wso2/old }\n",
+                &format!("    old: {{ home: /opt/wso2/old }}\n{answers}"),
+                1,
+            );
         }
     };
     for known in ["RSA", "RSA/ECB/OAEPwithSHA1andMGF1Padding", "AES", "AES/GCM/NoPadding"] {
@@ -441,7 +448,8 @@ fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered()
 
 /// Another database beside the shared one, with the same in it.
 fn with_database(w: &mut World, name: &str) {
-    let database = format!("  {name}:\n    engine: mariadb\n    host: db\n    name: {name}\n    from: is-1\n    admin: {{ user: ddl }}\n");
+    let database =
+        format!("  {name}:\n    engine: mariadb\n    host: db\n    name: {name}\n    from: is-1\n    admin: {{ user: ddl }}\n");
     w.fleet = w.fleet.replace("nodes:\n", &format!("{database}nodes:\n"));
     let db = w.db("shared_db").clone();
     w.of("is-1")["databases"][name] = db;
@@ -463,7 +471,7 @@ fn users_may_have_a_database_of_their_own() {
     let in_it = |ids: serde_json::Value| {
         move |w: &mut World| {
             change(ids.clone())(w);
-            w.of("is-1")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
+            w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
         }
     };
     assert_eq!(with("unique-id-column-of-users", in_it(json!(null))), [(Severity::Error, "is-2".to_owned())]);

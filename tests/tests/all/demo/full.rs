@@ -93,7 +93,10 @@ fn left_out_of_the_files(demo: &Demo) {
         assert_eq!(directory, store(&old), "C2, D7 {node}: as it was");
         let of = |key: &str| directory.get(key).map(String::as_str);
         assert_eq!((of("type"), of("connection_url")), (Some("read_write_ldap"), Some("ldap://ldap.example.com:389")), "{node}");
-        assert!(of("connection_password").is_some_and(|text| !text.is_empty()) && of("base_dn") == Some("dc=example,dc=com"), "{node}");
+        assert!(
+            of("connection_password").is_some_and(|text| !text.is_empty()) && of("base_dn") == Some("dc=example,dc=com"),
+            "{node}"
+        );
         assert!(text(&new, "keystore.primary.file_name").is_none_or(|file| file == "wso2carbon.jks"), "C6 {node}");
     }
 }
@@ -168,7 +171,11 @@ fn migration_client(demo: &Demo) {
     };
     assert_eq!(lines("client-symmetric"), ["transformToSymmetric: \"true\""], "C7");
     let cipher = lines("client-cipher");
-    assert_eq!(cipher, [format!("currentEncryptionAlgorithm: \"{CIPHER}\""), format!("currentEncryptionAlgorithm: \"{CIPHER}\"")], "C7");
+    assert_eq!(
+        cipher,
+        [format!("currentEncryptionAlgorithm: \"{CIPHER}\""), format!("currentEncryptionAlgorithm: \"{CIPHER}\"")],
+        "C7"
+    );
 }
 
 /// C5, C12: every Identity Server opens its secondary user stores, though the migration ran on one.

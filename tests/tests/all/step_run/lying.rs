@@ -55,7 +55,8 @@ async fn a_success_line_after_an_error_fails_for_the_error() {
 async fn a_value_that_was_not_opened_fails_for_a_warning() {
     let (secret, algorithm) = ("{rsa:shipped}portalSecret", "RSA/ECB/PKCS1Padding");
     let (scene, said) = failed(json!({ "per_order": 0.0 }), |scene| {
-        let encrypted = format!("UPDATE IDN_OAUTH_CONSUMER_APPS SET CONSUMER_SECRET = '{secret}' WHERE CONSUMER_KEY = 'portalKey'");
+        let encrypted =
+            format!("UPDATE IDN_OAUTH_CONSUMER_APPS SET CONSUMER_SECRET = '{secret}' WHERE CONSUMER_KEY = 'portalKey'");
         scene.database.run("am_db", &encrypted).unwrap();
         let config = scene.identity.join("migration-resources/migration-config.yaml");
         let text = fs::read_to_string(&config).unwrap();
