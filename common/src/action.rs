@@ -260,6 +260,10 @@ pub struct TextEdit {
     /// Literal replacements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<TextReplace>,
+    /// Names of arguments to take out of the command lines of a script, with their values. One that is left in a form that is
+    /// not known is an error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_arguments: Vec<String>,
     /// Lines that must be there; each is appended where it is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,

@@ -2,6 +2,7 @@
 //!
 //! None of this reads or writes a file or a clock. Values in an edit may be revealed secrets, so no error holds a value.
 
+mod arguments;
 mod diff;
 mod diff_secret;
 mod error;

@@ -2,6 +2,7 @@
 
 use cavalcade_common::action::{TextEdit, TextReplace};
 
+use super::arguments;
 use super::error::EditError;
 use super::span;
 
@@ -9,7 +10,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Edits a text file; an empty source stands for a file that does not exist.
 ///
-/// The replacements run first, then lines are added, then removed. Texts of the edit that hold `\n` match and write the
+/// The replacements run first, then arguments are removed, then lines added, then removed. Texts of the edit that hold `\n` match and write the
 /// line end of most of the file's lines. A line to remove that is not there counts as removed.
 ///
 /// # Errors
@@ -18,10 +19,14 @@ pub fn text(source: &[u8], edit: &TextEdit) -> Result<Vec<u8>, EditError> {
     span::check(source)?;
     let wrong = |path: &str, what| Err(EditError::Operation { path: path.to_owned(), what });
     if let Some(content) = &edit.content {
-        if !(edit.replace.is_empty() && edit.lines.is_empty() && edit.remove_lines.is_empty()) {
+        if !(edit.replace.is_empty() && edit.remove_arguments.is_empty() && edit.lines.is_empty() && edit.remove_lines.is_empty())
+        {
             return wrong("content", "`content` excludes the other operations");
         }
         return Ok(content.clone().into_bytes());
+    }
+    if edit.remove_arguments.iter().any(|name| name.is_empty() || name.contains([' ', '\t', '\n', '\r', '"'])) {
+        return wrong("remove_arguments", "the name of an argument has no blank and no quote");
     }
     for (path, lines) in [("lines", &edit.lines), ("remove_lines", &edit.remove_lines)] {
         if lines.iter().any(|l| l.contains(['\n', '\r'])) {
@@ -35,6 +40,9 @@ pub fn text(source: &[u8], edit: &TextEdit) -> Result<Vec<u8>, EditError> {
     let mut bytes = source.to_vec();
     for (i, replacement) in edit.replace.iter().enumerate() {
         bytes = replace(&bytes, replacement, i, newline)?;
+    }
+    if !edit.remove_arguments.is_empty() {
+        bytes = arguments::remove(&bytes, &edit.remove_arguments)?;
     }
     for line in &edit.lines {
         add(&mut bytes, line, newline);

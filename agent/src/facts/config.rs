@@ -96,13 +96,16 @@ impl Config {
                 "name": text("name"),
                 "driver": text("driver"),
                 "password_reference": self.vaulted(&name),
-                "auto_commit": get(&["pool_options", "defaultAutoCommit"]).and_then(truth),
+                "auto_commit": AUTO_COMMIT.iter().find_map(|key| get(&["pool_options", key])).and_then(truth),
             });
             (name, facts)
         };
         names.into_iter().map(facts).collect()
     }
 }
+
+/// Whether a pool commits by itself: the pool's own word, and the products' other name for it.
+const AUTO_COMMIT: [&str; 2] = ["defaultAutoCommit", "default_auto_commit"];
 
 /// A boolean, also one that is written as a text.
 fn truth(value: &Value) -> Option<bool> {
@@ -121,7 +124,8 @@ mod tests {
     fn databases_come_without_passwords() {
         let text = "[database.apim_db]\ntype=\"mysql\"\nurl=\"jdbc:mysql://u:canary@db/AM\"\nusername=\"w\"\npassword=\"canary\"\n\
             [database.apim_db.pool_options]\nx=\"canary\"\ndefaultAutoCommit = \"false\"\n[database.user]\npassword=\"canary\"\n\
-            [database.c]\npool_options.defaultAutoCommit = true\n";
+            [database.c]\npool_options.defaultAutoCommit = true\n\
+            [database.shared_db.pool_options]\ndefault_auto_commit = false\n";
         let config = Config::read(text.as_bytes()).expect("reads");
         let databases = Value::Object(config.databases());
         assert!(!databases.to_string().contains("canary") && config.speaks_of_apim(), "{databases}");
@@ -131,6 +135,7 @@ mod tests {
         );
         assert_eq!(databases["apim_db"]["hostname"], Value::Null);
         assert_eq!((&databases["user"]["auto_commit"], &databases["c"]["auto_commit"]), (&Value::Null, &json!(true)));
+        assert_eq!(databases["shared_db"]["auto_commit"], json!(false), "by the products' other name of it");
     }
 
     #[test]

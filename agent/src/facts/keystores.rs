@@ -17,7 +17,7 @@ use crate::host::{Host, keytool};
 const ENOUGH: u64 = 2048;
 /// A JKS begins so; keytool shows it without its password.
 const JKS: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
-/// The file of a keystore has a key that ends so, beside `password`; before 5.11.0 that is `name`.
+/// Keys that end so name a keystore beside its `password`. Products read the first alone; the other one is a guess.
 const FILE_NAMES: [&str; 2] = [".file_name", ".name"];
 
 /// What keystores tell: the facts, whether a key is weak, what went wrong.

@@ -112,12 +112,14 @@ pub(super) fn text(f: &mut Fields<'_>, r: &mut Reader) -> Option<TextEdit> {
     let file = path(f, "file", r);
     let edit = TextEdit {
         replace: list(f, "replace", r, text_replace),
+        remove_arguments: f.or("remove_arguments", Vec::new(), r),
         lines: f.or("lines", Vec::new(), r),
         remove_lines: f.or("remove_lines", Vec::new(), r),
         content: f.opt("content", r),
         file: file?,
     };
-    let edits = !(edit.replace.is_empty() && edit.lines.is_empty() && edit.remove_lines.is_empty());
+    let lines = edit.lines.iter().chain(&edit.remove_lines).chain(&edit.remove_arguments);
+    let edits = !edit.replace.is_empty() || lines.count() > 0;
     if edits && edit.content.is_some() {
         r.fault(codes::BAD_VALUE, mark, "`content` gives the whole file and excludes the other operations");
     }

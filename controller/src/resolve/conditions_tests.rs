@@ -193,10 +193,10 @@ fn both_forms_of_symmetric_encryption_are_known_on_both_products() {
 #[test]
 fn the_algorithm_of_the_old_server_goes_into_the_migration_client() {
     let of = |cipher: Value| plan(FLEET, move |_, facts| facts["old"]["values"]["cipher_transformation"] = cipher.clone());
-    let plan = of(json!("RSA/ECB/PKCS1Padding"));
+    let plan = of(json!("RSA"));
     let Some(Action::Yaml(edit)) = action(&plan, "migrate-is", "is-1", "client-cipher") else { panic!("is an edit") };
     assert_eq!(edit.set.len(), 2);
-    assert!(edit.set.values().all(|value| value == "RSA/ECB/PKCS1Padding"), "{:?}", edit.set);
+    assert!(edit.set.values().all(|value| value == "RSA"), "{:?}", edit.set);
     assert_eq!(action(&of(json!(null)), "migrate-is", "is-1", "client-cipher"), None);
 }
 
@@ -206,8 +206,7 @@ fn a_windows_service_is_changed_where_the_fleet_file_says_that_there_is_one() {
     let with = of("  is_windows_service: true\n");
     let Some(Action::Text(edit)) = action(&with, "migrate-is", "is-1", "windows-service") else { panic!("is an edit") };
     assert_eq!(edit.file, "/opt/wso2/wso2is-5.11.0/bin/wso2server.bat");
-    let taken: Vec<&str> = edit.replace.iter().map(|r| r.find.as_str()).collect();
-    assert_eq!(taken, [" -Dmigrate", " -Dcomponent=identity"]);
+    assert_eq!(edit.remove_arguments, ["-Dmigrate", "-Dcomponent=identity"]);
     assert_eq!(action(&of(""), "migrate-is", "is-1", "windows-service"), None);
 }
 
@@ -235,7 +234,7 @@ fn postgresql_gets_its_driver_its_types_and_a_validation_query() {
 }
 
 /// The example with a user database and a configuration registry of their own, on this engine.
-fn apart(engine: &str) -> String {
+pub(super) fn apart(engine: &str) -> String {
     let one = |name: &str| {
         format!(
             "  {name}:\n    engine: {engine}\n    host: db1.example.com\n    name: {name}\n    from: is-1\n    scratch: {name}_proof\n    \
@@ -245,7 +244,7 @@ fn apart(engine: &str) -> String {
     with_more("databases", &format!("{}{}", one("user_db"), one("config_db")))
 }
 
-fn with_databases_apart(facts: &mut Value) {
+pub(super) fn with_databases_apart(facts: &mut Value) {
     for name in ["user_db", "config_db"] {
         facts["databases"][name] = json!({ "bytes": 1, "asked": { "tenants": "0" } });
     }
@@ -425,6 +424,33 @@ fn only_the_key_that_encrypts_is_too_weak() {
     }
 }
 
+#[test]
+fn a_keystore_is_not_known_by_a_key_that_no_server_reads() {
+    let fleet = with_more("artifacts", "  is_primary_keystore: { file: artifacts/new.jks }\n").replacen(
+        "\nsecrets:\n",
+        "\nsecrets:\n  is_primary_keystore_password: { file: /run/secrets/new }\n",
+        1,
+    );
+    let store = |file: &str, bits: u64| json!({ "path": format!("repository/resources/security/{file}"), "type": "JKS", "bits": bits, "algorithm": "RSA" });
+    let of = |file: Value, name: &'static str, bits: (u64, u64)| {
+        plan(&fleet, move |_, facts| {
+            (facts["old"]["conf"]["keystore_file"], facts["old"]["conf"]["keystore_name"]) = (file.clone(), json!(name));
+            facts["old"]["keystores"] = json!([store("wso2carbon.jks", bits.0), store("own.jks", bits.1)]);
+            facts["old"]["settings"] = json!([setting("keystore.primary.name", "changed")]);
+        })
+    };
+    let fate = |plan: &Plan| fates(plan, "is-1")["keystore.primary.name"];
+    let alone = of(json!(null), "own.jks", (2048, 1024));
+    assert_eq!(fate(&alone), Fate::Person, "the old server ran on wso2carbon.jks");
+    assert_eq!(action(&alone, "set-up-is", "is-1", "internal-keystore"), None, "and that key is long enough");
+    assert_eq!(action(&alone, "set-up-is", "is-1", "old-settings"), None, "nothing of it is carried");
+    let weak = of(json!(null), "own.jks", (1024, 2048));
+    let edit = toml(&weak, "set-up-is", "is-1", "internal-keystore");
+    assert_eq!(edit.set["keystore.internal.file_name"], "wso2carbon.jks");
+    assert_eq!(fate(&of(json!("own.jks"), "own.jks", (2048, 2048))), Fate::Dropped);
+    assert_eq!(fate(&of(json!(null), "wso2carbon.jks", (2048, 2048))), Fate::Dropped);
+}
+
 fn pack(settings: Value) -> BTreeMap<String, Shipped> {
     let known = json!({ "schema": "cavalcade.pack/1", "root": "r", "files": {}, "settings": settings });
     let known: Shipped = serde_json::from_value(known).expect("is a list");
@@ -440,12 +466,26 @@ fn added_files_are_told_as_changed_ones_are() {
         if id == "cp-1" {
             facts["old"]["files"]["sequences"] = file("repository/deployment/server/synapse-configs/default/sequences/own.xml");
             facts["old"]["files"]["templates"] = file("repository/resources/api_templates/own.xml");
+            facts["old"]["files"]["deployment"] = file("repository/deployment/server/eventpublishers/own.xml");
+            let portal =
+                json!([{ "path": "repository/deployment/server/jaggeryapps/devportal", "sha256": "cd".repeat(32), "files": 9 }]);
+            facts["old"]["folders"]["jaggeryapps"] = portal;
+            facts["old"]["trees"]["published"]["files"] = json!(12);
             facts["old"]["trees"]["user_stores"] =
                 json!({ "files": 1, "names": ["repository/deployment/server/userstores/P.xml"] });
         }
     });
     let remarks = found.unwrap_or_else(|f| panic!("{f}")).remarks.join("\n");
-    for told in ["bin/own.sh", "templates/own.j2", "sequences/own.xml", "api_templates/own.xml", "userstores/P.xml"] {
+    for told in [
+        "bin/own.sh",
+        "templates/own.j2",
+        "sequences/own.xml",
+        "api_templates/own.xml",
+        "userstores/P.xml",
+        "jaggeryapps/devportal",
+        "eventpublishers/own.xml",
+        "12 files in endpoints",
+    ] {
         assert!(remarks.contains(told), "{told} in {remarks}");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{fleet, recipe};
 
-const FLEET: &str = include_str!("../../../deploy/examples/is-only.yaml");
+pub(super) const FLEET: &str = include_str!("../../../deploy/examples/is-only.yaml");
 
 fn facts() -> Value {
     let database = |name: &str| json!({ "type": "mysql", "url": format!("jdbc:mysql://db1.example.com:3306/{name}"), "driver": "com.mysql.cj.jdbc.Driver" });
@@ -17,7 +17,8 @@ fn facts() -> Value {
             "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
             "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
             "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [] },
-            "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] } }, "keystores": [], "settings": [],
+            "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] } },
+            "keystores": [], "settings": [],
             "values": {
                 "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
                 "versioning_tags": "false", "versioning_ratings": "false",
@@ -36,7 +37,7 @@ fn facts() -> Value {
     })
 }
 
-fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Plan, Faults> {
+pub(super) fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Plan, Faults> {
     let fleet = fleet::read(fleet.as_bytes(), "is-only.yaml")?;
     let recipe = recipe::read(recipe.as_bytes(), "recipe.yaml")?;
     let gathered_at: Timestamp = "2026-11-23T01:00:00Z".parse().expect("is an instant");
@@ -63,7 +64,7 @@ fn plan_of(fleet: &str, recipe: &str, change: impl Fn(&mut Value)) -> Result<Pla
     })
 }
 
-fn text() -> &'static str {
+pub(super) fn text() -> &'static str {
     recipe::BUILT_IN.iter().find(|(name, _)| *name == "wso2-is-5.10.0-to-5.11.0").expect("is built in").1
 }
 
@@ -88,8 +89,19 @@ fn refused(fleet: &str, recipe: &str) -> u16 {
 fn two_identity_servers_make_a_plan() {
     let plan = sound(|_| {});
     let stages: Vec<&str> = plan.stages.iter().map(|s| s.id.as_str()).collect();
-    let wanted =
-        ["set-up", "stop-old", "back-up", "registry-versioning", "alone", "migrate", "schema", "start", "autostart-on", "verify"];
+    let wanted = [
+        "set-up",
+        "stop-old",
+        "copy-again",
+        "back-up",
+        "registry-versioning",
+        "alone",
+        "migrate",
+        "schema",
+        "start",
+        "autostart-on",
+        "verify",
+    ];
     assert_eq!(stages, wanted);
     let migrate: Vec<&str> = stage(&plan, "migrate").steps.iter().map(|s| s.key.node.as_str()).collect();
     assert!(migrate.iter().all(|node| *node == "is-1"), "{migrate:?}");
@@ -137,13 +149,53 @@ fn conditions_follow_the_facts() {
 }
 
 #[test]
+fn what_changed_until_the_stop_comes_along_here_too() {
+    let plan = sound(|facts| {
+        facts["old"]["trees"]["tenants"]["files"] = json!(3);
+        facts["old"]["files"]["email"] =
+            json!([{ "path": "repository/conf/email/email-admin-config.xml", "sha256": "ab".repeat(32) }]);
+    });
+    let action = |id: &str, name: &str| {
+        let mut steps = stage(&plan, id).steps.iter().filter(|s| s.key.node.as_str() == "is-2");
+        steps.find(|s| s.name.as_str() == name).map(|s| s.action.clone())
+    };
+    for name in ["keystores", "deployment", "tenants", "email-templates"] {
+        let first = action("set-up", name);
+        assert!(matches!(first, Some(Action::Copy(_))) && first == action("copy-again", name), "{name}");
+    }
+    let order = |id: &str| plan.stages.iter().position(|s| s.id.as_str() == id).expect("is a stage");
+    assert!(order("stop-old") < order("copy-again") && order("copy-again") < order("migrate"));
+}
+
+#[test]
+fn a_configuration_registry_apart_is_one_on_the_new_servers_too() {
+    let of = |fleet: &str| {
+        plan_of(fleet, text(), |facts| {
+            facts["old"]["databases"]["config"] = facts["old"]["databases"]["shared_db"].clone();
+            facts["databases"]["config_db"] = json!({ "bytes": 1 });
+        })
+    };
+    assert_eq!(of(FLEET).expect_err("the fleet file names none").0.remove(0).code, codes::REQUIREMENT);
+    let config_db = "\ndatabases:\n  config_db:\n    engine: mysql\n    host: db1.example.com\n    name: conf_db\n    from: is-1\n    \
+                     scratch: conf_db_proof\n    admin: { user: wso2_ddl, password: ddl_password }\n    \
+                     server: { user: wso2carbon, password: server_password }\n";
+    let plan = of(&FLEET.replacen("\ndatabases:\n", config_db, 1)).unwrap_or_else(|f| panic!("{f}"));
+    assert!(has(&plan, "set-up", "config-database") && has(&plan, "alone", "config-db-alone"));
+    let jobs = plan.steps().filter_map(|(_, s)| match &s.action {
+        Action::Job(job) => Some(job.databases.clone()),
+        _ => None,
+    });
+    assert_eq!(jobs.collect::<Vec<_>>(), [["identity_db", "shared_db", "config_db"]]);
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let with_am = format!(
         "{FLEET}  am-1:\n    role: api-manager\n    host: am-1.example.com\n    old: {{ home: /opt/wso2/wso2am-3.1.0 }}\n    \
          new: {{ home: /opt/wso2/wso2am-4.0.0 }}\n"
     );
     assert_eq!(refused(&with_am, text()), codes::REQUIREMENT.0);
-    let migrate = "    on: options.migration_node if options.migration_node else values.first.id\n    needs: [old-servers-down, nobody-in-databases]\n";
+    let migrate = "    on: values.migration_node\n    needs: [old-servers-down, nobody-in-databases]\n";
     assert!(text().contains(migrate));
     let unguarded = text().replacen(migrate, &migrate.replace("old-servers-down, ", ""), 1);
     assert_eq!(refused(FLEET, &unguarded), codes::NO_DOWN_BEFORE.0);

@@ -187,6 +187,10 @@ mod decided;
 mod conditions;
 
 #[cfg(test)]
+#[path = "users_tests.rs"]
+mod users;
+
+#[cfg(test)]
 #[path = "remark_tests.rs"]
 mod remark;
 

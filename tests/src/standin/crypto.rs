@@ -24,6 +24,10 @@ pub const PUBLIC_KEY: &str = "03BAFEB27A8E871CAD83C5CD4E771DAB";
 /// The class that `[encryption] internal_crypto_provider` names where the old version encrypts with a secret key.
 pub const SYMMETRIC_PROVIDER: &str = "org.wso2.carbon.crypto.provider.SymmetricKeyInternalCryptoProvider";
 
+/// The names under which the migration client opens what the key of a key store encrypted; the two of AES are of the other
+/// provider, and of any other name it knows no provider.
+const KEY_STORE_ALGORITHMS: [&str; 2] = ["RSA", "RSA/ECB/OAEPwithSHA1andMGF1Padding"];
+
 const CRYPTO: &str = "org.wso2.carbon.crypto.impl.DefaultCryptoService";
 
 /// The keys of one server.
@@ -84,20 +88,60 @@ pub fn fingerprint(key: &str) -> String {
     hex::encode(&Sha256::digest(key)[..4])
 }
 
-/// Encrypts the applications' secrets with the server's secret key, as the migration client does.
+/// What a migration does with one encrypted text.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// It is of the server's secret key: now, or as it was.
+    Sealed(String),
+    /// The client could not open it in the way that it was told, and left it: what it tried next it threw away.
+    Left,
+    /// No key at hand opens it.
+    Lost,
+}
+
+/// Encrypts a text anew with the server's secret key, as `EncryptionUtil` of the migration client does.
+#[must_use]
+pub fn turn(text: &str, keys: &Keys, algorithm: &str) -> Turned {
+    let own = format!("{{aes:{}}}", keys.secret.as_deref().unwrap_or_default());
+    let sealed = |plain: &str| Turned::Sealed(format!("{own}{plain}"));
+    match open(text, keys) {
+        Some(plain) if plain == text => sealed(plain),
+        Some(_) if text.starts_with(&own) => Turned::Sealed(text.to_owned()),
+        Some(plain) if KEY_STORE_ALGORITHMS.contains(&algorithm) => sealed(plain),
+        // With the wrong provider, or with none: the product has no name for it.
+        Some(_) => Turned::Left,
+        None => Turned::Lost,
+    }
+}
+
+/// Says of a text that it was left, in the client's words: warnings, and nothing more.
+pub fn say_left(boot: &Boot, algorithm: &str) {
+    const UTIL: &str = "org.wso2.carbon.is.migration.util.EncryptionUtil";
+    let asks =
+        "The provided algorithm may be incorrect.Please check if your system have data encrypted with different algorithm.";
+    boot.log.warn(UTIL, &format!("Error while decrypting using '{algorithm}'. {asks}"));
+    boot.log.warn(UTIL, "Retrying decryption with self contained ciphe");
+}
+
+/// Encrypts the applications' secrets anew, as the migration client does.
 ///
 /// # Errors
 ///
 /// When a secret was encrypted with a key that is not at hand, or the database cannot be asked.
-pub async fn migrate(connection: &mut MySqlConnection, keys: &Keys) -> anyhow::Result<()> {
-    let own = keys.secret.clone().unwrap_or_default();
+pub async fn migrate(boot: &Boot, connection: &mut MySqlConnection, keys: &Keys, algorithm: &str) -> anyhow::Result<()> {
     let mut failed = 0;
     for (id, text) in secrets(connection).await? {
-        let Some(plain) = open(&text, keys) else {
-            failed += 1;
-            continue;
+        let sealed = match turn(&text, keys, algorithm) {
+            Turned::Sealed(sealed) => sealed,
+            Turned::Left => {
+                say_left(boot, algorithm);
+                continue;
+            }
+            Turned::Lost => {
+                failed += 1;
+                continue;
+            }
         };
-        let sealed = format!("{{aes:{own}}}{plain}");
         let update = sqlx::query("UPDATE IDN_OAUTH_CONSUMER_APPS SET CONSUMER_SECRET = ? WHERE ID = ?").bind(sealed).bind(id);
         connection.execute(update).await?;
     }
@@ -121,7 +165,7 @@ pub async fn check(boot: &Boot, config: &Config, keys: &Keys) -> anyhow::Result<
     // A database that cannot be reached was complained of before.
     let Ok(mut connection) = database::connect(&table).await else { return Ok(()) };
     let Ok(all) = secrets(&mut connection).await else { return Ok(()) };
-    let foreign = all.iter().filter(|(_, text)| open(text, keys).is_none()).count();
+    let foreign = all.iter().filter(|(_, text)| !opens(&boot.product, keys, text)).count();
     if foreign > 0 {
         boot.log.exception(
             CRYPTO,
@@ -140,6 +184,14 @@ async fn secrets(connection: &mut MySqlConnection) -> sqlx::Result<Vec<(i32, Str
         .await
 }
 
+/// Whether a server opens an encrypted text: IS 5.11.0 only with its secret key, though its key store is at hand.
+#[must_use]
+pub fn opens(product: &Product, keys: &Keys, text: &str) -> bool {
+    let of_the_key_store = text.starts_with("{rsa:");
+    let asks_it = !(product.is_new() && product.kind == Kind::IdentityServer && keys.symmetric);
+    open(text, keys).is_some() && (asks_it || !of_the_key_store)
+}
+
 fn open<'t>(text: &'t str, keys: &Keys) -> Option<&'t str> {
     let Some((how, plain)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return Some(text) };
     let known = match how.split_once(':')? {
@@ -156,6 +208,24 @@ mod tests {
 
     use super::*;
     use crate::standin::keystore::Entry;
+
+    #[test]
+    fn what_the_client_has_no_name_for_stays_as_it_was() {
+        let keys = Keys { secret: Some("f".to_owned()), private: BTreeSet::from(["own".to_owned()]), ..Keys::default() };
+        let turned = |text: &str, algorithm: &str| turn(text, &keys, algorithm);
+        let sealed = || Turned::Sealed("{aes:f}x".to_owned());
+        for known in KEY_STORE_ALGORITHMS {
+            assert_eq!([turned("{rsa:own}x", known), turned("x", known)], [sealed(), sealed()], "{known}");
+        }
+        for other in ["RSA/ECB/PKCS1Padding", "AES/GCM/NoPadding", ""] {
+            assert_eq!([turned("{rsa:own}x", other), turned("{aes:f}x", other)], [Turned::Left, sealed()], "{other}");
+        }
+        assert_eq!(turned("{rsa:other}x", "RSA"), Turned::Lost);
+        let of = |version: &str| Product { kind: Kind::IdentityServer, version: version.to_owned() };
+        let new = Keys { symmetric: true, ..keys.clone() };
+        assert!(opens(&of("5.10.0"), &keys, "{rsa:own}x") && opens(&of("5.11.0"), &new, "{aes:f}x"));
+        assert!(!opens(&of("5.11.0"), &new, "{rsa:own}x"), "what the migration left is lost to the new version");
+    }
 
     #[test]
     fn the_old_version_uses_its_key_store_and_the_new_one_a_key_that_everybody_knows() {

@@ -16,6 +16,7 @@ use super::{
     jvm::Boot,
     mishap::{Mishap, strike},
     server::Step,
+    user_stores,
 };
 
 const CLIENT: &str = "org.wso2.carbon.is.migration.MigrationClientImpl";
@@ -211,8 +212,12 @@ async fn run_migrator(boot: &Boot, read: Read<'_>, version: &str, migrator: &Mig
             run_script(boot, config, version, &location, &schema).await
         }
         "EncryptionAdminFlowMigrator" => {
+            let algorithm = parameter("currentEncryptionAlgorithm").unwrap_or_default();
+            if let Some(lost) = user_stores::migrate(boot, keys, &algorithm)? {
+                return Ok(Some(lost));
+            }
             let Some(mut connection) = open(config, "identity").await? else { return Ok(None) };
-            Ok(crypto::migrate(&mut connection, keys).await.err().map(|error| format!("{error:#}")))
+            Ok(crypto::migrate(boot, &mut connection, keys, &algorithm).await.err().map(|error| format!("{error:#}")))
         }
         "GroupsAndRolesMigrator" => {
             boot.log.info(

@@ -36,6 +36,7 @@ pub mod server;
 pub mod settings;
 pub mod stage;
 pub mod transports;
+pub mod user_stores;
 pub mod variant;
 pub mod vault;
 pub mod witness;

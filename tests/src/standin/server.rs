@@ -25,7 +25,7 @@ use super::{
     reading,
     schema::{self, Databases},
     settings::Fault,
-    transports, vault,
+    transports, user_stores, vault,
 };
 
 const CORE: &str = "org.wso2.carbon.core.internal.CarbonCoreActivator";
@@ -127,6 +127,7 @@ async fn start(boot: &Arc<Boot>, config: Config, remaining: f64) -> anyhow::Resu
         }
     }
     crypto::check(boot, &config, &keys).await?;
+    user_stores::check(boot, &keys)?;
     let key_manager = gateway::key_manager_answers(boot, &config).await?;
     let fresh_index = !boot.launch.home.join("solr").exists();
     let deployed = Mutex::new(Vec::new());

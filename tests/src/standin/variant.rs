@@ -16,11 +16,12 @@ use super::{
     config::Config,
     crypto::SYMMETRIC_PROVIDER,
     fleet::{Role, edit_toml},
-    keystore::{Entry, KeyStore, seal},
+    keystore::{Entry, KeyStore, SHIPPED_KEY, seal},
     packs::{
         artifacts::{bundle, web_application},
         homes::{MAILS, MAILS_PATH, REGISTRY},
     },
+    user_stores,
     vault::store_of,
 };
 
@@ -36,6 +37,9 @@ pub const LIBRARY: &str = "com.example.lookup-3.1.jar";
 pub const CHANGED_LIBRARY: &str = "shipped-library-1.0.jar";
 /// A web application that no pack ships.
 pub const WEBAPP: &str = "com.example.portal.war";
+
+/// A portal of 3.1.0 that differs from the pack's.
+pub const PORTAL: &str = "jaggeryapps/devportal";
 
 /// The conditions. By default none holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,11 +78,11 @@ impl Variant {
             write(home, "repository/conf/registry.xml", versioned_registry())?;
         }
         for tenant in 1..=self.tenants {
-            write(home, &format!("repository/tenants/{tenant}/userstores/BRANCH.xml"), user_store("BRANCH"))?;
+            write(home, &format!("repository/tenants/{tenant}/userstores/BRANCH.xml"), self.user_store("BRANCH"))?;
             write(home, &format!("repository/tenants/{tenant}/axis2services/README"), "of the tenant\n")?;
         }
         for name in &self.user_stores {
-            write(home, &format!("repository/deployment/server/userstores/{name}.xml"), user_store(name))?;
+            write(home, &format!("repository/deployment/server/userstores/{name}.xml"), self.user_store(name))?;
         }
         if self.customized {
             customize(home, role)?;
@@ -90,6 +94,12 @@ impl Variant {
         let given = self.settings.iter().map(|(path, value)| (path.clone(), item(value)));
         edit_toml(home, self.tables(role).into_iter().chain(given))?;
         self.lock_up(home)
+    }
+
+    /// A user store whose password the home's key encrypted.
+    fn user_store(&self, domain: &str) -> String {
+        let key = self.own_key_bits.map_or_else(|| SHIPPED_KEY.to_owned(), |bits| format!("example-{bits}"));
+        user_stores::file(domain, &format!("{{rsa:{key}}}{domain}-password"))
     }
 
     fn own_key(&self, home: &Path) -> anyhow::Result<()> {
@@ -160,6 +170,7 @@ fn customize(home: &Path, role: Role) -> anyhow::Result<()> {
     write(home, "repository/resources/security/client-truststore.jks", truststore.bytes())?;
     if role == Role::Am {
         let sequences = format!("{server}/synapse-configs/default/sequences");
+        write(home, &format!("{server}/{PORTAL}/site/public/theme/example.css"), "/* Example Inc. */\n")?;
         write(home, &format!("{sequences}/_example_audit_.xml"), "<sequence name=\"_example_audit_\"/>\n")?;
         append(home, "repository/resources/api_templates/velocity_template.xml", "<!-- Example Inc. -->\n")?;
     }
@@ -172,14 +183,6 @@ fn versioned_registry() -> String {
         text = text.replace(&format!("<{element}>false"), &format!("<{element}>true"));
     }
     text
-}
-
-fn user_store(domain: &str) -> String {
-    format!(
-        "<UserStoreManager class=\"org.wso2.carbon.user.core.ldap.ReadOnlyLDAPUserStoreManager\">\n    <Property \
-         name=\"DomainName\">{domain}</Property>\n    <Property name=\"ConnectionURL\">ldap://ldap.example.com:389</Property>\n\
-         </UserStoreManager>\n"
-    )
 }
 
 fn place(home: &Path, path: &str) -> anyhow::Result<PathBuf> {

@@ -35,8 +35,8 @@ pub const VAULT: [(&str, &str); 3] = [
     ("keystore.primary.password", OWN_PASSWORD),
     ("database.apim_db.password", SERVER_PASSWORD),
 ];
-/// The algorithm that this fleet's Identity Servers encrypted with.
-pub const CIPHER: &str = "RSA/ECB/PKCS1Padding";
+/// The algorithm that this fleet's Identity Servers encrypted with: not the one that the migration client ships with.
+pub const CIPHER: &str = "RSA";
 
 /// Hosts: name, role, old profile.
 pub type Hosts = &'static [(&'static str, Role, &'static str)];

@@ -23,6 +23,7 @@ mod standin_conditions;
 mod standin_migration;
 mod step_run;
 mod tidy;
+mod user_stores;
 mod verify;
 mod ways_out;
 mod windows_service;

@@ -154,6 +154,14 @@ async fn the_login_of_the_servers_is_tried_with_its_rights() {
         assert_eq!((few.reached, few.rights["alter"]), (Some(true), Some(false)), "{engine:?} {few:?}");
         assert!(!few.refused["alter"].is_empty() && few.at.ends_with(&name));
         if engine == Engine::Postgresql {
+            assert_eq!((few.superuser, few.trusted_extensions), (Some(false), Some(false)));
+            db.sql(&format!("GRANT CREATE ON DATABASE {name} TO {name}"));
+            let (creates, _) = login(&servers, &owner.user).await;
+            assert_eq!((creates.superuser, creates.trusted_extensions), (Some(false), Some(true)), "from version 13 on");
+            db.sql(&format!("REVOKE CREATE ON DATABASE {name} FROM {name}; ALTER ROLE {name} SUPERUSER"));
+            let (all, _) = login(&servers, &owner.user).await;
+            assert_eq!(all.superuser, Some(true));
+            db.sql(&format!("ALTER ROLE {name} NOSUPERUSER"));
             assert_eq!(few.rights["tables_of_scripts"], Some(false), "what the owner makes is the owner's");
             db.sql(&format!("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {name}"));
             let (granted, _) = login(&servers, &owner.user).await;

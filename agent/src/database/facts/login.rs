@@ -39,6 +39,12 @@ pub struct LoginFacts {
     pub rights: BTreeMap<String, Option<bool>>,
     /// Why a right is missing.
     pub refused: BTreeMap<String, String>,
+    /// PostgreSQL: whether it is a superuser's.
+    #[serde(default)]
+    pub superuser: Option<bool>,
+    /// PostgreSQL 13 and later: whether it may add those extensions to the database that need no superuser.
+    #[serde(default)]
+    pub trusted_extensions: Option<bool>,
 }
 
 /// Whether what stopped one login would stop the next one of the same account on the same server.
@@ -99,9 +105,10 @@ fn would_stop_all(error: &DbError) -> bool {
 async fn look(target: &DbTarget, scripts: &str, facts: &mut LoginFacts) -> Result<(), DbError> {
     let mut link = Link::open(target, Purpose::Own).await?;
     facts.reached = Some(true);
-    let rights = rights(&mut link, target, scripts).await;
+    let rights = rights(&mut link, target, scripts, facts).await;
     link.close().await;
     let found = rights?;
+    facts.superuser = found.superuser;
     let ddl = |name: &String| RIGHTS.contains(&name.as_str());
     facts.rights.extend(found.rights.into_iter().filter(|(name, _)| ddl(name)));
     facts.refused.extend(found.refused.into_iter().filter(|(name, _)| ddl(name)));
@@ -109,7 +116,7 @@ async fn look(target: &DbTarget, scripts: &str, facts: &mut LoginFacts) -> Resul
 }
 
 /// The rights of the session's account, as the facts of a database have them.
-async fn rights(link: &mut Link, target: &DbTarget, scripts: &str) -> Result<DbFacts, DbError> {
+async fn rights(link: &mut Link, target: &DbTarget, scripts: &str, facts: &mut LoginFacts) -> Result<DbFacts, DbError> {
     let mut found = DbFacts::default();
     limit(link).await?;
     match target.engine {
@@ -122,6 +129,7 @@ async fn rights(link: &mut Link, target: &DbTarget, scripts: &str) -> Result<DbF
             // Who owns a table may do everything with it: write and refer to it too.
             postgresql::rights(link, &mut found).await?;
             postgresql::tables_of(link, scripts, &mut found).await?;
+            facts.trusted_extensions = postgresql::trusted_extensions(link).await?;
         }
     }
     Ok(found)

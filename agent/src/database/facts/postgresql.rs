@@ -84,6 +84,13 @@ pub(super) async fn rights(link: &mut Link, facts: &mut DbFacts) -> Result<(), D
     Ok(())
 }
 
+/// Whether the session's account may add the extensions to its database that need no superuser. Older servers have none.
+pub(super) async fn trusted_extensions(link: &mut Link) -> Result<Option<bool>, DbError> {
+    let sql = "SELECT pg_catalog.current_setting('server_version_num')::int >= 130000 \
+               AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')";
+    Ok(link.value(sql, "asking for rights on extensions").await?.map(|cell| cell == "t"))
+}
+
 /// Whether the session's account may use the tables that another one will make: as a member of its role, or by the default
 /// privileges of that role.
 pub(super) async fn tables_of(link: &mut Link, other: &str, facts: &mut DbFacts) -> Result<(), DbError> {

@@ -136,6 +136,18 @@ pub(super) const CASES: &[Case] = &[
     }),
     ("collation", "is-1", |w| w.db("am_db")["case_sensitive"] = json!(true)),
     ("cipher-differs", "is-1 is-2", |w| w.of("is-2")["old"]["values"]["cipher_transformation"] = json!("RSA")),
+    ("cipher-unknown", "is-1 is-2", |w| {
+        for node in ["is-1", "is-2"] {
+            w.of(node)["old"]["values"]["cipher_transformation"] = json!("RSA/ECB/PKCS1Padding");
+        }
+    }),
+    ("user-stores-carried", "is-2", |w| {
+        let path = "repository/deployment/server/userstores/P.xml";
+        // The first migrates its own.
+        for node in ["is-1", "is-2"] {
+            w.of(node)["old"]["trees"]["user_stores"] = json!({ "files": 1, "names": [path] });
+        }
+    }),
     ("encryption-key", "is-1 is-2", |w| {
         for node in ["is-1", "is-2"] {
             w.of(node)["old"]["conf"]["encryption_provider"] = json!("SymmetricKeyInternalCryptoProvider");

@@ -1,4 +1,5 @@
 mod cases;
+mod identity_only;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,12 +97,15 @@ fn the_facts_behind_a_finding_go_along_with_it() {
 }
 
 /// Checks whose state is another one than one change of the good world.
-const APART: [&str; 11] = [
+const APART: [&str; 14] = [
     "encryption-differs-am",
     "registry-versioning-differs",
     "shared-home",
     "database-connection-check",
     "uuid-ossp",
+    "uuid-ossp-servers",
+    "uuid-ossp-servers-of-users",
+    "auto-commit-of-users",
     "unique-id-column-of-users",
     "am-db-differs",
     "shared-db-differs",
@@ -154,19 +158,47 @@ fn postgresql_has_checks_of_its_own() {
     let mut world = World::good();
     on_postgresql(&mut world);
     assert_eq!(world.found(), []);
-    let with = |check: &str, change: fn(&mut World)| {
+    let with = |check: &str, change: &dyn Fn(&mut World)| {
         with(check, |w| {
             on_postgresql(w);
             change(w);
         })
     };
     let is_1 = |severity| [(severity, "is-1".to_owned())];
-    assert_eq!(with("uuid-ossp", |w| w.db("am_db")["extensions"] = json!([])), is_1(Severity::Error));
-    assert_eq!(with("uuid-ossp", |w| (w.db("am_db")["extensions"], w.db("am_db")["superuser"]) = (json!([]), json!(true))), []);
+    assert_eq!(with("uuid-ossp", &|w| w.db("am_db")["extensions"] = json!([])), is_1(Severity::Error));
+    assert_eq!(with("uuid-ossp", &|w| (w.db("am_db")["extensions"], w.db("am_db")["superuser"]) = (json!([]), json!(true))), []);
+    // The migration of the users' database works with the servers' account, whatever the one for scripts may.
+    let missing = |w: &mut World| (w.db("shared_db")["extensions"], w.db("shared_db")["superuser"]) = (json!([]), json!(true));
+    let and = |key: &'static str| {
+        move |w: &mut World| {
+            missing(w);
+            w.of("is-1")["logins"]["shared_db"][key] = json!(true);
+        }
+    };
+    assert_eq!(with("uuid-ossp-servers", &missing), is_1(Severity::Error));
+    assert_eq!(with("uuid-ossp-servers", &and("superuser")), []);
+    assert_eq!(with("uuid-ossp-servers", &and("trusted_extensions")), [], "it may create what the server trusts its users with");
+    assert_eq!(with("uuid-ossp", &|w| w.db("shared_db")["extensions"] = json!([])), [], "no script of ours creates it there");
+    let apart = |w: &mut World| {
+        with_user_db(w);
+        w.db("user_db")["extensions"] = json!([]);
+        for (name, superuser) in [("shared_db", true), ("user_db", false)] {
+            let mut login = w.of("is-1")["logins"]["am_db"].clone();
+            login["superuser"] = json!(superuser);
+            w.of("is-1")["logins"][name] = login;
+        }
+    };
+    let both = |change: &dyn Fn(&mut World)| ["uuid-ossp-servers", "uuid-ossp-servers-of-users"].map(|check| with(check, change));
+    assert_eq!(both(&apart), [vec![], vec![]], "users are in shared_db all the same");
+    let in_it = |w: &mut World| {
+        apart(w);
+        w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
+    };
+    assert_eq!(both(&in_it), [vec![], is_1(Severity::Error).to_vec()], "its own database, which nobody looked at before");
     let interval = |w: &mut World| w.db("am_db")["client_connection_check_interval"] = json!(1000);
-    assert_eq!(with("database-connection-check", interval), is_1(Severity::Warning));
+    assert_eq!(with("database-connection-check", &interval), is_1(Severity::Warning));
     let older = |w: &mut World| w.db("am_db")["dump_client"]["version"] = json!("pg_dump (PostgreSQL) 13.1");
-    assert_eq!(with("database-dump-client", older), is_1(Severity::Error));
+    assert_eq!(with("database-dump-client", &older), is_1(Severity::Error));
 }
 
 #[test]
@@ -180,7 +212,19 @@ fn a_url_of_its_own_on_one_node_is_seen() {
         let nodes: BTreeSet<String> = found.iter().flat_map(|(_, nodes)| nodes.split(' ')).map(ToOwned::to_owned).collect();
         assert_eq!(nodes, all, "{check}: {found:?}");
     }
-    assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), [(Severity::Error, "cp-1".to_owned())]);
+    let embedded = [(Severity::Error, "cp-1".to_owned())];
+    assert_eq!(with("h2", url("cp-1", "apim_db", "jdbc:h2:./x")), embedded);
+    for (name, fact) in [("user_db", "user"), ("config_db", "config")] {
+        let apart = |there: &'static str| {
+            move |w: &mut World| {
+                with_database(w, name);
+                let own = json!({ "type": "h2", "url": there, "driver": "org.h2.Driver", "auto_commit": null });
+                w.of("cp-1")["old"]["databases"][fact] = own;
+            }
+        };
+        assert_eq!(with("h2", apart("jdbc:h2:./repository/database/X")), embedded, "{name}");
+        assert_eq!(with("h2", apart("jdbc:mysql://db/x")), [], "{name}");
+    }
 }
 
 /// A gateway beside the control plane, with this in its old settings and in the fleet file.
@@ -335,6 +379,29 @@ fn api_managers_that_cannot_share_their_data_are_seen() {
 }
 
 #[test]
+fn pools_are_known_by_both_names_of_their_keys_and_so_is_that_of_the_users() {
+    let users = |auto_commit: serde_json::Value| {
+        move |w: &mut World| {
+            let mut user = w.of("is-2")["old"]["databases"]["shared_db"].clone();
+            user["auto_commit"] = auto_commit.clone();
+            w.of("is-2")["old"]["databases"]["user"] = user;
+        }
+    };
+    assert_eq!(with("auto-commit-of-users", users(json!(false))), [(Severity::Warning, "is-2".to_owned())]);
+    assert_eq!(with("auto-commit-of-users", users(json!(null))), []);
+    let many = |key: &'static str, pool: serde_json::Value| {
+        move |w: &mut World| {
+            w.db("am_db")["asked"]["apis"] = json!("1200");
+            w.of("cp-1")["old"]["conf"][key] = pool.clone();
+        }
+    };
+    let few = [(Severity::Warning, "cp-1".to_owned())];
+    assert_eq!(with("pool-size", many("shared_pool_alias", json!(50))), few);
+    assert_eq!(with("pool-size", many("shared_pool_alias", json!("100"))), []);
+    assert_eq!(with("pool-size", many("shared_pool", json!(100))), []);
+}
+
+#[test]
 fn a_vault_file_that_nobody_can_see_is_not_looked_at() {
     let vault = |keys: serde_json::Value| {
         with("vault-file", move |w| {
@@ -357,21 +424,66 @@ fn gateways_that_call_their_environment_otherwise_are_seen() {
 }
 
 #[test]
+fn an_algorithm_that_the_migration_has_no_name_for_is_seen_and_may_be_answered() {
+    let of = |cipher: &'static str, answers: &'static str| {
+        move |w: &mut World| {
+            for node in ["is-1", "is-2"] {
+                w.of(node)["old"]["values"]["cipher_transformation"] = json!(cipher);
+            }
+            w.fleet = w.fleet.replacen(
+                "    old: { home: /opt/wso2/old }\n",
+                &format!("    old: {{ home: /opt/wso2/old }}\n{answers}"),
+                1,
+            );
+        }
+    };
+    for known in ["RSA", "RSA/ECB/OAEPwithSHA1andMGF1Padding", "AES", "AES/GCM/NoPadding"] {
+        assert_eq!(with("cipher-unknown", of(known, "")), [], "{known}");
+    }
+    let padded = "RSA/ECB/PKCS1Padding";
+    assert_eq!(with("cipher-unknown", of(padded, "")), [(Severity::Error, "is-1 is-2".to_owned())]);
+    let answers = "    answers: { old: { values: { cipher_transformation: RSA } } }\n";
+    assert_eq!(with("cipher-unknown", of(padded, answers)), []);
+}
+
+/// Another database beside the shared one, with the same in it.
+fn with_database(w: &mut World, name: &str) {
+    let database =
+        format!("  {name}:\n    engine: mariadb\n    host: db\n    name: {name}\n    from: is-1\n    admin: {{ user: ddl }}\n");
+    w.fleet = w.fleet.replace("nodes:\n", &format!("{database}nodes:\n"));
+    let db = w.db("shared_db").clone();
+    w.of("is-1")["databases"][name] = db;
+}
+
+fn with_user_db(w: &mut World) {
+    with_database(w, "user_db");
+}
+
+#[test]
 fn users_may_have_a_database_of_their_own() {
     let change = |ids: serde_json::Value| {
         move |w: &mut World| {
-            let user_db =
-                "  user_db:\n    engine: mariadb\n    host: db\n    name: users\n    from: is-1\n    admin: { user: ddl }\n";
-            w.fleet = w.fleet.replace("nodes:\n", &format!("{user_db}nodes:\n"));
-            let mut db = w.db("shared_db").clone();
-            db["asked"]["unique_ids"] = ids.clone();
-            w.of("is-1")["databases"]["user_db"] = db;
+            with_user_db(w);
+            w.db("user_db")["asked"]["unique_ids"] = ids.clone();
             w.of("is-2")["user_store"]["type"] = json!("database_unique_id");
         }
     };
-    assert_eq!(with("unique-id-column-of-users", change(json!(null))), [(Severity::Error, "is-2".to_owned())]);
-    assert_eq!(with("unique-id-column-of-users", change(json!("7"))), []);
-    assert_eq!(with("unique-id-column", change(json!(null))), []);
+    let in_it = |ids: serde_json::Value| {
+        move |w: &mut World| {
+            change(ids.clone())(w);
+            w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2USER_DB");
+        }
+    };
+    assert_eq!(with("unique-id-column-of-users", in_it(json!(null))), [(Severity::Error, "is-2".to_owned())]);
+    assert_eq!(with("unique-id-column-of-users", in_it(json!("7"))), []);
+    assert_eq!(with("unique-id-column", in_it(json!(null))), []);
+    // A user database that is not the primary user store's is none of the matter: UM_USER of shared_db has the column.
+    assert_eq!(with("unique-id-column-of-users", change(json!(null))), []);
+    let neither = |w: &mut World| {
+        change(json!("7"))(w);
+        w.db("shared_db")["asked"]["unique_ids"] = json!(null);
+    };
+    assert_eq!(with("unique-id-column", neither), [(Severity::Error, "is-2".to_owned())]);
 }
 
 #[test]

@@ -203,13 +203,14 @@ fn node(product: &str, profile: Option<&str>) -> Value {
                 "alias": "wso2carbon", "expires": "2030-01-01T00:00:00Z",
             }],
             "conf": {
-                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null,
+                "encryption_provider": null, "encryption_type": null, "encryption_key": null, "shared_pool": null, "shared_pool_alias": null,
                 "gateway_environments": null, "gateway_labels": null, "vault": null, "realm": null,
             },
             "values": {
                 "cipher_transformation": null, "versioning_properties": "false", "versioning_comments": "false",
                 "versioning_tags": "false", "versioning_ratings": "false",
             },
+            "trees": { "tenants": { "files": 0, "names": [] }, "user_stores": { "files": 0, "names": [] } },
             "autostart": [{ "kind": "systemd", "file": "/etc/systemd/system/wso2.service", "enabled": true, "person": null, "text": "x" }],
         },
         "new": { "exists": false, "made_by_us": false, "running": [], "autostart": [] },
@@ -238,6 +239,7 @@ fn login(name: &str) -> Value {
     json!({
         "user": "wso2carbon", "at": format!("db:3306/{name}"), "reached": true, "problem": null,
         "rights": { "create": true, "alter": true, "index": true, "write": true, "drop": true }, "refused": {},
+        "superuser": false, "trusted_extensions": false,
     })
 }
 

@@ -44,7 +44,8 @@ fn edits() -> Map<String, Value> {
         "yaml": object(&["file"], json!({ "file": text(), "set": free(), "remove_items": list(reference("yaml_remove")) })),
         "yaml_remove": object(&["list", "contains"], json!({ "list": text(), "contains": free(), "count": number() })),
         "text": object(&["file"], json!({
-            "file": text(), "replace": list(reference("text_replace")), "lines": words(), "remove_lines": words(),
+            "file": text(), "replace": list(reference("text_replace")), "remove_arguments": words(), "lines": words(),
+            "remove_lines": words(),
             "content": text(),
         })),
         "text_replace": object(&["find", "with"], json!({ "find": text(), "with": text(), "count": number() })),

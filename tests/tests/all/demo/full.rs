@@ -1,6 +1,10 @@
 //! The rows with a condition: each with its condition true (`--full`) and false (without).
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use cavalcade_common::id::Digest;
 use cavalcade_tests::{
@@ -8,8 +12,8 @@ use cavalcade_tests::{
         crypto::fingerprint,
         fleet::wait_until,
         libraries::bundle_of,
-        packs,
-        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
+        packs, user_stores,
+        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, PORTAL, WEBAPP},
         witness::Line,
     },
     upgrade::{
@@ -18,8 +22,9 @@ use cavalcade_tests::{
     },
 };
 use serde_json::{Value, json};
+use toml_edit::DocumentMut;
 
-use super::stage::{Demo, IDENTITY_SERVERS, text};
+use super::stage::{Demo, IDENTITY_SERVERS, item, text};
 
 const MANAGERS: [&str; 5] = ["pub-1", "dev-1", "tm-1", "gw-1", "gw-2"];
 
@@ -57,12 +62,43 @@ pub(super) fn off(demo: &Demo) {
         assert!(!demo.has_step(row, step), "{row} {step} is left out");
     }
     one_key(demo);
+    left_out_of_the_files(demo);
     let indexed = demo.lines("reindexed");
     assert_eq!(of(&settings(demo, "am-1"), "encryption")["symmetric"], json!(false), "D5: as it was");
     assert!(!indexed.is_empty() && indexed.iter().all(|line| of(line, "tenants") == &json!(false)), "D12: {indexed:?}");
     assert_eq!(of(&settings(demo, "is-1"), "user_database"), "shared_db", "C3");
     assert_eq!(of(&settings(demo, "am-1"), "user_store"), "read_write_ldap", "D7");
     assert!(!demo.row("D16").is_empty());
+}
+
+/// What the rows would have written is in no file, and the directory of the users is the old one, key for key.
+fn left_out_of_the_files(demo: &Demo) {
+    for node in upgraded(demo) {
+        let (new, old) = (demo.toml(node), demo.old_toml(node));
+        for (row, path) in [
+            ("C3, D2", "database.user"),
+            ("C3, D2", "database.config"),
+            ("C3, D2", "realm_manager"),
+            ("C6", "keystore.internal"),
+            ("C15, D4", "secrets"),
+            ("C7, D5", "encryption.internal_crypto_provider"),
+        ] {
+            assert!(item(&new, path).is_none(), "{row} {node}: {path}");
+        }
+        let store = |toml: &DocumentMut| -> BTreeMap<String, String> {
+            let table = item(toml, "user_store").unwrap().as_table().unwrap();
+            table.iter().map(|(key, value)| (key.to_owned(), value.as_str().unwrap_or_default().to_owned())).collect()
+        };
+        let directory = store(&new);
+        assert_eq!(directory, store(&old), "C2, D7 {node}: as it was");
+        let of = |key: &str| directory.get(key).map(String::as_str);
+        assert_eq!((of("type"), of("connection_url")), (Some("read_write_ldap"), Some("ldap://ldap.example.com:389")), "{node}");
+        assert!(
+            of("connection_password").is_some_and(|text| !text.is_empty()) && of("base_dn") == Some("dc=example,dc=com"),
+            "{node}"
+        );
+        assert!(text(&new, "keystore.primary.file_name").is_none_or(|file| file == "wso2carbon.jks"), "C6 {node}");
+    }
 }
 
 /// The same key on every node, made for the fleet or the old one, and never the one that everybody knows.
@@ -107,9 +143,11 @@ pub(super) fn on(demo: &Demo) {
     let aes = fingerprint(ENCRYPTION_KEY);
     assert_eq!(read, format!("{{aes:{aes}}}portalSecret,{{aes:{aes}}}x"), "C6, C7: what both old keys encrypted is read");
     migration_client(demo);
+    user_stores(demo);
     indexed(demo);
     profiles(demo);
     no_secret_is_told(demo);
+    assert!(demo.said.contains(PORTAL), "D4: the changed portal is named");
     assert!(!demo.row("D16").is_empty());
 }
 
@@ -133,10 +171,22 @@ fn migration_client(demo: &Demo) {
     };
     assert_eq!(lines("client-symmetric"), ["transformToSymmetric: \"true\""], "C7");
     let cipher = lines("client-cipher");
-    assert!(
-        cipher.len() == 2 && cipher.iter().all(|l| l.starts_with("currentEncryptionAlgorithm:") && l.contains(CIPHER)),
-        "C7: {cipher:?}"
+    assert_eq!(
+        cipher,
+        [format!("currentEncryptionAlgorithm: \"{CIPHER}\""), format!("currentEncryptionAlgorithm: \"{CIPHER}\"")],
+        "C7"
     );
+}
+
+/// C5, C12: every Identity Server opens its secondary user stores, though the migration ran on one.
+fn user_stores(demo: &Demo) {
+    for node in IDENTITY_SERVERS {
+        let found = user_stores::passwords(&demo.new_home(node)).unwrap();
+        let sealed = format!("{{aes:{}}}", fingerprint(ENCRYPTION_KEY));
+        assert!(found.len() == 2 && found.iter().all(|(_, password)| password.starts_with(&sealed)), "{node}: {found:?}");
+    }
+    assert_eq!(demo.lines("user-store-unreadable"), []);
+    assert_eq!(demo.nodes_of("C14", "user-stores-are-migrated"), ["is-2", "is-2"]);
 }
 
 fn registry(demo: &Demo) {

@@ -250,6 +250,11 @@ impl Demo {
         self.toml_text(node).parse().unwrap()
     }
 
+    /// The old one.
+    pub(super) fn old_toml(&self, node: &str) -> DocumentMut {
+        fs::read_to_string(self.old_home(node).join("repository/conf/deployment.toml")).unwrap().parse().unwrap()
+    }
+
     pub(super) fn toml_text(&self, node: &str) -> String {
         fs::read_to_string(self.new_home(node).join("repository/conf/deployment.toml")).unwrap()
     }

@@ -50,6 +50,32 @@ async fn a_success_line_after_an_error_fails_for_the_error() {
     assert_eq!(scene.begun(), 1);
 }
 
+/// Values under an algorithm that the client has no name for stay as they were, with a warning and the success line.
+#[tokio::test]
+async fn a_value_that_was_not_opened_fails_for_a_warning() {
+    let (secret, algorithm) = ("{rsa:shipped}portalSecret", "RSA/ECB/PKCS1Padding");
+    let (scene, said) = failed(json!({ "per_order": 0.0 }), |scene| {
+        let encrypted =
+            format!("UPDATE IDN_OAUTH_CONSUMER_APPS SET CONSUMER_SECRET = '{secret}' WHERE CONSUMER_KEY = 'portalKey'");
+        scene.database.run("am_db", &encrypted).unwrap();
+        let config = scene.identity.join("migration-resources/migration-config.yaml");
+        let text = fs::read_to_string(&config).unwrap();
+        let (before, block) = text.split_once("name: \"EncryptionAdminFlowMigrator\"").unwrap();
+        let block = block.replacen("RSA/ECB/OAEPwithSHA1andMGF1Padding", algorithm, 1);
+        fs::write(config, format!("{before}name: \"EncryptionAdminFlowMigrator\"{block}")).unwrap();
+        let steps = fs::read_to_string(scene.machine.path("migrate.yaml")).unwrap();
+        let (head, tail) = (steps.split("    evidence:\n").next().unwrap(), steps.split("    progress:").nth(1).unwrap());
+        let recipes = format!("{head}    evidence: {}\n    progress:{tail}", evidence("migrate-is"));
+        scene.machine.write("migrate.yaml", recipes);
+    })
+    .await;
+    let text = log(&scene.identity);
+    assert!(text.contains(SUCCESS) && !text.contains("ERROR {org.wso2.carbon.is.migration"), "{text}");
+    assert!(said.contains(&format!("Error while decrypting using '{algorithm}'")), "{said}");
+    let left = "SELECT COUNT(*) FROM IDN_OAUTH_CONSUMER_APPS WHERE CONSUMER_SECRET = '{rsa:shipped}portalSecret'";
+    assert_eq!(scene.database.number("am_db", left).await.unwrap(), 1, "it was left");
+}
+
 #[tokio::test]
 async fn a_version_that_fits_no_block_fails_for_the_orders_that_never_ran() {
     let (scene, said) = failed(json!({ "per_order": 0.0 }), |scene| {
@@ -124,12 +150,12 @@ const MIGRATE_AM: &str = r"
     evidence: EVIDENCE
 ";
 
-/// The evidence that the built-in recipe asks of this migration, in one line.
-fn evidence() -> String {
+/// The evidence that the built-in recipe asks of the migration of a stage, in one line.
+fn evidence(stage: &str) -> String {
     let (_, text) = BUILT_IN.iter().find(|(name, _)| name.contains("is-km")).unwrap();
     let recipe: Value = serde_yaml::from_str(text).unwrap();
     let of = |list: &Value, key: &str, name: &str| list.as_array().unwrap().iter().find(|e| e[key] == name).unwrap().clone();
-    of(&of(&recipe["stages"], "stage", "migrate-am")["steps"], "step", "migrate")["job"]["evidence"].to_string()
+    of(&of(&recipe["stages"], "stage", stage)["steps"], "step", "migrate")["job"]["evidence"].to_string()
 }
 
 /// An API Manager ready to be migrated, beside a scene whose Identity Server is up.
@@ -158,7 +184,7 @@ fn manager(scene: &Scene) -> PathBuf {
     names["needs"] =
         json!({ "is": { "ready": { "nodes": ["is-1"], "via": [{ "url": format!("{url}/api/health-check/v1.0/health") }] } } });
     scene.machine.write("names.json", names.to_string());
-    scene.machine.write("migrate.yaml", MIGRATE_AM.replace("EVIDENCE", &evidence()));
+    scene.machine.write("migrate.yaml", MIGRATE_AM.replace("EVIDENCE", &evidence("migrate-am")));
     home
 }
 
