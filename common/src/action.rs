@@ -327,6 +327,9 @@ pub struct Unpack {
     /// it is made in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// A folder that is there: the new one lets nobody in whom that one keeps out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_more_open_than: Option<String>,
     /// Limit on the unpacked size in bytes (a bomb is refused).
     #[serde(default = "unpack_limit")]
     pub limit: u64,

@@ -102,15 +102,23 @@ fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     forms.extend(value.lines().filter(|_| value.contains('\n')).map(str::to_owned));
     for plain in forms.clone() {
-        // TOML's and YAML's double quotes escape `"` and `\` as JSON does.
-        let json = serde_json::Value::from(plain.as_str()).to_string();
-        forms.push(json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned());
-        forms.push(plain.replace('\'', "''"));
-        let xml = plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let xml = for_xml(&plain);
+        forms.extend([quoted(&plain), quoted(&xml), plain.replace('\'', "''")]);
         forms.push(xml.replace('"', "&quot;"));
         forms.push(xml);
     }
     forms
+}
+
+/// As it stands between double quotes: those of TOML and YAML escape `"` and `\` as JSON does.
+fn quoted(plain: &str) -> String {
+    let json = serde_json::Value::from(plain).to_string();
+    json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+/// As it stands in an XML element.
+fn for_xml(plain: &str) -> String {
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A marker whose secret has no value.
@@ -143,6 +151,18 @@ impl SecretBook {
     /// # Errors
     /// [`MissingSecret`] names the first marker without a value.
     pub fn reveal(&self, text: &str) -> Result<SecretValue, MissingSecret> {
+        self.filled(text, |value, out| out.push_str(value))
+    }
+
+    /// Replaces every marker by its value as it stands in an XML element.
+    ///
+    /// # Errors
+    /// As [`Self::reveal`].
+    pub fn reveal_for_xml(&self, text: &str) -> Result<SecretValue, MissingSecret> {
+        self.filled(text, |value, out| out.push_str(&Zeroizing::new(for_xml(value))))
+    }
+
+    fn filled(&self, text: &str, put: impl Fn(&str, &mut String)) -> Result<SecretValue, MissingSecret> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find(OPEN) {
@@ -151,7 +171,7 @@ impl SecretBook {
             let Some(end) = after.find(CLOSE) else { break };
             let name = &after[..end];
             let value = self.values.get(name).ok_or_else(|| MissingSecret(name.to_owned()))?;
-            out.push_str(value.expose());
+            put(value.expose(), &mut out);
             rest = &after[end + CLOSE.len_utf8()..];
         }
         out.push_str(rest);
@@ -189,6 +209,15 @@ mod tests {
         assert!(book.reveal(&marker("other")).is_err());
         book.hide(&SecretValue::new("of another step".to_owned()));
         assert_eq!(book.redact("said: of another step"), "said: (secret)");
+    }
+
+    #[test]
+    fn a_value_for_xml_is_escaped_and_what_stands_around_it_is_not() {
+        let mut book = SecretBook::default();
+        book.insert("db", SecretValue::new("p\"a&b<c>d".to_owned()));
+        let text = format!("<x>{}</x>", marker("db"));
+        assert_eq!(book.reveal_for_xml(&text).expect("has a value").expose(), "<x>p\"a&amp;b&lt;c&gt;d</x>");
+        assert_eq!(book.redact(r#"password = "p\"a&amp;b&lt;c&gt;d""#), r#"password = "(secret)""#);
     }
 
     #[test]

@@ -171,10 +171,31 @@ async fn a_missing_file_is_a_maybe_and_then_an_error() {
     assert_eq!(record.expect("reads").expect("there").what, keep::What::Made);
 }
 
-/// A file that an edit makes around a secret is read by its owner alone, in a home that everybody may read; a file that is
-/// there keeps its mode.
+/// A product that copies its settings into XML as they are reads a value with `&` only when it is written as XML has it.
 #[tokio::test]
-async fn a_new_file_with_a_secret_is_its_owners_alone() {
+async fn a_secret_is_written_as_xml_has_it_where_the_product_makes_xml_of_it() {
+    let machine = Machine::new();
+    let mut book = SecretBook::default();
+    book.insert("db", SecretValue::new("s3cr3t&<canary>".to_owned()));
+    let cx = machine.context(FileHost::new(), "r1", false, book);
+    for (xml, written) in [(false, "s3cr3t&<canary>"), (true, "s3cr3t&amp;&lt;canary&gt;")] {
+        files(&machine);
+        let merge = json!({"database.apim_db": {"password": marker("db"), "url": "jdbc:mysql://db/am?a=b&amp;c=d"}});
+        let edit = json!({"file": machine.at("conf.toml"), "merge": merge, "xml": xml});
+        let act: Edited<TomlEdit> = Edited(serde_json::from_value(edit).expect("an edit"));
+        let shown = format!("{:?} {:?}", act.inspect(&cx).await.expect("previews"), act.apply(&cx).await.expect("applies"));
+        assert!(!shown.contains("canary"), "{shown}");
+        let file = machine.read("conf.toml").expect("there");
+        assert!(file.contains(&format!("password = \"{written}\"")), "{file}");
+        assert!(file.contains("url = \"jdbc:mysql://db/am?a=b&amp;c=d\""), "what is no secret stays: {file}");
+        assert!(holds(&act.verify(&cx).await.expect("verifies")));
+    }
+}
+
+/// A file that an edit makes around a secret is read by its owner alone, in a home that everybody may read; one that is there
+/// is closed to others than its group, whatever it was: packs ship files that everybody may read.
+#[tokio::test]
+async fn a_file_with_a_secret_is_not_for_everybody() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();
     let open = |path: &str, mode: u32| {
@@ -182,8 +203,10 @@ async fn a_new_file_with_a_secret_is_its_owners_alone() {
     };
     let mode = |path: &str| std::fs::metadata(machine.at(path)).expect("is there").permissions().mode() & 0o7777;
     open("", 0o755);
-    machine.write("there", b"old\n");
-    open("there", 0o640);
+    for (path, mode) in [("there", 0o640), ("of-the-pack", 0o644), ("plain", 0o644)] {
+        machine.write(path, b"old\n");
+        open(path, mode);
+    }
     let mut book = SecretBook::default();
     book.insert("keystore", SecretValue::new("s3cr3t-canary".to_owned()));
     let cx = machine.context(FileHost::new(), "r1", false, book);
@@ -191,6 +214,8 @@ async fn a_new_file_with_a_secret_is_its_owners_alone() {
         ("password-persist", format!("{}\n", marker("keystore")), 0o600),
         ("note", "nothing secret\n".to_owned(), 0o644),
         ("there", format!("{}\n", marker("keystore")), 0o640),
+        ("of-the-pack", format!("{}\n", marker("keystore")), 0o640),
+        ("plain", "nothing secret\n".to_owned(), 0o644),
     ] {
         let edit = TextEdit { file: machine.at(file), content: Some(content), ..TextEdit::default() };
         assert!(Edited(edit).apply(&cx).await.expect("applies").changed);

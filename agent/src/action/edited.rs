@@ -39,6 +39,10 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
     fn filled(self, _host: &dyn Host) -> Result<Self, Fault> {
         Ok(self)
     }
+    /// Whether the product copies the file's values into XML as they are.
+    fn into_xml(&self) -> bool {
+        false
+    }
     /// The edit for a preview, which may stand without the values of its secrets: nothing is asked of what they are like.
     fn previewed(self) -> Self {
         self
@@ -60,6 +64,9 @@ impl FileEdit for TomlEdit {
         let source = host.read(from).map_err(|e| fs_fault::access(from, "read", &e))?;
         let source = source.ok_or_else(|| Fault::new(codes::FILE_ACCESS, format!("{} does not exist", carry.from)))?;
         edit::carried(&source, &carry, self).map_err(|e| e.fault(&carry.from))
+    }
+    fn into_xml(&self) -> bool {
+        self.xml
     }
     fn previewed(mut self) -> Self {
         self.lengths.clear();
@@ -140,21 +147,22 @@ pub fn reveal<E: FileEdit>(edit: &E, secrets: &SecretBook) -> Result<E, Fault> {
     // Without the error's text, which may hold a value.
     let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be read again with its secrets");
     let mut value = serde_json::to_value(edit).map_err(lost)?;
-    fill(&mut value, secrets)?;
+    fill(&mut value, secrets, edit.into_xml())?;
     serde_json::from_value(value).map_err(lost)
 }
 
-fn fill(value: &mut serde_json::Value, secrets: &SecretBook) -> Result<(), Fault> {
+fn fill(value: &mut serde_json::Value, secrets: &SecretBook, xml: bool) -> Result<(), Fault> {
     match value {
         serde_json::Value::String(text) => {
-            let shown = secrets.reveal(text).map_err(|e| Fault::new(codes::SECRET_MISSING, e.to_string()))?;
+            let shown = if xml { secrets.reveal_for_xml(text) } else { secrets.reveal(text) };
+            let shown = shown.map_err(|e| Fault::new(codes::SECRET_MISSING, e.to_string()))?;
             if shown.expose() != text {
                 *text = shown.expose().to_owned();
             }
             Ok(())
         }
-        serde_json::Value::Array(items) => items.iter_mut().try_for_each(|v| fill(v, secrets)),
-        serde_json::Value::Object(map) => map.values_mut().try_for_each(|v| fill(v, secrets)),
+        serde_json::Value::Array(items) => items.iter_mut().try_for_each(|v| fill(v, secrets, xml)),
+        serde_json::Value::Object(map) => map.values_mut().try_for_each(|v| fill(v, secrets, xml)),
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok(()),
     }
 }

@@ -52,6 +52,7 @@ fn unpack(machine: &Machine, bytes: &[u8]) -> Unpack {
         to: machine.at("wso2is-5.11.0"),
         strip: 1,
         owner: None,
+        no_more_open_than: None,
         limit: 1 << 30,
     }
 }
@@ -398,4 +399,22 @@ async fn what_is_made_in_a_home_belongs_to_who_runs_it() {
     // Where it was copied from nothing has changed.
     let own = nix::unistd::geteuid().as_raw();
     assert_eq!(std::fs::metadata(machine.at("old/lib/own.jar")).expect("is there").uid(), own);
+}
+
+/// Keystores and passwords of the old home are for those whom its folder lets in; the pack's own modes let everybody in.
+#[tokio::test]
+async fn a_new_home_is_no_more_open_than_the_old_one() {
+    use std::os::unix::fs::PermissionsExt;
+    for (old, wanted) in [(Some(0o700), 0o700), (Some(0o750), 0o750), (Some(0o777), 0o755), (None, 0o755)] {
+        let machine = Machine::new();
+        if let Some(mode) = old {
+            machine.write("old/lib/own.jar", b"own");
+            std::fs::set_permissions(machine.at("old"), std::fs::Permissions::from_mode(mode)).expect("sets the mode");
+        }
+        let spec = Unpack { no_more_open_than: Some(machine.at("old")), ..unpack(&machine, &pack(PACK)) };
+        assert!(spec.apply(&machine.plain()).await.expect("unpacks").changed);
+        let mode = std::fs::metadata(machine.at("wso2is-5.11.0")).expect("is there").permissions().mode() & 0o7777;
+        assert_eq!(mode, wanted, "beside {old:?}");
+        assert!(!spec.apply(&machine.plain()).await.expect("unpacks again").changed);
+    }
 }

@@ -146,6 +146,7 @@ impl Act for Unpack {
             to: PathBuf::from(&self.to),
             strip: self.strip,
             owner: self.owner.clone(),
+            no_more_open_than: self.no_more_open_than.clone().map(PathBuf::from),
             limit: self.limit,
             attempt: cx.attempt.to_string(),
         };

@@ -58,19 +58,21 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// Those of the file system. Only when the folder's sync fails the new content may be in place already.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    put(path, bytes, 0o044)
+    put(path, bytes, false)
 }
 
-/// As [`replace`], but a new file is its owner's alone: mode 0600.
+/// As [`replace`], but a new file is its owner's alone: mode 0600. One that is there is closed to others than its group,
+/// where it belongs to who its folder belongs to: packs ship files that everybody may read, and whoever works in the folder
+/// goes on to read it.
 ///
 /// # Errors
 /// As [`replace`].
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    put(path, bytes, 0)
+    put(path, bytes, true)
 }
 
-/// `others`: what group and others may do with a new file, where the folder lets them.
-fn put(path: &Path, bytes: &[u8], others: u32) -> io::Result<()> {
+/// A new file that is not `private` may be read by whom the folder lets in.
+fn put(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
     let target = follow(path)?;
     let (dir, name) = split(&target)?;
     let folder = open_dir(dir)?;
@@ -79,13 +81,17 @@ fn put(path: &Path, bytes: &[u8], others: u32) -> io::Result<()> {
     let old = open_old(&folder, name, &target)?;
     let temp = Temp::make(&folder, &leading)?;
     (&temp.file).write_all(bytes)?;
+    let meta = folder.metadata()?;
     match &old {
-        Some(old) => inherit(old, &temp.file)?,
+        Some(old) => {
+            let closed = private && old.metadata()?.uid() == meta.uid();
+            inherit(old, &temp.file, if closed { 0o7770 } else { 0o7777 })?;
+        }
         None => {
-            let meta = folder.metadata()?;
             if owner::is_root() {
                 Owner::of(&meta).give(&temp.file)?;
             }
+            let others = if private { 0 } else { 0o044 };
             let mode = 0o600 | (others & meta.permissions().mode());
             temp.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
@@ -236,10 +242,10 @@ fn open_old(folder: &File, name: &OsStr, target: &Path) -> io::Result<Option<Fil
 }
 
 /// Owner, mode and extended attributes of `old` for `new`.
-fn inherit(old: &File, new: &File) -> io::Result<()> {
+fn inherit(old: &File, new: &File, mask: u32) -> io::Result<()> {
     let meta = old.metadata()?;
     Owner::of(&meta).give(new)?;
-    new.set_permissions(std::fs::Permissions::from_mode(meta.permissions().mode() & 0o7777))?;
+    new.set_permissions(std::fs::Permissions::from_mode(meta.permissions().mode() & mask))?;
     copy_xattrs(old, new)
 }
 

@@ -32,6 +32,8 @@ pub struct Wanted {
     pub strip: u32,
     /// User that the folder belongs to, where this process is root.
     pub owner: Option<String>,
+    /// The folder lets nobody in whom this one keeps out.
+    pub no_more_open_than: Option<PathBuf>,
     /// Limit on the unpacked size in bytes.
     pub limit: u64,
     /// The attempt that does it.
@@ -222,7 +224,7 @@ pub fn make(
     }
     let beside = folder.join(format!("{leading}{}", &Digest::of(wanted.attempt.as_bytes()).as_str()[..12]));
     let total = scan.bytes;
-    let unpacked = unpacked(&mut file, &scan, &beside, wanted.owner.as_deref(), &mut |done| progress(done, total));
+    let unpacked = unpacked(&mut file, &scan, &beside, wanted, &mut |done| progress(done, total));
     let result = unpacked.and_then(|manifest| settle(&beside, wanted, manifest, undo_dir, &mut || progress(total, total)));
     if result.is_err()
         && let Err(error) = tree::remove(&beside)
@@ -243,13 +245,14 @@ fn unpacked(
     file: &mut File,
     scan: &archive::Scan,
     beside: &Path,
-    owner: Option<&str>,
+    wanted: &Wanted,
     progress: &mut Progress<'_>,
 ) -> Result<Manifest, NewHomeError> {
     let making = || io_error(beside, "made");
     std::fs::DirBuilder::new().mode(0o700).create(beside).map_err(making())?;
     let parent = files::split(beside).map_err(making())?.0;
-    let owner = match owner {
+    let mode = 0o700 | (0o755 & open_to(wanted.no_more_open_than.as_deref())?);
+    let owner = match wanted.owner.as_deref() {
         Some(user) => Owner::of_user(user).map_err(making())?,
         None => Owner::for_new_in(parent).map_err(making())?,
     };
@@ -257,10 +260,20 @@ fn unpacked(
     if let Some(owner) = owner {
         owner.give_path(beside).map_err(making())?;
     }
-    std::fs::set_permissions(beside, std::fs::Permissions::from_mode(0o755)).map_err(making())?;
+    std::fs::set_permissions(beside, std::fs::Permissions::from_mode(mode)).map_err(making())?;
     progress(scan.bytes).map_err(io_error(beside, "finished"))?;
     tree::sync(beside).map_err(io_error(beside, "synced"))?;
     Ok(manifest)
+}
+
+/// The mode of a folder, and everything where none is named or there.
+fn open_to(folder: Option<&Path>) -> Result<u32, NewHomeError> {
+    let Some(folder) = folder else { return Ok(0o777) };
+    match std::fs::metadata(folder) {
+        Ok(meta) => Ok(meta.permissions().mode()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0o777),
+        Err(error) => Err(io_error(folder, "read")(error)),
+    }
 }
 
 fn settle(

@@ -41,6 +41,9 @@ pub struct TomlEdit {
     /// Settings of another TOML file on the node, set or added like `set` and `append`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry: Option<TomlCarry>,
+    /// The product copies these values into XML as they are: `&`, `<` and `>` of a secret are written as XML has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub xml: bool,
 }
 
 /// Settings that come from another TOML file: values that nobody but the node has to know.

@@ -30,6 +30,7 @@ pub(super) fn toml(f: &mut Fields<'_>, r: &mut Reader) -> Option<TomlEdit> {
         refuse: f.node("refuse").and_then(|n| table(n, r)).unwrap_or_default(),
         lengths: f.or("lengths", BTreeMap::new(), r),
         carry: carry_node.and_then(|n| toml_carry(n, r)),
+        xml: f.or("xml", false, r),
         file: file?,
     };
     if let Some(entries) = merge_node.and_then(Node::entries) {
@@ -151,7 +152,8 @@ pub(super) fn unpack(f: &mut Fields<'_>, cx: &Cx<'_>, r: &mut Reader) -> Option<
     let to = path(f, "to", r);
     let (strip, limit) = (f.or("strip", 0, r), f.or("limit", UNPACK_LIMIT, r));
     let owner = f.opt("owner", r).or_else(|| cx.names?.runtime.run_as.clone());
-    Some(Unpack { artifact: artifact?, to: to?, strip, owner, limit })
+    let no_more_open_than = f.opt("no_more_open_than", r);
+    Some(Unpack { artifact: artifact?, to: to?, strip, owner, no_more_open_than, limit })
 }
 
 pub(super) fn copy(f: &mut Fields<'_>, r: &mut Reader) -> Option<CopyFiles> {

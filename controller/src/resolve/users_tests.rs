@@ -35,12 +35,12 @@ fn a_user_database_that_is_not_the_realms_is_not_looked_at() {
 
 const STORES: [&str; 2] = ["repository/deployment/server/userstores/P.xml", "repository/tenants/1/userstores/Q.xml"];
 
-/// Stage, nodes and arguments of what looks whether the migrated files are there.
+/// The nodes where somebody looks whether the migrated files are there, with the homes and the files.
 fn carried(plan: &Plan) -> Vec<(String, Vec<String>)> {
     let stage = plan.stages.iter().find(|s| s.id.as_str() == "carry-user-stores");
     let steps = stage.iter().flat_map(|stage| &stage.steps);
     let told = steps.map(|step| match &step.action {
-        Action::Command(command) => (step.key.node.to_string(), command.command[3..].to_vec()),
+        Action::Command(line) => (step.key.node.to_string(), line.command[3..].to_vec()),
         other => panic!("{other:?}"),
     });
     told.collect()
@@ -56,8 +56,8 @@ fn a_person_brings_the_migrated_user_stores_to_the_other_identity_servers() {
     };
     let with = made(&STORES);
     let of = |name: &str| with.stages.iter().position(|s| s.id.as_str() == name).expect("is a stage");
-    let homes = |path: &str| ["wso2is-km-5.10.0", "wso2is-5.11.0"].map(|home| format!("/opt/wso2/{home}/{path}")).to_vec();
-    assert_eq!(carried(&with), STORES.map(|path| ("is-2".to_owned(), homes(path))));
+    let wanted = ["/opt/wso2/wso2is-km-5.10.0", "/opt/wso2/wso2is-5.11.0", STORES[0], STORES[1]].map(str::to_owned);
+    assert_eq!(carried(&with), [("is-2".to_owned(), wanted.to_vec())]);
     let gate = with.stages[of("carry-user-stores")].approval.as_ref().expect("a person says it");
     assert!(gate.says.contains("userstores") && gate.says.contains("eventpublishers"), "{}", gate.says);
     assert!(of("migrate-is") < of("carry-user-stores") && of("carry-user-stores") < of("start-is"));

@@ -20,11 +20,12 @@ pub struct DatabaseTable {
     pub name: String,
     /// `h2`, `mysql` ...
     pub engine: String,
-    /// The JDBC URL, `&amp;` replaced as the XML that it goes into would have it.
+    /// The JDBC URL, read as the XML that it goes into. Empty where that XML would not be well-formed: then the products find
+    /// no database at all (product-is#28431).
     pub url: String,
-    /// The account.
+    /// The account, read likewise.
     pub username: String,
-    /// Its password.
+    /// Its password, read likewise.
     pub password: String,
 }
 
@@ -132,12 +133,15 @@ impl Config {
             let (host, port, schema) = (of("hostname")?, of("port").unwrap_or_else(|| "3306".to_owned()), of("name")?);
             Some(format!("jdbc:{engine}://{host}:{port}/{schema}"))
         })?;
+        let texts = [url, of("username").unwrap_or_default(), of("password").unwrap_or_default()];
+        let [url, username, password] = texts.each_ref().map(|text| of_xml(text));
+        let well_formed = url.is_some() && username.is_some() && password.is_some();
         Some(DatabaseTable {
             name: name.to_owned(),
             engine,
-            url: url.replace("&amp;", "&"),
-            username: of("username").unwrap_or_default(),
-            password: of("password").unwrap_or_default(),
+            url: url.filter(|_| well_formed).unwrap_or_default(),
+            username: username.unwrap_or_default(),
+            password: password.unwrap_or_default(),
         })
     }
 
@@ -177,6 +181,25 @@ impl Config {
     }
 }
 
+/// The content of an XML element, where it is well-formed.
+fn of_xml(text: &str) -> Option<String> {
+    let mut parts = text.split('&');
+    let mut out = parts.next()?.to_owned();
+    for part in parts {
+        let (entity, rest) = part.split_once(';')?;
+        out.push(match entity {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "apos" => '\'',
+            _ => return None,
+        });
+        out.push_str(rest);
+    }
+    (!text.contains('<')).then_some(out)
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.value().clone(),
@@ -203,6 +226,20 @@ mod tests {
         assert_eq!(config.in_each("apim.gateway.environment", "name"), ["Default", "Other"]);
         assert_eq!(config.database("shared_db"), None);
         assert_eq!(config.user_database(), "shared_db");
+    }
+
+    #[test]
+    fn what_would_be_no_xml_is_no_database() {
+        let read = |password: &str| {
+            let text =
+                format!("[database.user]\ntype = 'mysql'\nurl = 'jdbc:mysql://h/d'\nusername = 'u'\npassword = '{password}'\n");
+            Config::parse(&text).unwrap().database("user").unwrap()
+        };
+        let good = read("a&amp;b&lt;c&gt;");
+        assert_eq!((good.url.as_str(), good.password.as_str()), ("jdbc:mysql://h/d", "a&b<c>"));
+        for bad in ["a&b", "a&b;c", "a<b"] {
+            assert_eq!(read(bad).url, "", "{bad}");
+        }
     }
 
     #[test]

@@ -191,7 +191,8 @@ async fn bad_packs_leave_no_trace() {
         let unpack = |bytes: &Vec<u8>| {
             let artifact =
                 ArtifactRef { name: "pack".into(), sha256: Digest::of(bytes), size: bytes.len() as u64, file: "pack.zip".into() };
-            Action::Unpack(Unpack { artifact, to: agent.home().display().to_string(), strip: 1, owner: None, limit: 1 << 20 })
+            let to = agent.home().display().to_string();
+            Action::Unpack(Unpack { artifact, to, strip: 1, owner: None, no_more_open_than: None, limit: 1 << 20 })
         };
         wanted.iter().map(unpack).collect()
     })

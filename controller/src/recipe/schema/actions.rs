@@ -37,6 +37,7 @@ fn edits() -> Map<String, Value> {
         "toml": object(&["file"], json!({
             "file": text(), "comment_out": words(), "remove": words(), "merge": free(), "set": free(),
             "append": list(reference("toml_append")), "expect": free(), "refuse": free(), "lengths": map(list(count())), "carry": reference("toml_carry"),
+            "xml": truth(),
         })),
         "toml_append": object(&["table", "values"], json!({ "table": text(), "identity": texts(), "values": free() })),
         "toml_carry": object(&["from"], json!({ "from": text(), "keys": filled(list(reference("toml_carry_key"))) })),
@@ -57,6 +58,7 @@ fn files() -> Map<String, Value> {
         "artifact": object(&["artifact", "to"], json!({ "artifact": text(), "to": text(), "only": text() })),
         "unpack": object(&["artifact", "to"], json!({
             "artifact": text(), "to": text(), "strip": number(), "limit": number(), "owner": text(),
+            "no_more_open_than": text(),
         })),
         "copy": object(&["from", "into"], json!({
             "from": text(), "into": text(), "paths": words(), "as_name": text(), "count": number(), "exclude": words(),
