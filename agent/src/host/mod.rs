@@ -264,7 +264,7 @@ pub trait Host: Send + Sync + 'static {
     /// again for the same folder it does nothing: the lock and the records decide.
     ///
     /// # Errors
-    /// Those of making the folder and starting the shim.
+    /// Those of making the folder and starting the shim, which may have begun all the same: [`Host::held`] tells.
     fn hold(&self, spec: &HeldSpec) -> io::Result<()>;
     /// State of an attempt's folder. With `claim` a folder in which nothing began is claimed (ABANDONED is written), so
     /// that a late shim finds it and exits; without it such a folder is reported as `None`.
