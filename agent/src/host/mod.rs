@@ -207,6 +207,11 @@ pub trait Host: Send + Sync + 'static {
     fn random_id(&self) -> String;
     /// Whether what this agent starts would be root's where nobody says whose it is.
     fn is_root(&self) -> bool;
+    /// Which boot of the machine this is: ticks since boot and numbers of processes mean something within one alone. `None`
+    /// where a host does not tell.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
 
     /// Whole content of a file; `None` where there is none. Refuses folders, devices and files above 64 MiB.
     ///
