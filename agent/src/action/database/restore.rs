@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
-use super::{failure, incarnation_evidence, revealed};
+use super::{failure_of_client, incarnation_evidence, revealed};
 use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::{Accounts, Ends};
@@ -54,7 +54,7 @@ impl Act for Restore {
         let by = format!("{} {}", cx.attempt.run, cx.attempt.step);
         let ends = Ends { known: cx.incarnations.get(&self.database.name).map(String::as_str), by: &by };
         let outcome = cx.host.databases().restore(&resolved, ends, &cx.state_dir.join(RECORDS)).await;
-        let outcome = outcome.map_err(|e| failure(&e, true))?;
+        let outcome = outcome.map_err(|e| failure_of_client(&e, cx))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),
