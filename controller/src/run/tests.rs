@@ -508,3 +508,6 @@ mod ways_out;
 #[cfg(test)]
 #[path = "alone_tests.rs"]
 mod alone;
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod secrets;
