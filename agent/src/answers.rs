@@ -75,7 +75,7 @@ impl Answers for HostAnswers {
     }
 
     async fn probe(&self, probe: Option<Probe>, old_home: Option<String>) -> Seen {
-        probe::probe(self.host.as_ref(), probe.as_ref(), old_home.as_deref()).await
+        probe::probe(self.host.as_ref(), &self.state_dir, probe.as_ref(), old_home.as_deref()).await
     }
 
     async fn stop_job(&self, attempt: AttemptId, why: String) {

@@ -19,4 +19,5 @@ pub mod preview;
 pub mod probe;
 pub mod ready;
 pub mod shim;
+pub mod started;
 pub mod step_run;

@@ -9,14 +9,15 @@ use cavalcade_common::report::{Evidence, Observation, Sight};
 
 use crate::host::{Host, Process, ProcessId};
 use crate::ready::{self, Patterns, StartedLine};
+use crate::started::StartedIn;
 
-/// Looks at a node: is its new server ready, and is its old one down. Changes nothing. What cannot be seen counts as not
-/// ready and not down.
-pub async fn probe(host: &dyn Host, probe: Option<&Probe>, old_home: Option<&str>) -> Seen {
+/// Looks at a node: is its new server ready, and is its old one down. Changes nothing but its own notes in the agent's state
+/// folder. What cannot be seen counts as not ready and not down.
+pub async fn probe(host: &dyn Host, state_dir: &Path, probe: Option<&Probe>, old_home: Option<&str>) -> Seen {
     let (evidence, observed) = (Vec::new(), Vec::new());
     let mut seen = Seen { ready: false, process: String::new(), age_millis: 0, old_down: true, evidence, observed };
     if let Some(probe) = probe {
-        seen.ready = is_ready(host, probe, &mut seen).await;
+        seen.ready = is_ready(host, state_dir, probe, &mut seen).await;
         let sight = if seen.ready { Some(Sight::Up) } else { of_processes(host, &probe.home, Sight::NotReady) };
         seen.observed.extend(sight.map(|sight| Observation { home: probe.home.clone(), sight, at: host.now() }));
     }
@@ -52,7 +53,7 @@ pub fn no_process(host: &dyn Host, home: &Path) -> Evidence {
     }
 }
 
-async fn is_ready(host: &dyn Host, probe: &Probe, seen: &mut Seen) -> bool {
+async fn is_ready(host: &dyn Host, state_dir: &Path, probe: &Probe, seen: &mut Seen) -> bool {
     let home = Path::new(&probe.home);
     let process = match only_process(host, home) {
         Ok(process) => process,
@@ -65,7 +66,7 @@ async fn is_ready(host: &dyn Host, probe: &Probe, seen: &mut Seen) -> bool {
     seen.evidence.push(Evidence::holds("process", format!("{} of {}", seen.process, process.user)));
     let begun = seen.evidence.len();
     seen.evidence.extend(of_process(probe, &process));
-    seen.evidence.extend(of_log(host, probe, &process));
+    seen.evidence.extend(of_log(host, state_dir, probe, &process));
     if seen.evidence[begun..].iter().all(|e| e.holds) {
         // Rule 15 asks for an answer with a body.
         seen.evidence.extend(ready::answers(host, &probe.ready, true).await);
@@ -105,7 +106,7 @@ fn is_argument(said: &str, forbidden: &str) -> bool {
     said.strip_prefix(forbidden).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
-fn of_log(host: &dyn Host, probe: &Probe, process: &Process) -> Option<Evidence> {
+fn of_log(host: &dyn Host, state_dir: &Path, probe: &Probe, process: &Process) -> Option<Evidence> {
     let log = probe.ready.log.as_ref()?;
     let what = format!("line of this process in {log}");
     let started = match Patterns::of(&probe.ready) {
@@ -113,7 +114,8 @@ fn of_log(host: &dyn Host, probe: &Probe, process: &Process) -> Option<Evidence>
         Err(fault) => return Some(Evidence::fails(what, fault.message)),
     };
     let log = Path::new(&probe.home).join(log);
-    Some(of_started(what, ready::started_line(host, &log, &started, process)))
+    let started = StartedIn { host, state_dir, log: &log, pattern: &started };
+    Some(of_started(what, started.line_of(process)))
 }
 
 /// Evidence from a look for the "started" line.

@@ -30,27 +30,55 @@ async fn a_normal_start_is_ready_and_what_differs_is_named() {
     let machine = Machine::new(NORMAL);
     let host = &*machine.host;
     let mut wanted = probe_of(&machine);
-    let nothing = probe(host, Some(&wanted), Some(&machine.home())).await;
+    let nothing = probe(host, &machine.at("state"), Some(&wanted), Some(&machine.home())).await;
     assert!(!nothing.ready && nothing.old_down && nothing.process.is_empty());
     assert_eq!(sights(&nothing), [Sight::Down, Sight::Down]);
 
     machine.server(ServerOp::Start).apply(&machine.context(1, false)).await.unwrap();
     wanted.ready.http = vec![health("{\"health\":[]}").await];
-    let seen = probe(host, Some(&wanted), Some("/no/such/home")).await;
+    let seen = probe(host, &machine.at("state"), Some(&wanted), Some("/no/such/home")).await;
     assert!(seen.ready && seen.old_down, "{}", failed(&seen));
     assert_eq!(sights(&seen), [Sight::Up, Sight::Down]);
     assert_eq!(seen.process, name(&machine.processes()[0].id));
-    assert!(!probe(host, None, Some(&machine.home())).await.old_down);
+    assert!(!probe(host, &machine.at("state"), None, Some(&machine.home())).await.old_down);
 
     let mut other = wanted.clone();
     other.run_as = Some("somebody".to_owned());
-    let seen = probe(host, Some(&other), None).await;
+    let seen = probe(host, &machine.at("state"), Some(&other), None).await;
     assert!(!seen.ready && failed(&seen).contains("instead of somebody"));
 
     // Rule 15: an IS whose health check is switched off answers 200 with nothing.
     wanted.ready.http = vec![health("").await];
-    let seen = probe(host, Some(&wanted), None).await;
+    let seen = probe(host, &machine.at("state"), Some(&wanted), None).await;
     assert!(!seen.ready && failed(&seen).contains("empty body"), "{}", failed(&seen));
+}
+
+/// After a step of the clock the stamps of a log are those of another time; the server that wrote them runs on.
+#[tokio::test]
+async fn a_server_that_was_ready_stays_ready_when_the_clock_is_set() {
+    let machine = Machine::new(NORMAL);
+    let (state, log) = (machine.at("state"), machine.at("home/repository/logs/wso2carbon.log"));
+    machine.server(ServerOp::Start).apply(&machine.context(1, false)).await.unwrap();
+    let wanted = probe_of(&machine);
+    assert!(probe(&*machine.host, &state, Some(&wanted), None).await.ready);
+    let text = fs::read_to_string(&log).unwrap();
+    let year = &text[text.find("[20").unwrap() + 1..][..4];
+    let set = |to: &str| fs::write(&log, text.replace(year, to)).unwrap();
+    for to in ["1999", "2999"] {
+        set(to);
+        let seen = probe(&*machine.host, &state, Some(&wanted), None).await;
+        assert!(seen.ready, "{to}: {}", failed(&seen));
+        machine.server(ServerOp::Wait).apply(&machine.context(2, false)).await.unwrap();
+    }
+    // The next process has to say it for itself.
+    machine.server(ServerOp::Stop).apply(&machine.context(3, false)).await.unwrap();
+    machine.behave("stay");
+    let script = machine.at("home/bin/wso2server.sh");
+    let done = std::process::Command::new(script).arg("start").env("JAVA_HOME", machine.at("jdk")).status().unwrap();
+    assert!(done.success());
+    until("the process", || (machine.processes().len() == 1).then_some(())).await;
+    let seen = probe(&*machine.host, &state, Some(&wanted), None).await;
+    assert!(!seen.ready && failed(&seen).contains("ahead of the clock"), "{}", failed(&seen));
 }
 
 #[tokio::test]
@@ -59,7 +87,7 @@ async fn a_migrating_server_is_not_ready() {
     let mut start = machine.server(ServerOp::Start);
     start.args = vec!["-Dmigrate".to_owned(), "-Dcomponent=identity".to_owned()];
     start.apply(&machine.context(1, false)).await.unwrap();
-    let seen = probe(&*machine.host, Some(&probe_of(&machine)), None).await;
+    let seen = probe(&*machine.host, &machine.at("state"), Some(&probe_of(&machine)), None).await;
     assert!(!seen.ready && failed(&seen).contains("-Dmigrate"), "{}", failed(&seen));
     assert_eq!(sights(&seen), [Sight::NotReady]);
     assert!(is_argument("-Dmigrate=true", "-Dmigrate"));
@@ -81,10 +109,10 @@ async fn the_line_of_an_earlier_process_does_not_make_the_next_one_ready() {
     let log = machine.at("home/repository/logs/wso2carbon.log");
     until("its first line", || (fs::read_to_string(&log).unwrap().matches("Starting").count() == 2).then_some(())).await;
     let wanted = probe_of(&machine);
-    let seen = probe(&*machine.host, Some(&wanted), None).await;
+    let seen = probe(&*machine.host, &machine.at("state"), Some(&wanted), None).await;
     assert!(!seen.ready && failed(&seen).contains("the process began at"), "{}", failed(&seen));
     fs::write(machine.at("home/go"), "").unwrap();
     until("its own line", || (fs::read_to_string(&log).unwrap().matches("started in").count() == 2).then_some(())).await;
-    let seen = probe(&*machine.host, Some(&wanted), None).await;
+    let seen = probe(&*machine.host, &machine.at("state"), Some(&wanted), None).await;
     assert!(seen.ready, "{}", failed(&seen));
 }

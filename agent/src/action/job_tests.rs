@@ -1,6 +1,7 @@
 //! Real jobs: a start script in the foreground whose "JVM" never exits by itself.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cavalcade_common::action::{ProgressPattern, Sequence, ServerOp};
@@ -9,6 +10,9 @@ use nix::unistd::Pid;
 
 use super::*;
 use crate::action::real_kit::{Machine, fault, until};
+use crate::host::held::ShimProgram;
+use crate::host::held::tests::test_shim;
+use crate::host::real::RealHost;
 use crate::shim::record::Records;
 
 const STEPS: &str = "for n in 1 2 3; do say \"Migration Step : M$n of order : $n is starting\"; sleep 0.1; done";
@@ -130,6 +134,39 @@ async fn an_agent_restarted_again_and_again_keeps_the_same_child() {
     job.apply(&cx).await.unwrap();
     job.verify(&cx).await.unwrap();
     assert_eq!(machine.launches().len(), 1);
+}
+
+/// A machine on which starting a shim reports an error, whatever this program did before; the attempt's folder is its `$1`.
+fn failing(program: &str) -> Machine {
+    let mut machine = Machine::new(&format!("{STEPS}; {DONE}"));
+    let args = ["-c", &format!("{program}; echo 'Failed to start transient service unit' >&2; exit 1"), "shim"];
+    let shim = ShimProgram { program: "/bin/sh".into(), args: args.map(str::to_owned).to_vec() };
+    machine.host = Arc::new(RealHost::with_shim(shim));
+    machine
+}
+
+/// Rule 8: as `systemd-run` does that waits in vain for an answer, while its unit starts.
+#[tokio::test]
+async fn a_start_that_reports_an_error_is_judged_by_what_it_left() {
+    let own = std::env::current_exe().unwrap();
+    let shim = format!("'{}' {} \"$@\"", own.display(), test_shim().args.join(" "));
+    let machine = failing(&shim);
+    let (of_machine, cx) = (job(&machine), machine.context(1, false));
+    of_machine.apply(&cx).await.unwrap();
+    of_machine.verify(&cx).await.unwrap();
+    assert_eq!(machine.launches().len(), 1);
+    assert!(machine.heard.has(OWN, "Failed to start transient service unit"));
+
+    let machine = failing("true");
+    let cx = machine.context(1, false);
+    let (failed, changed) = fault(job(&machine).apply(&cx).await);
+    assert_eq!((failed.code, changed), (codes::NOT_HELD, false));
+    assert_eq!(machine.host.held(&cx.attempt_dir, false).unwrap(), Some(HeldState::NeverBegan), "one that comes late ends");
+
+    // A record that cannot be read.
+    let machine = failing("echo x > \"$1/records\"");
+    let unknown = job(&machine).apply(&machine.context(1, false)).await;
+    assert!(matches!(&unknown, Err(Failure::Indeterminate { fault, .. }) if fault.code == codes::NOT_SEEN), "{unknown:?}");
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use cavalcade_common::report::{Evidence, Progress};
 use cavalcade_common::secret::markers;
 
 use crate::action::aside::aside;
+use crate::action::watch::OWN;
 use crate::action::{Context, Failure, fs_fault};
-use crate::host::{HeldSpec, new_home};
+use crate::host::{HeldSpec, HeldState, new_home};
 
 /// Something that could not be looked at.
 pub(super) fn not_seen(what: &str, error: &io::Error) -> Fault {
@@ -92,11 +93,30 @@ pub(super) async fn launch(cx: &Context, spec: &HeldSpec) -> Result<Vec<Evidence
     // Before the permit, which ages.
     note_use(cx, spec).await?;
     let permitted = permit(cx).await?;
-    cx.host.hold(spec).map_err(|e| {
-        let program = spec.command.first().map_or("", String::as_str);
-        Fault::new(codes::server::NOT_HELD, format!("{program} could not be started: {e}"))
-    })?;
+    match cx.host.hold(spec) {
+        Ok(()) => {}
+        Err(error) => not_held(cx, spec, &error)?,
+    }
     Ok(permitted)
+}
+
+/// A start that reported an error. That alone does not say that nothing began: systemd may have started the unit while
+/// `systemd-run` waited in vain for the answer. The folder tells, and a shim that comes later finds ABANDONED there (10,
+/// rule 8).
+fn not_held(cx: &Context, spec: &HeldSpec, error: &io::Error) -> Result<(), Failure> {
+    let program = spec.command.first().map_or("", String::as_str);
+    let says = format!("{program} could not be started: {error}");
+    let look = match cx.host.held(&spec.dir, true) {
+        Ok(Some(HeldState::Alive { .. } | HeldState::Ended { .. } | HeldState::Vanished)) => {
+            cx.out.line(OWN, &format!("{says}; but it began, and goes on"));
+            return Ok(());
+        }
+        Ok(Some(HeldState::NeverBegan)) => return Err(Fault::new(codes::server::NOT_HELD, says).into()),
+        Ok(None) => "the attempt's folder does not say it".to_owned(),
+        Err(look) => format!("the attempt's folder cannot be read: {look}"),
+    };
+    let unknown = vec!["whether it began all the same".to_owned()];
+    Err(Failure::Indeterminate { fault: Fault::new(codes::server::NOT_SEEN, look), known: vec![says], unknown })
 }
 
 /// JAVA_HOME, without which the products' scripts do nothing.

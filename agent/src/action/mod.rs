@@ -52,6 +52,7 @@ use cavalcade_common::secret::SecretBook;
 use crate::host::Host;
 
 pub(crate) use fs_fault::archive as archive_fault;
+pub(crate) use server::own_ports;
 
 /// What an action has to work with.
 #[derive(Clone)]

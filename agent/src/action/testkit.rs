@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use super::aside::Beside;
 use super::{ArtifactSource, Context, Failure, OutputSink, PermitRefused, PermitSource};
+use crate::database::{Databases, RealDatabases};
 use crate::host::{HeldSpec, HeldState, Host, HttpAnswer, Process, ProcessId, RecordFile, files};
 
 /// Real files; nothing else of a machine. From a given write on everything fails, as for a process that is killed.
@@ -27,6 +28,7 @@ pub(crate) struct FileHost {
     /// Whether the last write that "happens" takes effect before the process dies.
     late: bool,
     ids: AtomicU64,
+    databases: Box<dyn Databases>,
 }
 
 impl FileHost {
@@ -34,9 +36,15 @@ impl FileHost {
         Self::dying(i64::MAX, false)
     }
 
+    /// On these databases.
+    pub(crate) fn on(databases: Box<dyn Databases>) -> Arc<Self> {
+        Arc::new(Self { writes_left: AtomicI64::new(i64::MAX), late: false, ids: AtomicU64::new(0), databases })
+    }
+
     /// Lives for this many writes.
     pub(crate) fn dying(after: i64, late: bool) -> Arc<Self> {
-        Arc::new(Self { writes_left: AtomicI64::new(after), late, ids: AtomicU64::new(0) })
+        let databases = Box::new(RealDatabases);
+        Arc::new(Self { writes_left: AtomicI64::new(after), late, ids: AtomicU64::new(0), databases })
     }
 
     fn write(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
@@ -110,6 +118,9 @@ impl Host for FileHost {
     }
     async fn tcp_connect(&self, _: &str, _: Duration) -> io::Result<()> {
         none()
+    }
+    fn databases(&self) -> &dyn Databases {
+        self.databases.as_ref()
     }
     async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
         let ended = tokio::task::spawn_blocking(work).await;

@@ -33,7 +33,7 @@ pub use backup::{BackupManifest, backup};
 pub use contents::{Contents, TableFacts};
 pub use error::{DbError, Refusal};
 pub use facts::{DbFacts, DumpClient, LoginFacts, ScratchFacts, SessionCount, Stops, describe, login, unreached};
-pub use incarnation::incarnation;
+pub use incarnation::{Ends, Life, incarnation};
 pub use query::{AssertResult, run_query};
 pub use restore::{Accounts, RestoreOutcome, restore};
 pub use resume::{Approval, Decision, Opening, ScriptState};

@@ -12,10 +12,11 @@ use super::accounts::Locked;
 use super::backup::{BackupManifest, read_manifest};
 use super::contents::{self, Contents, MARKER};
 use super::error::{DbError, Refusal};
+use super::incarnation::{self, Ends};
 use super::ledger::{qualified, table_exists};
 use super::link::{Link, Purpose, name, text};
 use super::sessions::Session;
-use super::{incarnation, lock, sessions, vendor};
+use super::{lock, sessions, vendor};
 
 /// A restored database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +44,15 @@ pub struct Accounts {
 
 /// Restores a backup into an empty database and proves that it equals the manifest. Its last act is a new incarnation.
 ///
-/// A database that is not empty is refused, unless `replace` is set and it is the one that the manifest was taken of, the one
-/// that an earlier restore of the run made of it (`known`, its incarnation), or debris of ours: it is emptied first. The servers' accounts are locked meanwhile and their
-/// sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs. What was locked
+/// A database that is not empty is refused, unless its life may be ended (`ends`: it is the one that the manifest was taken
+/// of, the one that the journal knows, or what a restore made of that whose answer was lost) or it is debris of ours: it is
+/// emptied first. The servers' accounts are locked meanwhile and their sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs. What was locked
 /// is noted in the folder `records`, which every restore of that database must be given.
 ///
 /// # Errors
 /// [`DbError::Refused`], [`DbError::Damaged`]: nothing was changed. [`DbError::Client`], [`DbError::Differs`]: the
 /// database is not fit for use; the restore can be repeated. [`DbError::StaysLocked`]: likewise, and nobody can connect.
-pub async fn restore(restore: &Restore, replace: bool, known: Option<&str>, records: &Path) -> Result<RestoreOutcome, DbError> {
+pub async fn restore(restore: &Restore, ends: Option<Ends<'_>>, records: &Path) -> Result<RestoreOutcome, DbError> {
     let target = &restore.database;
     let folder = Path::new(&restore.from);
     let manifest = read_manifest(folder).await?;
@@ -62,12 +63,11 @@ pub async fn restore(restore: &Restore, replace: bool, known: Option<&str>, reco
         let (found, expected) = (manifest.database, target.database.clone());
         return Err(Refusal::OtherBackup { found, expected }.into());
     }
-    let ours: Vec<&str> = if replace { known.into_iter().chain([manifest.incarnation.as_str()]).collect() } else { Vec::new() };
     let mut link = Link::open(target, Purpose::Own).await?;
     // Both sessions are ours: the lock is held by one that does nothing else.
     let mut guard = Link::open(target, Purpose::Own).await?;
     lock::take(&mut guard, &mut link, target, &|_| {}).await?;
-    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, &ours, records).await;
+    let restored = behind_locked_accounts(&mut link, &mut guard, target, folder, &manifest, ends, records).await;
     lock::release(&mut guard, target).await;
     guard.close().await;
     link.close().await;
@@ -81,7 +81,7 @@ async fn behind_locked_accounts(
     target: &DbTarget,
     folder: &Path,
     manifest: &BackupManifest,
-    ours: &[&str],
+    ends: Option<Ends<'_>>,
     records: &Path,
 ) -> Result<(String, Accounts), DbError> {
     let mut own = vec![link.id().await?, guard.id().await?];
@@ -89,7 +89,7 @@ async fn behind_locked_accounts(
         Ok(locked) => locked,
         Err(why) => {
             nobody(link, target, &own, &why).await?;
-            let incarnation = replaced(link, target, folder, manifest, ours).await?;
+            let incarnation = replaced(link, target, folder, manifest, ends).await?;
             return Ok((incarnation, Accounts { open: Some(Fault::new(codes::DB_ACCOUNTS, why)), ..Accounts::default() }));
         }
     };
@@ -98,9 +98,9 @@ async fn behind_locked_accounts(
     let mut whole = is_whole(link, target).await?;
     let restored = async {
         end_servers(link, &own, target).await?;
-        refuse_others(link, target, ours).await?;
+        refuse_others(link, target, manifest, ends).await?;
         whole = false;
-        replaced(link, target, folder, manifest, ours).await
+        replaced(link, target, folder, manifest, ends).await
     };
     match restored.await {
         Ok(incarnation) => {
@@ -125,14 +125,20 @@ async fn is_whole(link: &mut Link, target: &DbTarget) -> Result<bool, DbError> {
 }
 
 /// Refuses a database that holds what is not to be replaced. Whether there is something to empty.
-async fn refuse_others(link: &mut Link, target: &DbTarget, ours: &[&str]) -> Result<bool, DbError> {
+async fn refuse_others(
+    link: &mut Link,
+    target: &DbTarget,
+    manifest: &BackupManifest,
+    ends: Option<Ends<'_>>,
+) -> Result<bool, DbError> {
     let found = contents::names(link, target).await?;
     let debris = table_exists(link, target, MARKER).await?;
     if found.is_empty() && !debris {
         return Ok(false);
     }
-    let same = incarnation::read(link, target).await?.is_some_and(|found| ours.contains(&found.as_str()));
-    if debris || same {
+    let life = incarnation::life(link, target).await?;
+    let may_end = ends.zip(life).is_some_and(|(ends, life)| ends.covers(&manifest.incarnation, &life));
+    if debris || may_end {
         return Ok(true);
     }
     Err(Refusal::NotEmpty { database: target.database.clone(), holds: holds(&found) }.into())
@@ -143,9 +149,9 @@ async fn replaced(
     target: &DbTarget,
     folder: &Path,
     manifest: &BackupManifest,
-    ours: &[&str],
+    ends: Option<Ends<'_>>,
 ) -> Result<String, DbError> {
-    if refuse_others(link, target, ours).await? {
+    if refuse_others(link, target, manifest, ends).await? {
         empty(link, target).await?;
     }
     fill(link, target, &folder.join(&manifest.dump)).await?;
@@ -158,7 +164,8 @@ async fn replaced(
     // Reading the contents set the search path of the session: a new one sees the account's own again.
     let mut last = Link::open(target, Purpose::Own).await?;
     last.run(&format!("DROP TABLE {marker}")).await.map_err(DbError::query("removing the marker of the restore"))?;
-    let new = incarnation::renew(&mut last, target).await?;
+    let in_place_of = ends.map_or_else(|| manifest.incarnation.clone(), |ends| ends.word());
+    let new = incarnation::renew(&mut last, target, &in_place_of).await?;
     last.close().await;
     Ok(new)
 }
@@ -263,6 +270,9 @@ async fn empty_mysql(link: &mut Link, target: &DbTarget) -> Result<(), DbError> 
         quoted("ROUTINE_NAME"),
         t = quoted("TABLE_NAME")
     );
+    // Before the first table goes, and with them the incarnation that tells whose this is.
+    let marked = format!("CREATE TABLE IF NOT EXISTS `{MARKER}` (id INTEGER NOT NULL PRIMARY KEY)");
+    link.run(&marked).await.map_err(DbError::query(what))?;
     let mut drops = link.column(&sql, what).await?;
     drops.push(format!("DROP TABLE IF EXISTS `{MARKER}`"));
     link.run("SET SESSION foreign_key_checks = 0").await.map_err(DbError::query(what))?;

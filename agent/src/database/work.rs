@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use cavalcade_common::action::{Backup, DbTarget, NoSessions, Restore};
 
 use super::backup::{BackupManifest, backup, read_manifest};
+use super::incarnation::Ends;
 use super::restore::{RestoreOutcome, restore};
 use super::resume::ScriptState;
 use super::run::{Progress, ScriptOutcome, ScriptRun, inspect_script, run_script};
@@ -20,8 +21,8 @@ pub trait Databases: Send + Sync {
     async fn backup(&self, backup: &Backup) -> Result<BackupManifest, DbError>;
     /// The manifest of a backup's folder.
     async fn manifest(&self, folder: &Path) -> Result<BackupManifest, DbError>;
-    /// Restores a backup over the database that it was made of, or that an earlier restore made of it.
-    async fn restore(&self, restore: &Restore, known: Option<&str>, records: &Path) -> Result<RestoreOutcome, DbError>;
+    /// Restores a backup over a database whose life may be ended.
+    async fn restore(&self, restore: &Restore, ends: Ends<'_>, records: &Path) -> Result<RestoreOutcome, DbError>;
     /// Sessions in a database that are not wanted there.
     async fn strangers(&self, target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError>;
     /// Runs a script, or goes on with it.
@@ -41,8 +42,8 @@ impl Databases for RealDatabases {
     async fn manifest(&self, folder: &Path) -> Result<BackupManifest, DbError> {
         read_manifest(folder).await
     }
-    async fn restore(&self, of: &Restore, known: Option<&str>, records: &Path) -> Result<RestoreOutcome, DbError> {
-        restore(of, true, known, records).await
+    async fn restore(&self, of: &Restore, ends: Ends<'_>, records: &Path) -> Result<RestoreOutcome, DbError> {
+        restore(of, Some(ends), records).await
     }
     async fn strangers(&self, target: &DbTarget, wanted: &NoSessions) -> Result<Vec<Session>, DbError> {
         strangers(target, wanted).await

@@ -120,6 +120,12 @@ pub enum Admitted {
     TooLarge,
 }
 
+/// A secret that only the controller has and that what began cannot go on without: one that it uses, or one that its lines may
+/// show. They stand in the shim's file until then; nothing of them is lost.
+fn lacks(offer: &Offer) -> Option<&str> {
+    offer.given.lacks(&offer.secrets).or_else(|| offer.given.lacks(&offer.also_hide))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic in another task does not make the ledger's state wrong: it is written record by record.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,7 +173,7 @@ impl Executor {
             if self.bugs.ends_children_at_restart() {
                 adoption::end(self.host.as_ref(), &offer.step.action);
             }
-            if let Some(name) = offer.given.lacks(&offer.secrets) {
+            if let Some(name) = lacks(&offer) {
                 tracing::info!(attempt = %offer.attempt, secret = name, "adopted when the controller brings the secret again");
                 continue;
             }
@@ -218,7 +224,7 @@ impl Executor {
                 Ok(Admitted::Started)
             }
             Some(Phase::Accepted | Phase::Intended) if self.is_running(&offer.attempt) => Ok(Admitted::Known),
-            Some(Phase::Intended) if offer.given.lacks(&offer.secrets).is_some() => {
+            Some(Phase::Intended) if lacks(&offer).is_some() => {
                 tracing::warn!(attempt = %offer.attempt, "the offer lacks a secret; the attempt waits for one that brings it");
                 Ok(Admitted::Known)
             }

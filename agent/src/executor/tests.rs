@@ -486,3 +486,6 @@ async fn what_a_look_saw_of_a_server_travels_with_the_end() {
     assert_eq!((observed[0].home.clone(), observed[0].sight), (agent.machine.home(), Sight::Down));
     assert!(observed[0].at >= before, "the moment of the look");
 }
+
+#[path = "secret_tests.rs"]
+mod secrets;

@@ -9,14 +9,17 @@ use cavalcade_common::id::NodeId;
 use cavalcade_common::message::Offer;
 use tokio::sync::Notify;
 
+use crate::action::own_ports;
 use crate::host::glob::Glob;
 use crate::host::tree;
 
 /// Something that one step at a time works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shared {
-    /// A node: its home, its ports.
+    /// A node: its home.
     Node(NodeId),
+    /// A port that a server of this host listens at: one node's server may begin where another's ends.
+    Port(u16),
     /// A file, or a folder with everything in it.
     Path(PathBuf),
     /// What starts by itself on this host: units, tables of cron and the like belong to no node.
@@ -28,8 +31,9 @@ impl Shared {
         match (self, other) {
             (Self::Node(a), Self::Node(b)) => a == b,
             (Self::Path(a), Self::Path(b)) => a.starts_with(b) || b.starts_with(a),
+            (Self::Port(a), Self::Port(b)) => a == b,
             (Self::Autostart, Self::Autostart) => true,
-            (Self::Node(_) | Self::Path(_) | Self::Autostart, _) => false,
+            (Self::Node(_) | Self::Port(_) | Self::Path(_) | Self::Autostart, _) => false,
         }
     }
 }
@@ -39,8 +43,12 @@ pub(super) fn shared(offer: &Offer) -> Vec<Shared> {
     let mut of = vec![Shared::Node(offer.attempt.step.node.clone())];
     let action = &offer.step.action;
     of.extend(written(action, offer.home.as_deref()).into_iter().map(|path| Shared::Path(one_name(&path))));
-    if matches!(action, Action::Autostart(_)) {
-        of.push(Shared::Autostart);
+    match action {
+        Action::Autostart(_) => of.push(Shared::Autostart),
+        Action::Server(server) if matches!(server.op, ServerOp::Start | ServerOp::Stop) => {
+            of.extend(own_ports(server).into_iter().map(Shared::Port));
+        }
+        _ => {}
     }
     of
 }
@@ -149,8 +157,14 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use cavalcade_common::action::TextEdit;
+    use cavalcade_common::given::GivenSecrets;
+    use cavalcade_common::id::{AttemptId, Epoch, Generation, RunId};
+    use cavalcade_common::plan::PlanStep;
     use futures_util::FutureExt;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -180,6 +194,49 @@ mod tests {
         drop(folder.await);
         drop(other);
         assert!(turns.lock().all.is_empty());
+    }
+
+    /// The offer of a server's step of a node with these places in its readiness.
+    fn server(node: &str, op: &str, tcp: &[&str], urls: &[&str]) -> Offer {
+        let http: Vec<Value> = urls.iter().map(|url| json!({ "url": url })).collect();
+        let server = json!({ "server": { "op": op, "home": format!("/opt/{node}"), "script": "bin/x", "within": "1min",
+            "ready": { "tcp": tcp, "http": http } } });
+        let step = json!({ "key": format!("1.1@{node}"), "host": "h-1", "name": "s", "action": server, "timeout": "60s" });
+        let step: PlanStep = serde_json::from_value(step).unwrap();
+        Offer {
+            attempt: AttemptId { run: RunId::new("r1").unwrap(), step: step.key.clone(), number: 1 },
+            epoch: Epoch(1),
+            generation: Generation(0),
+            step,
+            home: None,
+            incarnations: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            also_hide: BTreeMap::new(),
+            given: GivenSecrets::default(),
+            hide: Vec::new(),
+            approved: None,
+            decision: None,
+        }
+    }
+
+    /// 11, nodes: two nodes of one host, one after the other at one port.
+    #[tokio::test]
+    async fn servers_of_one_port_take_turns() {
+        let turns = Turns::default();
+        let stop = turns.take(shared(&server("is-old", "stop", &["localhost:9443"], &[]))).await;
+        let own_url = server("is-new", "start", &[], &["https://localhost:9443/health"]);
+        let mut start = std::pin::pin!(turns.take(shared(&own_url)));
+        assert!(start.as_mut().now_or_never().is_none(), "the port is the other's until that is down");
+        for free in [
+            server("am-1", "start", &["localhost:9444"], &[]),
+            server("am-2", "start", &[], &["https://gateway.example:9443/health"]),
+            server("am-3", "wait", &["localhost:9443"], &[]),
+            server("am-4", "down", &["localhost:9443"], &[]),
+        ] {
+            assert!(turns.take(shared(&free)).now_or_never().is_some(), "{}", free.attempt);
+        }
+        drop(stop);
+        drop(start.await);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Default for ShimProgram {
 ///
 /// # Errors
 /// `Unsupported` where the agent's own end would be the child's end (10, rule 10); those of the user, the folder and of
-/// starting the shim. After an error nothing was started.
+/// starting the shim. Only the folder tells whether it began: systemd may start the unit and its answer be lost.
 pub(crate) fn hold(shim: &ShimProgram, spec: &HeldSpec) -> io::Result<()> {
     hold_where(shim, spec, cgroup::end_of_agent_ends_child)
 }

@@ -207,6 +207,11 @@ pub trait Host: Send + Sync + 'static {
     fn random_id(&self) -> String;
     /// Whether what this agent starts would be root's where nobody says whose it is.
     fn is_root(&self) -> bool;
+    /// Which boot of the machine this is: ticks since boot and numbers of processes mean something within one alone. `None`
+    /// where a host does not tell.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
 
     /// Whole content of a file; `None` where there is none. Refuses folders, devices and files above 64 MiB.
     ///
@@ -264,7 +269,7 @@ pub trait Host: Send + Sync + 'static {
     /// again for the same folder it does nothing: the lock and the records decide.
     ///
     /// # Errors
-    /// Those of making the folder and starting the shim.
+    /// Those of making the folder and starting the shim, which may have begun all the same: [`Host::held`] tells.
     fn hold(&self, spec: &HeldSpec) -> io::Result<()>;
     /// State of an attempt's folder. With `claim` a folder in which nothing began is claimed (ABANDONED is written), so
     /// that a late shim finds it and exits; without it such a folder is reported as `None`.

@@ -68,6 +68,10 @@ impl Host for RealHost {
         owner::is_root()
     }
 
+    fn boot_id(&self) -> Option<String> {
+        processes::boot_id()
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         files::read(path)
     }

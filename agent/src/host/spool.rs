@@ -20,6 +20,12 @@ const SEGMENT: u64 = 4 << 20;
 const MOST_SEGMENTS: usize = 64;
 /// Longest line, in bytes; the rest of a longer one is cut with a mark.
 const MOST_LINE: usize = 32 << 10;
+/// Longest record in a file, in bytes: six for each byte of a line (a NUL is `\u0000` in JSON), and the rest of it.
+const MOST_RECORD: u64 = 6 * MOST_LINE as u64 + 4096;
+/// This file is there while lines were dropped that no written record counts.
+const DROPPED: &str = "dropped";
+/// What it is made of: a rename needs no room on a full disk.
+const NOTHING_DROPPED: &str = "nothing-dropped";
 
 /// The spool.
 pub struct Spool {
@@ -38,6 +44,8 @@ struct Inner {
     first_seq: u64,
     acked: u64,
     gap: u64,
+    /// Whether [`DROPPED`] is there.
+    marked: bool,
     reader: Option<(u64, BufReader<File>)>,
     read: u64,
     /// Highest number that was handed out in this life.
@@ -77,7 +85,13 @@ impl Spool {
         let writer = OpenOptions::new().create(true).append(true).open(path(dir, number))?;
         let (next_seq, first_seq) = (last_seq + 1, last_seq + 1);
         let (read, handed) = (acked, acked);
-        let inner = Inner { segments, writer, written: 0, next_seq, first_seq, acked, gap: 0, reader: None, read, handed };
+        // How many an earlier life dropped, it took with it: at least one.
+        let marked = dir.join(DROPPED).try_exists()?;
+        if !marked {
+            File::create(dir.join(NOTHING_DROPPED))?;
+        }
+        let gap = u64::from(marked);
+        let inner = Inner { segments, writer, written: 0, next_seq, first_seq, acked, gap, marked, reader: None, read, handed };
         Ok(Self { dir: dir.to_owned(), inner: Mutex::new(inner), news: Notify::new() })
     }
 
@@ -105,6 +119,7 @@ impl Spool {
             }
             Err(_) => inner.gap += 1,
         }
+        inner.mark(&self.dir);
         drop(inner);
         self.news.notify_one();
     }
@@ -139,6 +154,7 @@ impl Spool {
             return Ok(());
         }
         inner.given_twice(seq);
+        inner.mark(&self.dir);
         inner.acked = seq;
         let (at, new) = (self.dir.join("acked"), self.dir.join("acked.new"));
         fs::write(&new, seq.to_string()).and_then(|()| fs::rename(&new, &at))?;
@@ -182,6 +198,20 @@ impl Inner {
         }
         self.written += line.len() as u64;
         Ok(())
+    }
+
+    /// Keeps the mark as the gap is: an agent that is killed before the record that counts it leaves the mark behind.
+    fn mark(&mut self, dir: &Path) {
+        let wanted = self.gap > 0;
+        if self.marked == wanted {
+            return;
+        }
+        let (from, to) = if wanted { (NOTHING_DROPPED, DROPPED) } else { (DROPPED, NOTHING_DROPPED) };
+        match fs::rename(dir.join(from), dir.join(to)) {
+            Ok(()) => self.marked = wanted,
+            // Tried again with the next line.
+            Err(error) => tracing::warn!(%error, "the mark of dropped log lines cannot be set"),
+        }
     }
 
     /// A full disk ends a write in the middle of a line. The next line must not go on there.
@@ -242,7 +272,7 @@ impl Inner {
 fn last_seq_of(path: &Path) -> io::Result<Option<u64>> {
     let mut file = File::open(path)?;
     let len = file.metadata()?.len();
-    let tail = len.min(2 * MOST_LINE as u64 + 4096);
+    let tail = len.min(MOST_RECORD);
     file.seek(SeekFrom::Start(len - tail))?;
     let mut bytes = Vec::new();
     file.take(tail).read_to_end(&mut bytes)?;
@@ -334,6 +364,53 @@ mod tests {
         let whole = got.len() as u64 - 2;
         assert!((1..10).contains(&whole), "{whole}");
         assert_eq!(got.iter().map(|r| r.gap).sum::<u64>(), 10 - whole);
+    }
+
+    /// Promise 8: nobody counts them any more, but that some are missing is known.
+    #[test]
+    fn a_dropped_line_leaves_a_gap_when_the_agent_is_killed_before_the_next_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        spool.push(line("whole"));
+        let drops = |spool: &Spool| {
+            let mut inner = spool.lock();
+            (inner.writer, inner.written) = (File::open(path(dir.path(), 1)).expect("opens for reading alone"), 0);
+            drop(inner);
+            spool.push(line("cannot be written"));
+        };
+        (0..3).for_each(|_| drops(&spool));
+        drop(spool);
+        // Not even the next life has something to say.
+        drop(Spool::open(dir.path()).expect("opens again"));
+        let spool = Spool::open(dir.path()).expect("opens once more");
+        (0..2).for_each(|_| spool.push(line("next")));
+        let of = |spool: &Spool| spool.next(100).expect("reads").iter().map(|r| (r.seq, r.gap)).collect::<Vec<_>>();
+        let (seqs, gaps): (Vec<u64>, Vec<u64>) = of(&spool).into_iter().unzip();
+        assert_eq!((seqs, gaps), (vec![1, 2, 3], vec![0, 1, 0]));
+        // What a record has counted is not counted again.
+        drops(&spool);
+        spool.push(line("counts it"));
+        drop(spool);
+        let spool = Spool::open(dir.path()).expect("opens");
+        spool.push(line("the last"));
+        assert_eq!(of(&spool)[3..], [(4, 1), (5, 0)]);
+    }
+
+    #[test]
+    fn numbers_go_on_behind_a_line_of_any_bytes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(dir.path()).expect("opens");
+        spool.push(line("short"));
+        spool.push(line(&"\0".repeat(MOST_LINE + 1)));
+        drop(spool);
+        let spool = Spool::open(dir.path()).expect("opens again");
+        spool.push(line("next"));
+        let got = spool.next(100).expect("reads");
+        assert_eq!(got.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        // The file of the first life holds a line that is not acked.
+        spool.rewind();
+        spool.acked(1).expect("acks");
+        assert_eq!(spool.next(100).expect("reads").first().map(|r| r.seq), Some(2));
     }
 
     #[test]

@@ -27,8 +27,8 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
 
-use crate::host::HeldSpec;
 use crate::host::real::wall_clock;
+use crate::host::{HeldSpec, processes};
 use child::{Prepared, fork_waiting, on_signals};
 use gate::Gate;
 use record::{ExitRoom, Record, Records};
@@ -206,10 +206,11 @@ fn begin(dir: &Path, prepared: &Prepared) -> io::Result<(Pid, ExitRoom)> {
     let waiting = fork_waiting(prepared)?;
     let pid = waiting.pid;
     let number = u32::try_from(pid.as_raw()).unwrap_or_default();
-    let recorded = crate::host::processes::start_ticks(number)
+    let recorded = processes::start_ticks(number)
         .and_then(|ticks| ticks.ok_or_else(|| io::Error::other("the child ended before it was let go")))
         .and_then(|start_ticks| {
-            let record = Record::Spawned { pid: number, start_ticks, at: wall_clock(), boot_id: boot_id() };
+            let boot_id = processes::boot_id().unwrap_or_default();
+            let record = Record::Spawned { pid: number, start_ticks, at: wall_clock(), boot_id };
             record::write_spawned(dir, &record)
         });
     match recorded {
@@ -225,10 +226,6 @@ fn begin(dir: &Path, prepared: &Prepared) -> io::Result<(Pid, ExitRoom)> {
             Err(e)
         }
     }
-}
-
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
 }
 
 fn wait_for(pid: Pid) -> io::Result<i32> {

@@ -149,6 +149,9 @@ impl Host for HeldHomes {
     fn is_root(&self) -> bool {
         self.inner.is_root()
     }
+    fn boot_id(&self) -> Option<String> {
+        self.inner.boot_id()
+    }
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         self.inner.read(path)
     }

@@ -8,12 +8,13 @@ use cavalcade_common::error::Fault;
 use cavalcade_common::given::GivenSecrets;
 use cavalcade_common::id::{AttemptId, HostId, RunId};
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::secret::{SecretRef, SecretValue, markers};
+use cavalcade_common::secret::{SecretRef, SecretValue};
 
 use super::RunLoop;
 use super::input::Done;
 use super::verbs::illegal;
 use crate::event::{Event, Who};
+use crate::schedule::secrets::{hidden, names};
 use crate::state::RunState;
 use crate::state::step::Phase;
 
@@ -122,7 +123,7 @@ impl RunLoop {
         let Some(state) = self.state.runs.get(run) else { return };
         let waiting: Vec<(HostId, AttemptId)> = state
             .all_steps()
-            .filter(|s| names(s).iter().any(|n| n == name))
+            .filter(|s| names(s).into_iter().chain(hidden(state, s)).any(|n| n == name))
             .filter_map(|s| {
                 let found = state.step(&s.key).filter(|st| st.phase.is_under_way())?;
                 Some((s.host.clone(), AttemptId { run: run.clone(), step: s.key.clone(), number: found.attempt }))
@@ -168,11 +169,8 @@ impl RunLoop {
     /// that only the controller has join those that the offer brings.
     pub(super) fn hidden_with(&self, run: &RunState, step: &PlanStep, given: &mut GivenSecrets) -> BTreeMap<String, SecretRef> {
         let mut refs = BTreeMap::new();
-        if !step.action.tells_lines() {
-            return refs;
-        }
         let missing = self.world.secrets.get(&run.id);
-        for name in run.all_steps().filter(|other| other.key.node == step.key.node).flat_map(names) {
+        for name in hidden(run, step) {
             let Some(place) = run.plan.plan.secrets.get(&name) else { continue };
             if place.is_brought() && !missing.is_some_and(|m| m.contains_key(&name)) {
                 given.extend(self.value(run, &name, place).map(|value| (name.clone(), value)));
@@ -226,10 +224,4 @@ fn stays(action: &Action) -> bool {
         | Action::Command(_)
         | Action::Autostart(_) => true,
     }
-}
-
-/// The secrets that a step names.
-pub(super) fn names(step: &PlanStep) -> Vec<String> {
-    let text = serde_json::to_string(&step.action).unwrap_or_default();
-    markers(&text).into_iter().map(str::to_owned).collect()
 }

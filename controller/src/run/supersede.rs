@@ -11,7 +11,7 @@ use cavalcade_common::plan::{HashedPlan, PlanStep};
 use cavalcade_common::secret::marker;
 
 use super::input::Superseding;
-use super::secrets::names as named;
+use crate::schedule::secrets::names as named;
 use crate::state::RunState;
 use crate::state::step::Phase;
 

@@ -513,5 +513,8 @@ mod ways_out;
 mod alone;
 
 #[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod secrets;
+#[cfg(test)]
 #[path = "set_back_tests.rs"]
 mod set_back;

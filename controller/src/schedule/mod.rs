@@ -2,6 +2,7 @@
 //! hidden memory; the same inputs give the same answer.
 
 pub mod alone;
+pub(crate) mod secrets;
 pub mod wait;
 mod window;
 
@@ -12,7 +13,6 @@ use cavalcade_common::action::{Action, Class};
 use cavalcade_common::id::{AttemptId, HostId, NodeId, RunId, StepKey};
 use cavalcade_common::message::Seen;
 use cavalcade_common::plan::{Need, PlanNode, PlanStage, PlanStep};
-use cavalcade_common::secret::markers;
 use jiff::Timestamp;
 
 use crate::event::RunResult;
@@ -175,7 +175,7 @@ impl Scheduler<'_> {
             if !self.world.connected.contains(&step.host) {
                 let why = format!("{} is unreachable; its work there may still go on", step.host);
                 self.wait(step, WaitKind::Link, why);
-            } else if let Some(why) = self.secret(step) {
+            } else if let Some(why) = self.secret(step).or_else(|| self.lacking(|| secrets::hidden(self.run, step))) {
                 self.wait(step, WaitKind::Secret, why);
             }
         }
@@ -209,9 +209,13 @@ impl Scheduler<'_> {
 
     /// What of its secrets the controller cannot give now.
     fn secret(&self, step: &PlanStep) -> Option<String> {
+        self.lacking(|| secrets::names(step))
+    }
+
+    /// What of these the controller cannot give now.
+    fn lacking(&self, names: impl FnOnce() -> Vec<String>) -> Option<String> {
         let missing = self.world.secrets.get(&self.run.id).filter(|m| !m.is_empty())?;
-        let text = serde_json::to_string(&step.action).unwrap_or_default();
-        markers(&text).into_iter().find_map(|name| missing.get(name).cloned())
+        names().iter().find_map(|name| missing.get(name).cloned())
     }
 
     /// Steps that persons ordered beside the plan.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cavalcade_agent::database::{
-    Accounts, BackupManifest, Contents, Databases, DbError, Decision, Opening, Progress, Refusal, RestoreOutcome, ScriptOutcome,
-    ScriptRun, ScriptState, Session,
+    Accounts, BackupManifest, Contents, Databases, DbError, Decision, Ends, Life, Opening, Progress, Refusal, RestoreOutcome,
+    ScriptOutcome, ScriptRun, ScriptState, Session,
 };
 use cavalcade_agent::host::Host;
 use cavalcade_common::action::{Backup, DbTarget, Engine, NoSessions, Restore};
@@ -41,6 +41,8 @@ pub struct Open {
 pub struct SimDatabase {
     /// Its incarnation, once somebody wrote one.
     pub incarnation: Option<String>,
+    /// In whose place a restore put it.
+    in_place_of: Option<String>,
     /// Whether a migration began in it and has not ended well.
     pub half_migrated: bool,
     done: u32,
@@ -49,6 +51,11 @@ pub struct SimDatabase {
 }
 
 impl SimDatabase {
+    fn life(&self) -> Option<Life> {
+        let incarnation = self.incarnation.clone()?;
+        Some(Life { incarnation, in_place_of: self.in_place_of.clone() })
+    }
+
     /// Whether the script ledger says that all of the script is done.
     #[must_use]
     pub fn script_is_done(&self) -> bool {
@@ -163,8 +170,12 @@ impl Databases for SimHost {
         self.backup_in(folder).map(|(name, backup)| manifest_of(&name, &backup))
     }
 
-    async fn restore(&self, restore: &Restore, _known: Option<&str>, _records: &Path) -> Result<RestoreOutcome, DbError> {
+    async fn restore(&self, restore: &Restore, ends: Ends<'_>, _records: &Path) -> Result<RestoreOutcome, DbError> {
         let (name, backup) = self.backup_in(Path::new(&restore.from))?;
+        let life = self.in_database(&name, |d, _| d.life())?;
+        if life.is_some_and(|life| !ends.covers(&backup.incarnation, &life)) {
+            return Err(Refusal::NotEmpty { database: name, holds: "another life".to_owned() }.into());
+        }
         self.pause(2_000, 8_000).await;
         if self.below(1000) < 200 {
             return Err(DbError::Client { program: "simulated client".to_owned(), message: "the restore failed".to_owned() });
@@ -173,11 +184,14 @@ impl Databases for SimHost {
         let keeps = self.keeps_incarnations();
         let incarnation = self.in_database(&name, |d, _| {
             d.incarnation = Some(if keeps { backup.incarnation.clone() } else { fresh });
+            d.in_place_of = Some(ends.word());
             (d.done, d.open, d.half_migrated) = (backup.done, None, backup.half_migrated);
             d.incarnation.clone().unwrap_or_default()
         })?;
         let half_migrated = backup.half_migrated;
         self.saw(Witnessed::Restored { database: name.clone(), incarnation: incarnation.clone(), half_migrated })?;
+        // The new life is written, the answer is under way: an agent may die here.
+        self.pause(0, 2_000).await;
         Ok(RestoreOutcome { incarnation, manifest: manifest_of(&name, &backup), accounts: Accounts::default() })
     }
 

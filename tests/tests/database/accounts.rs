@@ -1,6 +1,6 @@
 //! Rule 24: while a database is restored, its servers cannot log in.
 
-use cavalcade_agent::database::{DbError, Refusal, RestoreOutcome, backup, incarnation, restore};
+use cavalcade_agent::database::{DbError, Ends, Refusal, RestoreOutcome, backup, incarnation, restore};
 use cavalcade_common::action::{Backup, DbTarget, Engine, Restore};
 use cavalcade_common::codes::database as codes;
 
@@ -50,7 +50,8 @@ impl Site {
     }
 
     async fn restore(&self) -> Result<RestoreOutcome, DbError> {
-        restore(&self.order, true, None, &self.folder.path().join("records")).await
+        let ends = Ends { known: None, by: "run 0.1@cp-1" };
+        restore(&self.order, Some(ends), &self.folder.path().join("records")).await
     }
 
     fn recorded(&self) -> bool {

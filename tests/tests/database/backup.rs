@@ -1,6 +1,6 @@
 //! Backups count when they were restored; restores go into empty databases and end with a new incarnation.
 
-use cavalcade_agent::database::{DbError, Refusal, backup, incarnation, restore, run_script};
+use cavalcade_agent::database::{DbError, Ends, Refusal, backup, incarnation, restore, run_script};
 use cavalcade_common::action::{Backup, Engine, Restore};
 use cavalcade_common::id::Digest;
 
@@ -31,6 +31,11 @@ fn order(db: &Db, folder: &tempfile::TempDir) -> Backup {
     Backup { database: db.target().clone(), to: folder.path().join("b").display().to_string() }
 }
 
+/// What one step may end, in a run that knows this incarnation.
+fn knowing(known: Option<&str>) -> Option<Ends<'_>> {
+    Some(Ends { known, by: "run 0.1@cp-1" })
+}
+
 #[tokio::test]
 async fn a_backup_is_proved_and_found_again() {
     for engine in ENGINES {
@@ -55,7 +60,7 @@ async fn a_backup_is_proved_and_found_again() {
         *last ^= 1;
         std::fs::write(&dump, bytes).expect("written");
         let back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
-        assert!(matches!(restore(&back, true, None, folder.path()).await, Err(DbError::Damaged { .. })));
+        assert!(matches!(restore(&back, knowing(None), folder.path()).await, Err(DbError::Damaged { .. })));
         assert_ne!(backup(&order).await.expect("a new one").proved, "");
     }
 }
@@ -73,37 +78,97 @@ async fn a_restore_replaces_only_what_it_was_taken_of_and_gives_a_new_life() {
         run_script(&db.run(sql, &digest, "1"), &silent).await.expect("runs");
 
         let back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
-        let refused = restore(&back, false, None, folder.path()).await.expect_err("it is not empty");
+        let refused = restore(&back, None, folder.path()).await.expect_err("it is not empty");
         assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
         let other = Db::new(engine);
         other.sql("CREATE TABLE SOMEONES (x INTEGER)");
         let wrong = Restore { database: other.target().clone(), ..back.clone() };
-        let refused = restore(&wrong, true, None, folder.path()).await.expect_err("it is someone else's");
+        let refused = restore(&wrong, knowing(None), folder.path()).await.expect_err("it is someone else's");
         assert!(matches!(refused, DbError::Refused(Refusal::OtherBackup { .. })), "{refused:?}");
         assert_eq!(refused.fault().code, cavalcade_common::codes::database::BACKUP_OTHER);
         // Neither is an empty database of another name filled with it.
         other.sql("DROP TABLE SOMEONES");
-        let refused = restore(&wrong, true, Some(&made.incarnation), folder.path()).await.expect_err("it is another");
+        let refused = restore(&wrong, knowing(Some(&made.incarnation)), folder.path()).await.expect_err("it is another");
         assert!(matches!(refused, DbError::Refused(Refusal::OtherBackup { .. })), "{refused:?}");
 
-        let done = restore(&back, true, None, folder.path()).await.expect("restores");
+        let done = restore(&back, knowing(None), folder.path()).await.expect("restores");
         assert_ne!(done.incarnation, made.incarnation);
         assert_eq!(incarnation(db.target()).await.expect("reads"), done.incarnation);
         assert_eq!(db.dump(), before, "{engine:?}");
         // The script's ledger went back too: it runs again from its first statement.
         assert_eq!(run_script(&db.run(sql, &digest, "2"), &silent).await.expect("runs").executed, 3);
         // What has another incarnation now is not replaced a second time.
-        let refused = restore(&back, true, None, folder.path()).await.expect_err("another life");
+        let other_step = Some(Ends { known: None, by: "run 0.2@cp-1" });
+        let refused = restore(&back, other_step, folder.path()).await.expect_err("another life");
         assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
         // Whoever made that one of it knows: the night may need the backup twice.
-        let again = restore(&back, true, Some(&done.incarnation), folder.path()).await.expect("restores once more");
+        let again = restore(&back, knowing(Some(&done.incarnation)), folder.path()).await.expect("restores once more");
         assert_ne!(again.incarnation, done.incarnation);
         assert_eq!(db.dump(), before, "{engine:?}");
         // Into an empty database it goes without a word.
         db.emptied();
-        restore(&back, false, None, folder.path()).await.expect("restores");
+        restore(&back, None, folder.path()).await.expect("restores");
         assert_eq!(db.dump(), before, "{engine:?}");
     }
+}
+
+/// Rule 23: what ended behind its last act, and nobody heard of it, can be repeated; what came out of it is another life
+/// each time, whatever was done in the one before.
+#[tokio::test]
+async fn a_restore_whose_answer_was_lost_is_repeated_and_gives_another_life() {
+    for engine in ENGINES {
+        let db = filled(engine);
+        let folder = tempfile::tempdir().expect("a folder");
+        let order = order(&db, &folder);
+        let before = db.dump();
+        let made = backup(&order).await.expect("backs up");
+        let back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
+        let first = restore(&back, knowing(None), folder.path()).await.expect("restores");
+        let known = knowing(Some(&first.incarnation));
+        let mut lives = vec![made.incarnation, first.incarnation.clone()];
+        // The run never learns of those that follow: it knows the first one all the time.
+        for round in ["the answer is lost", "the repeat's too", "a job worked on it"] {
+            let again = restore(&back, known, folder.path()).await.unwrap_or_else(|e| panic!("{engine:?}, {round}: {e}"));
+            assert_eq!(db.dump(), before, "{engine:?}, {round}");
+            assert!(!lives.contains(&again.incarnation), "{engine:?}, {round}: {lives:?}");
+            lives.push(again.incarnation);
+            db.sql("DELETE FROM B; CREATE TABLE NEW_ONE (x INTEGER)");
+        }
+        let of_another_run = knowing(Some("met-by-another-run"));
+        let refused = restore(&back, of_another_run, folder.path()).await.expect_err("another life");
+        assert!(matches!(refused, DbError::Refused(Refusal::NotEmpty { .. })), "{refused:?}");
+        // Where no journal knows an incarnation, the step knows what it did.
+        db.emptied();
+        restore(&back, knowing(None), folder.path()).await.expect("restores");
+        restore(&back, knowing(None), folder.path()).await.expect("the same step restores again");
+    }
+}
+
+/// MySQL drops table by table, the one with the incarnation among them: what an interruption leaves is still known as ours.
+#[tokio::test]
+async fn a_restore_that_ended_while_it_emptied_the_database_is_repeated() {
+    let db = Db::new(Engine::Mysql);
+    db.sql("CREATE TABLE A (ID INTEGER); CREATE TABLE ZZ (ID INTEGER);");
+    let folder = tempfile::tempdir().expect("a folder");
+    let order = order(&db, &folder);
+    let before = db.dump();
+    backup(&order).await.expect("backs up");
+    let name = db.target().database.clone();
+    // One that may not drop the last table ends there.
+    db.sql(&format!(
+        "CREATE USER {name}_ends@localhost; GRANT PROCESS ON *.* TO {name}_ends@localhost; \
+         GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, LOCK TABLES ON {name}.* TO {name}_ends@localhost; \
+         GRANT DROP ON {name}.A TO {name}_ends@localhost; GRANT DROP ON {name}.cavalcade_incarnation TO {name}_ends@localhost;"
+    ));
+    let mut back = Restore { effect: "way back".to_owned(), database: db.target().clone(), from: order.to.clone() };
+    back.database.user = format!("{name}_ends");
+    let ended = restore(&back, knowing(None), folder.path()).await.expect_err("may not drop the last table");
+    assert!(matches!(ended, DbError::Query { .. }), "{ended:?}");
+    assert_eq!(db.sql("SHOW TABLES LIKE 'cavalcade_incarnation'"), "", "it was dropped before");
+    assert_eq!(db.sql("SHOW TABLES LIKE 'ZZ'"), "ZZ");
+    back.database.user.clone_from(&db.target().user);
+    restore(&back, knowing(None), folder.path()).await.expect("restores");
+    assert_eq!(db.dump(), before);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cavalcade_common::action::Backup;
 use cavalcade_common::report::{Evidence, Preview, Progress, RESTORE_TOOK, RESTORED_ONCE, Verdict};
 
-use super::{failure, incarnation_evidence, revealed};
+use super::{failure, failure_of_client, incarnation_evidence, revealed};
 use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
 use crate::database::BackupManifest;
@@ -41,7 +41,7 @@ impl Act for Backup {
         let label = format!("dumps {} and proves the dump by a restore", self.database.name);
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         let resolved = Backup { database, to: folder(self, cx) };
-        let manifest = cx.host.databases().backup(&resolved).await.map_err(|e| failure(&e, true))?;
+        let manifest = cx.host.databases().backup(&resolved).await.map_err(|e| failure_of_client(&e, cx))?;
         Ok(Applied { changed: true, diffs: Vec::new(), evidence: evidence(&self.database.name, &manifest) })
     }
 

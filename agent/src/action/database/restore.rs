@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use cavalcade_common::action::Restore;
 use cavalcade_common::report::{Evidence, Preview, Progress, Verdict};
 
-use super::{failure, incarnation_evidence, revealed};
+use super::{failure_of_client, incarnation_evidence, revealed};
 use crate::action::launch::permit;
 use crate::action::{Act, Applied, Context, Failure};
-use crate::database::Accounts;
+use crate::database::{Accounts, Ends};
 
 /// Where it is noted which accounts a restore locked, in the agent's state folder.
 const RECORDS: &str = "locked-accounts";
@@ -51,9 +51,10 @@ impl Act for Restore {
         cx.out.progress(Progress { done: 0, total: 0, label, quiet_seconds: 0 });
         // Repeated after an interruption it finds its own debris and empties it: a restore that did not end is none.
         let resolved = Restore { database, ..self.clone() };
-        let known = cx.incarnations.get(&self.database.name).map(String::as_str);
-        let outcome = cx.host.databases().restore(&resolved, known, &cx.state_dir.join(RECORDS)).await;
-        let outcome = outcome.map_err(|e| failure(&e, true))?;
+        let by = format!("{} {}", cx.attempt.run, cx.attempt.step);
+        let ends = Ends { known: cx.incarnations.get(&self.database.name).map(String::as_str), by: &by };
+        let outcome = cx.host.databases().restore(&resolved, ends, &cx.state_dir.join(RECORDS)).await;
+        let outcome = outcome.map_err(|e| failure_of_client(&e, cx))?;
         let tables = outcome.manifest.contents.tables.len();
         let mut evidence = vec![
             Evidence::holds("equal to the backup's manifest", format!("{tables} tables")),

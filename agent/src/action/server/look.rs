@@ -15,6 +15,7 @@ use crate::action::watch::Watch;
 use crate::host::{Process, ProcessId};
 use crate::probe::{name, of_started, same_process};
 use crate::ready::{self, Patterns, StartedLine, shortened};
+use crate::started::StartedIn;
 
 /// Tells what is waited for.
 pub(super) fn tell(cx: &Context, label: &str, quiet_seconds: u64) {
@@ -151,13 +152,19 @@ impl<'a> Looker<'a> {
     fn started_line(&self, process: &Process) -> Option<Evidence> {
         let started = self.patterns.started.as_ref()?;
         let what = format!("line of {} that matches {:?}", name(&process.id), started.as_str());
+        let log = super::log_of(self.spec);
+        let its_log =
+            log.as_ref().map(|log| StartedIn { host: &*self.cx.host, state_dir: &self.cx.state_dir, log, pattern: started });
         if let Some(line) = &self.started {
+            if let Some(its_log) = its_log {
+                its_log.note(process, line);
+            }
             return Some(Evidence::holds(what, self.cx.secrets.redact(line)));
         }
         if self.watch.is_some() && self.early.is_none() {
             return Some(Evidence::fails(what, "none yet"));
         }
-        let by_stamp = super::log_of(self.spec).map(|log| ready::started_line(&*self.cx.host, &log, started, process));
+        let by_stamp = its_log.map(|its_log| its_log.line_of(process));
         match (&self.early, by_stamp) {
             // At least it was written after the launch.
             (Some(line), None | Some(Ok(StartedLine::Unstamped(_)))) => Some(Evidence::holds(what, self.cx.secrets.redact(line))),

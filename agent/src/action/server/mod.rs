@@ -13,6 +13,8 @@ use cavalcade_common::codes::server as codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::report::{Evidence, Observation, Preview, Sight, Verdict};
 
+pub(crate) use occupied::own_ports;
+
 use super::launch::{self, not_seen};
 use super::{Act, Applied, Context, Failure};
 use crate::host::Process;

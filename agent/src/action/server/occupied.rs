@@ -1,6 +1,7 @@
 //! Whether the place of a server that does not run is free: its ports, and the number in its PID file. A server of another
 //! home there is an error, never a reason to go on (11).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,6 +55,13 @@ fn by_number(spec: &Server, cx: &Context) -> Result<Option<Fault>, Fault> {
 
 fn other_home(what: &str, found: &Occupant, spec: &Server) -> Fault {
     Fault::new(codes::OTHER_HOME, format!("{what} {}, not {}", found.words(), spec.home))
+}
+
+/// Ports that can only be the server's own, as far as its readiness names them.
+pub(crate) fn own_ports(spec: &Server) -> BTreeSet<u16> {
+    let of_urls = spec.ready.http.iter().filter_map(|check| authority(&check.url)).filter(|(_, own)| *own);
+    let places = spec.ready.tcp.iter().map(String::as_str).chain(of_urls.map(|(place, _)| place));
+    places.filter_map(|place| place.rsplit_once(':')?.1.parse().ok()).collect()
 }
 
 /// `host:port` of an URL, and whether it can only be the server's own: one of another name may lead to a load balancer.
