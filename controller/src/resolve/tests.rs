@@ -32,8 +32,9 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "databases": { "apim_db": database("am_db"), "shared_db": database("shared_db") },
             "files": {
                 "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [],
-                "sequences": [], "templates": [], "pkcs12": [],
+                "sequences": [], "templates": [], "pkcs12": [], "deployment": [],
             },
+            "folders": { "webapps": [], "jaggery_apps": [] },
             "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] } },
             "keystores": [],
             "weak_key": false,

@@ -9,7 +9,7 @@ use cavalcade_tests::{
         fleet::wait_until,
         libraries::bundle_of,
         packs,
-        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, WEBAPP},
+        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_JAGGERY_APP, OWN_PASSWORD, OWN_STORE, WEBAPP},
         witness::Line,
     },
     upgrade::{
@@ -192,6 +192,14 @@ fn custom_files(demo: &Demo, node: &str) {
         ] {
             assert!(home.join(path).is_file(), "C5 {node}: {path}");
         }
+        for path in packs::homes::DEPLOYED {
+            let text = fs::read_to_string(home.join(path)).unwrap();
+            assert_eq!(text, "of 5.11.0\n", "C5 {node}: the new pack's own, {path}");
+        }
+        assert!(!home.join(packs::homes::JAGGERY_APP).exists(), "C5 {node}: the old pack's");
+        assert!(home.join(packs::homes::JAGGERY_APP).with_file_name(OWN_JAGGERY_APP).is_dir(), "C5 {node}");
+        let told = [packs::homes::DEPLOYED[0], packs::homes::JAGGERY_APP].map(|path| demo.said.contains(path));
+        assert_eq!(told, [true; 2], "C5: what was changed of the old pack's is named");
         let mails = fs::read_to_string(home.join("repository/conf/email/email-admin-config.xml")).unwrap();
         assert!(mails.contains("Example Inc."), "C5 {node}");
     }
