@@ -96,9 +96,12 @@ impl Previewer {
             }
             Action::Copy(c) => {
                 let from = PathBuf::from(&c.from);
-                let name = c.as_name.as_deref().map(Path::new).or_else(|| from.file_name().map(Path::new));
-                if let Some(name) = name {
-                    later.copied.push((Path::new(&c.into).join(name), from));
+                let named: Vec<PathBuf> = c.paths.iter().map(|path| from.join(path)).collect();
+                for from in if named.is_empty() { vec![from] } else { named } {
+                    let name = c.as_name.as_deref().map(Path::new).or_else(|| from.file_name().map(Path::new));
+                    if let Some(name) = name {
+                        later.copied.push((Path::new(&c.into).join(name), from));
+                    }
                 }
                 self.inspect(step).await
             }

@@ -1,7 +1,8 @@
 //! `copy`: files and trees on the node.
 //!
 //! A tree whose place is free arrives by one rename. Where a folder is there already the two are merged, as `cp -r`
-//! does: each file by itself old or new, what is replaced is kept for undo, what is there beyond the source stays.
+//! does: a folder that is missing arrives by one rename too, each other file is by itself old or new, what is replaced is kept
+//! for undo, what is there beyond the source stays.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,16 +16,16 @@ use cavalcade_common::report::{Evidence, FileDiff, Preview, Progress, Verdict};
 use crate::action::aside::{GivenUp, aside};
 use crate::action::copy_plan::{CopyPlan, Op, plan, sources};
 use crate::action::{Act, Applied, Context, Failure, OutputSink, artifact, fs_fault};
+use crate::host::left_out::LeftOut;
 use crate::host::{disks, keep, place};
 
 fn diffs(spec: &CopyFiles, plan: &CopyPlan) -> Vec<FileDiff> {
     let copied = plan.ops.iter().map(|op| {
         let (path, note) = match op {
-            Op::Tree { from, to, files, bytes } => {
+            Op::Tree { from, to, files, bytes, .. } => {
                 let much = format!("{}, {}", fs_fault::count(*files, "file"), fs_fault::size(*bytes));
                 (to, format!("new: {much}, copied from {}", from.display()))
             }
-            Op::Folder { to } => (to, "new folder".to_owned()),
             Op::File { from, to, bytes, replaces, .. } => {
                 let what = if *replaces { "replaced, the old one is kept for undo" } else { "new" };
                 (to, format!("{what}: {}, copied from {}", fs_fault::size(*bytes), from.display()))
@@ -59,7 +60,7 @@ impl Doing<'_> {
         }
         for op in &plan.ops {
             self.given_up.check().map_err(|e| fs_fault::access(into, "written", &e))?;
-            self.one(op, plan)?;
+            self.one(op)?;
             self.changed = true;
             self.done += op.bytes();
             self.progress(self.done);
@@ -73,18 +74,17 @@ impl Doing<'_> {
         Ok(())
     }
 
-    fn one(&self, op: &Op, plan: &CopyPlan) -> Result<(), Fault> {
+    fn one(&self, op: &Op) -> Result<(), Fault> {
         let mut alive = || self.given_up.check();
         match op {
-            Op::Tree { from, to, .. } => {
+            Op::Tree { from, to, left_out, .. } => {
                 let done = self.done;
                 let mut hear = |bytes| {
                     self.progress(done + bytes);
                     self.given_up.check()
                 };
-                place::tree(from, to, &plan.exclude, self.undo_dir, &mut hear).map_err(|e| fs_fault::place(to, &e))
+                place::tree(from, to, left_out, self.undo_dir, &mut hear).map_err(|e| fs_fault::place(to, &e))
             }
-            Op::Folder { to } => keep::folders(self.undo_dir, to).map_err(|e| fs_fault::access(to, "made", &e)),
             Op::File { from, to, mode, .. } => {
                 place::file(from, to, *mode, None, self.undo_dir, &mut alive).map(|_| ()).map_err(|e| fs_fault::place(to, &e))
             }
@@ -92,7 +92,7 @@ impl Doing<'_> {
                 let put = if *replaces {
                     place::link(target, to, self.undo_dir, &mut alive)
                 } else {
-                    place::tree(from, to, &[], self.undo_dir, &mut |_| alive())
+                    place::tree(from, to, &LeftOut::default(), self.undo_dir, &mut |_| alive())
                 };
                 put.map_err(|e| fs_fault::place(to, &e))
             }

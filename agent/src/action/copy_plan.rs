@@ -1,5 +1,6 @@
 //! What a copy has to do, thing by thing: compared by digest, so that a repeat finds nothing left to do.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cavalcade_common::action::CopyFiles;
@@ -9,15 +10,14 @@ use cavalcade_common::error::Fault;
 use crate::action::{Failure, fs_fault};
 use crate::host::files;
 use crate::host::glob::Glob;
+use crate::host::left_out::LeftOut;
 use crate::host::tree::{self, Manifest, Node};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
     /// Nothing is at `to`: the whole tree, by one rename.
-    Tree { from: PathBuf, to: PathBuf, files: u64, bytes: u64 },
-    /// A folder inside one that is there already.
-    Folder { to: PathBuf },
+    Tree { from: PathBuf, to: PathBuf, files: u64, bytes: u64, left_out: LeftOut },
     /// A file that is missing or differs.
     File { from: PathBuf, to: PathBuf, mode: u32, bytes: u64, replaces: bool },
     /// A symlink that is missing or differs.
@@ -28,7 +28,7 @@ impl Op {
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Tree { bytes, .. } | Self::File { bytes, .. } => *bytes,
-            Self::Folder { .. } | Self::Link { .. } => 0,
+            Self::Link { .. } => 0,
         }
     }
 }
@@ -42,8 +42,6 @@ pub(super) struct CopyPlan {
     pub(super) ops: Vec<Op>,
     /// Other versions in `into`, to be removed.
     pub(super) others: Vec<String>,
-    /// What stays out.
-    pub(super) exclude: Vec<Glob>,
 }
 
 /// Sources that `from` matches; no judgement of their number.
@@ -55,13 +53,18 @@ pub(super) fn sources(spec: &CopyFiles) -> Result<Vec<PathBuf>, Failure> {
     Ok(glob.find().map_err(|e| fs_fault::access(Path::new(&spec.from), "searched", &e))?)
 }
 
-/// A path below a folder, which must be there. Names come from facts: a `..` among them is refused.
-fn below(folder: &str, path: &str) -> Result<PathBuf, Failure> {
+/// A path below a folder. Names come from facts: a `..` among them is refused.
+fn joined(folder: &str, path: &str) -> Result<PathBuf, Fault> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
-        return Err(Fault::new(codes::BAD_PATH, format!("{path:?} does not lie below {folder}")).into());
+        return Err(Fault::new(codes::BAD_PATH, format!("{path:?} does not lie below {folder}")));
     }
-    let full = Path::new(folder).join(relative);
+    Ok(Path::new(folder).join(relative))
+}
+
+/// The same of one that must be there.
+fn below(folder: &str, path: &str) -> Result<PathBuf, Failure> {
+    let full = joined(folder, path)?;
     match tree::at(&full).map_err(|e| fs_fault::access(&full, "read", &e))? {
         Some(_) => Ok(full),
         None => Err(Fault::new(codes::MATCHES, format!("there is no {}", full.display())).into()),
@@ -76,7 +79,9 @@ pub(super) fn plan(spec: &CopyFiles) -> Result<CopyPlan, Failure> {
     counted(spec, sources.len())?;
     let exclude: Result<Vec<Glob>, _> = spec.exclude.iter().map(|text| Glob::relative(text)).collect();
     let exclude = exclude.map_err(|e| fs_fault::glob(&e))?;
-    let mut plan = CopyPlan { pairs: Vec::new(), ops: Vec::new(), others: Vec::new(), exclude };
+    let without: Result<Vec<PathBuf>, _> = spec.without.iter().map(|path| joined(&spec.from, path)).collect();
+    let without = without?;
+    let mut plan = CopyPlan { pairs: Vec::new(), ops: Vec::new(), others: Vec::new() };
     let mut names = Vec::new();
     for from in sources {
         let own = files::split(&from).map_err(|e| fs_fault::access(&from, "copied", &e))?.1.to_string_lossy().into_owned();
@@ -89,11 +94,14 @@ pub(super) fn plan(spec: &CopyFiles) -> Result<CopyPlan, Failure> {
             None => own,
         };
         let to = into.join(&name);
+        let out = without.iter().filter_map(|path| path.strip_prefix(&from).ok()?.to_str().map(str::to_owned));
+        let left_out = LeftOut::new(exclude.clone(), out.filter(|path| !path.is_empty()).collect());
+        let from = folder_behind(spec, from)?;
         if to.starts_with(&from) || from.starts_with(&to) {
             let text = format!("{} and {} lie in each other", from.display(), to.display());
             return Err(Fault::new(codes::IN_THE_WAY, text).into());
         }
-        compare(&from, &to, &mut plan)?;
+        compare(&from, &to, &left_out, &mut plan)?;
         plan.pairs.push((from, to));
         names.push(name);
     }
@@ -113,15 +121,23 @@ fn counted(spec: &CopyFiles, found: usize) -> Result<(), Fault> {
     Err(Fault::new(codes::MATCHES, format!("{} matches {}, it {text}", spec.from, fs_fault::count(found as u64, "path"))))
 }
 
-fn compare(from: &Path, to: &Path, plan: &mut CopyPlan) -> Result<(), Failure> {
-    let source = Manifest::of(from, &plan.exclude).map_err(|e| fs_fault::access(from, "read", &e))?;
-    let there = tree::at(to).map_err(|e| fs_fault::access(to, "read", &e))?;
-    if there.is_none() {
-        let (files, bytes) = source.files();
-        plan.ops.push(Op::Tree { from: from.to_owned(), to: to.to_owned(), files, bytes });
-        return Ok(());
-    }
+/// A folder that is named, and not found by a glob, may stand elsewhere with a symlink in its place, as sites do that share
+/// it: then its content is meant.
+fn folder_behind(spec: &CopyFiles, from: PathBuf) -> Result<PathBuf, Failure> {
+    let named = !spec.paths.is_empty() || Path::new(&spec.from) == from;
+    let is_link = tree::at(&from).map_err(|e| fs_fault::access(&from, "read", &e))?.is_some_and(|meta| meta.is_symlink());
+    let real = if named && is_link { tree::end_of(&from).filter(|real| real.is_dir()) } else { None };
+    Ok(real.unwrap_or(from))
+}
+
+fn compare(from: &Path, to: &Path, left_out: &LeftOut, plan: &mut CopyPlan) -> Result<(), Failure> {
+    let source = Manifest::of(from, left_out).map_err(|e| fs_fault::access(from, "read", &e))?;
+    // Folders that arrive as a whole, each by one rename: file by file thousands would take minutes.
+    let mut whole = BTreeSet::new();
     for (path, wanted) in source.iter() {
+        if path.match_indices('/').any(|(end, _)| whole.contains(&path[..end])) || (!path.is_empty() && whole.contains("")) {
+            continue;
+        }
         let (from, to) = (tree::below(from, path), tree::below(to, path));
         let found = match tree::at(&to).map_err(|e| fs_fault::access(&to, "read", &e))? {
             Some(_) => Some(tree::node(&to).map_err(|e| fs_fault::access(&to, "read", &e))?),
@@ -130,7 +146,11 @@ fn compare(from: &Path, to: &Path, plan: &mut CopyPlan) -> Result<(), Failure> {
         let replaces = found.is_some();
         match (wanted, &found) {
             (wanted, Some(found)) if found.same_content(wanted) => {}
-            (Node::Folder { .. }, None) => plan.ops.push(Op::Folder { to }),
+            (Node::Folder { .. }, None) => {
+                let (files, bytes) = source.files_in(path);
+                plan.ops.push(Op::Tree { from, to, files, bytes, left_out: left_out.inside(path) });
+                whole.insert(path);
+            }
             (Node::File { mode, size, .. }, None | Some(Node::File { .. })) => {
                 plan.ops.push(Op::File { from, to, mode: *mode, bytes: *size, replaces });
             }

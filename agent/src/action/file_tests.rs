@@ -238,6 +238,7 @@ fn copy(machine: &Machine, from: &str, into: &str) -> CopyFiles {
         as_name: None,
         count: None,
         exclude: Vec::new(),
+        without: Vec::new(),
         only: None,
     }
 }
@@ -257,13 +258,50 @@ async fn a_tree_is_copied_and_merged() {
     machine.write("new/repository/tenants/1/own.xml", b"own");
     let whole = copy(&machine, "old/tenants", "new/repository");
     let cx = machine.context(FileHost::new(), "r2", false, Default::default());
-    assert_eq!(twice(&machine, &whole, &cx).await, 3);
+    assert_eq!(twice(&machine, &whole, &cx).await, 2, "a file, and a folder as a whole");
     assert_eq!(machine.read("new/repository/tenants/1/a.xml").as_deref(), Some("a"));
     assert_eq!(machine.read("new/repository/tenants/1/own.xml").as_deref(), Some("own"));
     assert_eq!(machine.read("new/repository/tenants/logs/x.log").as_deref(), Some("log"));
     let kept =
         cx.undo_dir.join(format!("{}.kept", crate::host::keep::key(machine.at("new/repository/tenants/1/a.xml").as_ref())));
     assert_eq!(std::fs::read(kept).expect("kept"), b"other");
+}
+
+/// What a pack shipped stays out by name; a folder may stand elsewhere; what is there already stays.
+#[tokio::test]
+async fn a_folder_is_copied_without_what_is_named() {
+    let machine = Machine::new();
+    for path in ["pub/shipped.xml", "pub/own.xml", "apps/portal/a.jag", "apps/desk/a.jag", "stores/a[b]*.xml", "webapps/x.war"] {
+        machine.write(&format!("shared/server/{path}"), b"old");
+    }
+    std::fs::create_dir_all(machine.at("old/deployment")).expect("makes");
+    std::os::unix::fs::symlink(machine.at("shared/server"), machine.at("old/deployment/server")).expect("links");
+    machine.write("new/deployment/server/pub/shipped.xml", b"new");
+    machine.write("new/deployment/server/stores/README", b"new");
+    let spec = CopyFiles {
+        paths: vec!["deployment/server".to_owned()],
+        exclude: vec!["webapps".to_owned()],
+        without: ["deployment/server/pub/shipped.xml", "deployment/server/apps/portal", "deployment/server/stores/a?b?*.xml"]
+            .map(str::to_owned)
+            .into(),
+        ..copy(&machine, "old", "new/deployment")
+    };
+    assert_eq!(twice(&machine, &spec, &machine.plain()).await, 3, "two files, and a folder as a whole");
+    let server = |name: &str| machine.names(&format!("new/deployment/server{name}"));
+    assert_eq!(server(""), ["apps", "pub", "stores"]);
+    assert_eq!(
+        (server("/apps"), server("/pub")),
+        (vec!["desk".to_owned()], vec!["own.xml".to_owned(), "shipped.xml".to_owned()])
+    );
+    assert_eq!(server("/stores"), ["README", "a[b]*.xml"], "names are no globs");
+    assert_eq!(machine.read("new/deployment/server/pub/shipped.xml").as_deref(), Some("new"));
+    // What comes later comes along, and what stays out still does.
+    machine.write("shared/server/apps/portal/b.jag", b"later");
+    machine.write("shared/server/apps/desk/b.jag", b"later");
+    assert_eq!(twice(&machine, &spec, &machine.plain()).await, 1);
+    assert_eq!((server("/apps"), server("/apps/desk")), (vec!["desk".into()], vec!["a.jag".into(), "b.jag".into()]));
+    let outside = CopyFiles { without: vec!["../new".to_owned()], ..spec };
+    assert_eq!(fault(outside.apply(&machine.plain()).await).0.code, codes::BAD_PATH);
 }
 
 #[tokio::test]
@@ -387,6 +425,7 @@ async fn what_is_made_in_a_home_belongs_to_who_runs_it() {
         as_name: None,
         count: None,
         exclude: Vec::new(),
+        without: Vec::new(),
         only: None,
     };
     copy.apply(&machine.plain()).await.expect("copies");

@@ -10,6 +10,7 @@ use crate::action::aside::aside;
 use crate::action::{Act, Applied, Context, Failure, fs_fault};
 use crate::host::glob::Glob;
 use crate::host::keep;
+use crate::host::left_out::LeftOut;
 use crate::host::tree::{Manifest, Node};
 
 /// Everything that is there to be removed. What lies in a folder that goes is not listed by itself.
@@ -25,7 +26,7 @@ fn find(spec: &RemoveFiles) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn note(path: &Path) -> Result<FileDiff, Failure> {
-    let manifest = Manifest::of(path, &[]).map_err(|e| fs_fault::access(path, "read", &e))?;
+    let manifest = Manifest::of(path, &LeftOut::default()).map_err(|e| fs_fault::access(path, "read", &e))?;
     let (files, bytes) = manifest.files();
     let note = match manifest.get("") {
         Some(Node::Folder { .. }) => {

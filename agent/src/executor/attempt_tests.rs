@@ -50,6 +50,7 @@ async fn an_attempt_whose_time_ran_out_ends_after_its_work_on_files() {
         as_name: None,
         count: None,
         exclude: Vec::new(),
+        without: Vec::new(),
         only: None,
     };
     let (go_on, waits) = mpsc::channel();

@@ -16,15 +16,21 @@ const FOLDER_FILE_LIMIT: usize = 200_000;
 /// Most names of a tree that are told.
 const NAME_LIMIT: usize = 100;
 
-/// Everything below a home that one of the globs matches, by its path relative to the home.
+/// Begins a glob of what the others must not match.
+const BUT: char = '!';
+
+/// Everything below a home that one of the globs matches, by its path relative to the home, but what one behind a `!`
+/// covers.
 ///
 /// # Errors
 /// What is wrong with a glob, or what cannot be read.
 pub(super) fn matches(home: &Path, globs: &[String]) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut found = BTreeMap::new();
-    for text in globs {
+    let but: Result<Vec<Glob>, _> = globs.iter().filter_map(|text| text.strip_prefix(BUT)).map(Glob::relative).collect();
+    let but = but.map_err(|e| e.to_string())?;
+    for text in globs.iter().filter(|text| !text.starts_with(BUT)) {
         let glob = Glob::relative(text).map_err(|e| e.to_string())?;
-        for path in glob.find_below(home).map_err(|e| format!("{text}: {e}"))? {
+        for path in glob.find_below(home, &but).map_err(|e| format!("{text}: {e}"))? {
             let relative = path.strip_prefix(home).ok().and_then(Path::to_str).map(str::to_owned);
             if let Some(relative) = relative.filter(|r| !r.is_empty()) {
                 found.insert(relative, path);

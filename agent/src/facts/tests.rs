@@ -159,6 +159,23 @@ async fn files_trees_values_and_settings_are_told_as_asked() {
 }
 
 #[tokio::test]
+async fn what_stands_behind_an_exclamation_mark_is_not_told_and_not_walked() {
+    let machine = Machine::new();
+    for path in ["server/a/1.xml", "server/a/b/2.xml", "server/webapps/x.war", "server/webapps/app/3.jsp", "server/webapps-own/4"]
+    {
+        machine.write(&format!("old/{path}"), b"1");
+    }
+    // Its look would fail: nobody goes there.
+    std::os::unix::fs::symlink("nothing", machine.at("old/server/webapps/broken")).expect("links");
+    let deployed = ["server/**", "!server/webapps", "!server/a/b/*"].map(str::to_owned).into();
+    let look = Look { files: [("deployed".to_owned(), deployed)].into(), ..Look::default() };
+    let found = facts(&machine, look).await;
+    let told = found["old"]["files"]["deployed"].as_array().expect("a list").iter().filter_map(|f| f["path"].as_str());
+    assert_eq!(told.collect::<Vec<_>>(), ["server/a/1.xml", "server/webapps-own/4"]);
+    assert_eq!(found["problems"], json!([]));
+}
+
+#[tokio::test]
 async fn of_tables_in_other_files_only_the_keys_are_told() {
     let machine = Machine::new();
     machine.write("old/repository/conf/deployment.toml", TOML.as_bytes());

@@ -129,13 +129,18 @@ impl Glob {
         (1..=names.len()).any(|len| covers(&self.parts, &names[..len]))
     }
 
-    /// Everything below a folder that a relative glob matches, sorted. Of a symlink the link itself.
+    /// Everything below a folder that a relative glob matches and none of the others covers, sorted. Of a symlink the link
+    /// itself. What they cover is not walked.
     ///
     /// # Errors
     /// Those of the file system; more than 100,000 matches.
-    pub fn find_below(&self, root: &Path) -> io::Result<Vec<PathBuf>> {
+    pub fn find_below(&self, root: &Path, but: &[Self]) -> io::Result<Vec<PathBuf>> {
+        let covered = |path: &Path| {
+            let relative = path.strip_prefix(root).ok().and_then(Path::to_str);
+            relative.is_some_and(|path| but.iter().any(|glob| glob.covers(path)))
+        };
         let mut found = Vec::new();
-        find(&self.parts, root.to_path_buf(), &mut found)?;
+        find(&self.parts, root.to_path_buf(), &covered, &mut found)?;
         found.sort_unstable();
         found.dedup();
         Ok(found)
@@ -147,7 +152,7 @@ impl Glob {
     /// Those of the file system; more than 100,000 matches.
     pub fn find(&self) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        find(&self.parts, PathBuf::from("/"), &mut found)?;
+        find(&self.parts, PathBuf::from("/"), &|_| false, &mut found)?;
         found.sort_unstable();
         found.dedup();
         Ok(found)
@@ -274,7 +279,10 @@ fn covers(parts: &[Part], names: &[&str]) -> bool {
     }
 }
 
-fn find(parts: &[Part], at: PathBuf, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn find(parts: &[Part], at: PathBuf, covered: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    if covered(&at) {
+        return Ok(());
+    }
     if found.len() > MATCH_LIMIT {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the glob matches more than 100,000 paths"));
     }
@@ -283,25 +291,25 @@ fn find(parts: &[Part], at: PathBuf, found: &mut Vec<PathBuf>) -> io::Result<()>
         [Part::Name(name), rest @ ..] => {
             let next = at.join(name);
             match std::fs::symlink_metadata(&next) {
-                Ok(_) => find(rest, next, found)?,
+                Ok(_) => find(rest, next, covered, found)?,
                 Err(e) if absent(&e) => {}
                 Err(e) => return Err(e),
             }
         }
         [part @ Part::Wild(_), rest @ ..] => {
             for name in names(&at)?.into_iter().filter(|n| part.matches(n, false)) {
-                find(rest, at.join(name), found)?;
+                find(rest, at.join(name), covered, found)?;
             }
         }
         [Part::Deep, rest @ ..] => {
-            find(rest, at.clone(), found)?;
+            find(rest, at.clone(), covered, found)?;
             for name in names(&at)?.into_iter().filter(|n| Part::Deep.matches(n, false)) {
                 let next = at.join(name);
                 // Where nothing follows, files match too; else only real folders are walked.
                 let folder = std::fs::symlink_metadata(&next)?.is_dir();
                 if folder {
-                    find(parts, next, found)?;
-                } else if rest.is_empty() {
+                    find(parts, next, covered, found)?;
+                } else if rest.is_empty() && !covered(&next) {
                     found.push(next);
                 }
             }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use cavalcade_common::id::{Digest, RunId, StepKey};
 use serde::{Deserialize, Serialize};
 
+use crate::host::left_out::LeftOut;
 use crate::host::tree::{self, CopyOwner, Manifest, Node};
 use crate::host::{Host, files};
 
@@ -95,7 +96,7 @@ pub fn mark(node: &Node) -> Option<Digest> {
 /// # Errors
 /// Those of the file system.
 pub fn manifest_digest(root: &Path) -> io::Result<Digest> {
-    Ok(Digest::of(&serde_json::to_vec(&Manifest::of(root, &[])?)?))
+    Ok(Digest::of(&serde_json::to_vec(&Manifest::of(root, &LeftOut::default())?)?))
 }
 
 /// Beginning of the names of a path's record and content.
@@ -270,7 +271,7 @@ pub fn removed(undo_dir: &Path, path: &Path) -> io::Result<()> {
 
 /// Whether everything at `path` is in `kept` too, with the same content.
 fn subset(path: &Path, kept: &Path) -> io::Result<bool> {
-    Ok(Manifest::of(path, &[])?.differences(kept)?.is_empty())
+    Ok(Manifest::of(path, &LeftOut::default())?.differences(kept)?.is_empty())
 }
 
 fn drop_tree(path: &Path) -> io::Result<()> {
@@ -285,7 +286,7 @@ fn copy_in(path: &Path, undo_dir: &Path, name: &str) -> io::Result<()> {
     }
     let part: PathBuf = undo_dir.join(format!("{name}.part"));
     tree::remove(&part)?;
-    tree::copy(path, &part, &[], CopyOwner::Source, &mut |_| Ok(()))?;
+    tree::copy(path, &part, &LeftOut::default(), CopyOwner::Source, &mut |_| Ok(()))?;
     tree::sync(&part)?;
     tree::rename_new(&part, &kept)
 }

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod jar;
 pub mod keep;
 pub(crate) mod keytool;
+pub mod left_out;
 pub mod machine;
 pub(crate) mod network;
 pub mod new_home;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use cavalcade_common::id::Digest;
 
 use crate::host::files;
-use crate::host::glob::Glob;
 use crate::host::keep;
+use crate::host::left_out::LeftOut;
 use crate::host::owner::{Owner, is_root};
 use crate::host::tree::{self, CopyOwner, Node, Progress};
 
@@ -91,7 +91,7 @@ fn prepare(from: &Path, part: &Path, mode: u32, owner: CopyOwner, wanted: Option
 ///
 /// # Errors
 /// See [`PlaceError`]; [`io::ErrorKind::AlreadyExists`].
-pub fn tree(from: &Path, to: &Path, exclude: &[Glob], undo_dir: &Path, progress: &mut Progress<'_>) -> Result<(), PlaceError> {
+pub fn tree(from: &Path, to: &Path, left_out: &LeftOut, undo_dir: &Path, progress: &mut Progress<'_>) -> Result<(), PlaceError> {
     let (folder, _) = files::split(to)?;
     keep::folders(undo_dir, folder)?;
     let part = part(to)?;
@@ -101,7 +101,7 @@ pub fn tree(from: &Path, to: &Path, exclude: &[Glob], undo_dir: &Path, progress:
         done = bytes;
         progress(bytes)
     };
-    let copied = tree::copy(from, &part, exclude, CopyOwner::of_folder(folder)?, &mut hear)
+    let copied = tree::copy(from, &part, left_out, CopyOwner::of_folder(folder)?, &mut hear)
         .and_then(|manifest| tree::sync(&part).map(|()| manifest.get("").and_then(keep::mark)));
     let result = copied
         .and_then(|after| keep::made(undo_dir, to, after.as_ref()))
@@ -144,7 +144,7 @@ pub fn back(kept: &Path, to: &Path, over: bool, alive: &mut Alive<'_>) -> Result
     }
     let part = part(to)?;
     tree::remove(&part)?;
-    let result = tree::copy(kept, &part, &[], CopyOwner::Source, &mut |_| Ok(()))
+    let result = tree::copy(kept, &part, &LeftOut::default(), CopyOwner::Source, &mut |_| Ok(()))
         .and_then(|_| tree::sync(&part))
         .and_then(|()| alive())
         .and_then(|()| if over { tree::rename_over(&part, to) } else { tree::rename_new(&part, to) })

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 use crate::host::files;
-use crate::host::glob::Glob;
+use crate::host::left_out::LeftOut;
 use crate::host::owner::Owner;
 
 /// One thing of a tree.
@@ -82,19 +82,24 @@ impl Manifest {
     /// Number of files, and their bytes.
     #[must_use]
     pub fn files(&self) -> (u64, u64) {
-        self.0.values().fold((0, 0), |(count, bytes), node| match node {
-            Node::File { size, .. } => (count + 1, bytes + size),
-            Node::Folder { .. } | Node::Symlink { .. } => (count, bytes),
-        })
+        sum(self.0.values())
+    }
+
+    /// Number of files in one of its folders, at any depth, and their bytes.
+    #[must_use]
+    pub fn files_in(&self, folder: &str) -> (u64, u64) {
+        let inside = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let there = self.0.range(inside.clone()..).take_while(|(path, _)| path.starts_with(&inside));
+        sum(there.map(|(_, node)| node))
     }
 
     /// What is in a tree now, root included.
     ///
     /// # Errors
     /// Those of the file system; a device, pipe or socket; a name that is no UTF-8.
-    pub fn of(root: &Path, exclude: &[Glob]) -> io::Result<Self> {
+    pub fn of(root: &Path, left_out: &LeftOut) -> io::Result<Self> {
         let mut manifest = Self::default();
-        for found in walk(root, exclude) {
+        for found in walk(root, left_out) {
             let (path, at) = found?;
             manifest.0.insert(path, node(&at)?);
         }
@@ -120,6 +125,13 @@ impl Manifest {
         }
         Ok(differ)
     }
+}
+
+fn sum<'n>(nodes: impl Iterator<Item = &'n Node>) -> (u64, u64) {
+    nodes.fold((0, 0), |(count, bytes), node| match node {
+        Node::File { size, .. } => (count + 1, bytes + size),
+        Node::Folder { .. } | Node::Symlink { .. } => (count, bytes),
+    })
 }
 
 /// `root` joined with a manifest's path.
@@ -201,12 +213,12 @@ fn no_utf8(path: &Path) -> io::Error {
 }
 
 /// Everything of a tree that is not left out, sorted, root first with the path "".
-fn walk(root: &Path, exclude: &[Glob]) -> impl Iterator<Item = io::Result<(String, PathBuf)>> {
+fn walk(root: &Path, left_out: &LeftOut) -> impl Iterator<Item = io::Result<(String, PathBuf)>> {
     let relative = move |entry: &walkdir::DirEntry| -> Option<String> {
         entry.path().strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned)
     };
     let kept = move |entry: &walkdir::DirEntry| match relative(entry) {
-        Some(path) => path.is_empty() || !exclude.iter().any(|glob| glob.covers(&path)),
+        Some(path) => path.is_empty() || !left_out.covers(&path),
         // Refused below, with its name.
         None => true,
     };
@@ -254,11 +266,11 @@ impl CopyOwner {
 ///
 /// # Errors
 /// Those of the file system; [`io::ErrorKind::AlreadyExists`]; a device, pipe or socket.
-pub fn copy(from: &Path, to: &Path, exclude: &[Glob], owner: CopyOwner, progress: &mut Progress<'_>) -> io::Result<Manifest> {
+pub fn copy(from: &Path, to: &Path, left_out: &LeftOut, owner: CopyOwner, progress: &mut Progress<'_>) -> io::Result<Manifest> {
     let mut manifest = Manifest::default();
     let mut folders = Vec::new();
     let mut done = 0;
-    for found in walk(from, exclude) {
+    for found in walk(from, left_out) {
         let (path, source) = found?;
         let target = below(to, &path);
         let meta = std::fs::symlink_metadata(&source)?;

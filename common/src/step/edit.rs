@@ -163,6 +163,7 @@ pub(super) fn copy(f: &mut Fields<'_>, r: &mut Reader) -> Option<CopyFiles> {
         as_name: f.opt("as_name", r),
         count: f.opt("count", r),
         exclude: f.or("exclude", Vec::new(), r),
+        without: f.or("without", Vec::new(), r),
         only: f.opt("only", r),
         from: from?,
         into: into?,

@@ -74,7 +74,7 @@ pub const DELIVERED: [&str; 63] = [
 type Asked = (&'static str, fn(&FactsWritten) -> Vec<&String>);
 
 /// Where a recipe's own names stand in a path: what must be asked for under `facts`.
-const ASKED: [Asked; 8] = [
+const ASKED: [Asked; 9] = [
     ("old.files.", |f| f.files.keys().collect()),
     ("old.folders.", |f| f.folders.keys().collect()),
     ("old.trees.", |f| f.trees.keys().collect()),
@@ -83,6 +83,7 @@ const ASKED: [Asked; 8] = [
     ("old.tables.", |f| f.tables.keys().collect()),
     ("custom.", |f| f.files.keys().chain(f.folders.keys()).collect()),
     ("changed.", |f| f.files.keys().chain(f.folders.keys()).collect()),
+    ("not_custom.", |f| f.files.keys().chain(f.folders.keys()).collect()),
 ];
 
 /// Whether something delivers the fact of this path (without `facts.`). A path that ends above facts counts.
@@ -92,7 +93,7 @@ pub fn is_delivered(path: &str, recipe: &Recipe) -> bool {
         let name = name.split('.').next().unwrap_or(name);
         return recipe.facts.iter().flat_map(names).any(|n| n == name);
     }
-    matches!(path, "custom" | "changed") || DELIVERED.iter().any(|pattern| meets(pattern, path))
+    matches!(path, "custom" | "changed" | "not_custom") || DELIVERED.iter().any(|pattern| meets(pattern, path))
 }
 
 /// Whether a path is that of a pattern, or below it, or above it.

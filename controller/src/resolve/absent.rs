@@ -8,7 +8,7 @@ use cavalcade_common::written::Reader;
 use serde_json::{Map, Value, json};
 
 use super::Input;
-use super::custom::lay_under;
+use super::custom::{KINDS, lay_under};
 use crate::fleet::FleetNode;
 
 /// Adds the facts that the recipe asks of other nodes, empty.
@@ -26,7 +26,7 @@ pub(super) fn facts(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &
         };
         let lists = nothing(&mut written.files.keys(), &json!([]));
         let folders = nothing(&mut written.folders.keys(), &json!([]));
-        for kind in ["custom", "changed"] {
+        for kind in KINDS {
             lay_under(facts, kind, lists.clone());
             lay_under(facts, kind, folders.clone());
         }

@@ -469,7 +469,7 @@ fn added_files_are_told_as_changed_ones_are() {
             facts["old"]["files"]["deployment"] = file("repository/deployment/server/eventpublishers/own.xml");
             let portal =
                 json!([{ "path": "repository/deployment/server/jaggeryapps/devportal", "sha256": "cd".repeat(32), "files": 9 }]);
-            facts["old"]["folders"]["jaggeryapps"] = portal;
+            facts["old"]["folders"]["jaggery_apps"] = portal;
             facts["old"]["trees"]["published"]["files"] = json!(12);
             facts["old"]["trees"]["user_stores"] =
                 json!({ "files": 1, "names": ["repository/deployment/server/userstores/P.xml"] });

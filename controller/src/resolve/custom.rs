@@ -14,8 +14,12 @@ use super::{Input, Readers};
 use crate::fleet::FleetNode;
 use crate::pack::Shipped;
 
-/// Adds `custom` and `changed` to the facts of a node: lists of paths by the names of `old.files` and
-/// `old.folders`, null where nobody knows what the pack shipped. What an answer gives stands already and is left.
+/// What is made of the files and folders of an old home and what its pack shipped.
+pub(super) const KINDS: [&str; 3] = ["custom", "changed", "not_custom"];
+
+/// Adds `custom`, `changed` and `not_custom` to the facts of a node: lists of paths by the names of `old.files` and
+/// `old.folders`, null where nobody knows what the pack shipped. What an answer gives stands already and is left; what it does
+/// not call custom is not.
 ///
 /// Where the recipe copies custom files and nobody knows which they are, that is a fault that lists the candidates.
 pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mut Value, r: &mut Readers) {
@@ -38,27 +42,45 @@ pub(super) fn add(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mu
     let made = made(input, scope, &files, r);
     let (mut custom, mut changed) = (Map::new(), Map::new());
     let names: BTreeSet<&String> = files.keys().chain(folders.keys()).collect();
-    for name in names {
-        let list = |all: &Map<String, Value>| all.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-        let (files, folders) = (list(&files), list(&folders));
-        let (own, other) = match known.differences(name, &files, &folders) {
+    for name in &names {
+        let unread = [&files, &folders].into_iter().any(|all| all.get(*name).is_some_and(Value::is_null));
+        let (files, folders) = (list(&files, name), list(&folders, name));
+        let (own, other) = match known.differences(name, &files, &folders).filter(|_| !unread) {
             Some((mut own, other)) => {
                 // The JDBC driver comes as an artifact: an older one beside it would be a second version.
                 own.retain(|path| !drivers.iter().chain(&made).any(|left_out| left_out == path));
                 (json!(own), json!(other))
             }
-            None if files.is_empty() && folders.is_empty() => (json!([]), json!([])),
+            None if files.is_empty() && folders.is_empty() && !unread => (json!([]), json!([])),
             None => (Value::Null, Value::Null),
         };
-        custom.insert(name.clone(), own);
-        changed.insert(name.clone(), other);
+        custom.insert((*name).clone(), own);
+        changed.insert((*name).clone(), other);
     }
     lay_under(facts, "custom", custom);
     lay_under(facts, "changed", changed);
+    let others = names.into_iter().map(|name| (name.clone(), others(&facts["custom"][name.as_str()], &files, &folders, name)));
+    let others = others.collect();
+    lay_under(facts, "not_custom", others);
     let unknown: Vec<&String> = asked.into_iter().filter(|name| facts["custom"][name.as_str()].is_null()).collect();
     if !unknown.is_empty() {
-        ask(node, pack, &unknown, &files, &mut r.fleet);
+        ask(node, pack, &unknown, [&files, &folders], &mut r.fleet);
     }
+}
+
+/// What agents found under a name.
+fn list(found: &Map<String, Value>, name: &str) -> Vec<Value> {
+    found.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// Paths of what was found and is not custom; null where that is not known.
+fn others(custom: &Value, files: &Map<String, Value>, folders: &Map<String, Value>, name: &str) -> Value {
+    let Some(custom) = custom.as_array() else { return Value::Null };
+    if [files, folders].into_iter().any(|all| all.get(name).is_some_and(Value::is_null)) {
+        return Value::Null;
+    }
+    let found = list(files, name).into_iter().chain(list(folders, name)).map(|found| found["path"].clone());
+    found.filter(|path| !custom.contains(path)).collect()
 }
 
 /// Paths of what the old server itself made of other files: the new one makes its own, of what it has.
@@ -79,12 +101,12 @@ fn made(input: &Input<'_>, scope: &Scope, files: &Map<String, Value>, r: &mut Re
     made
 }
 
-/// The facts behind `facts.custom.NAME` and `facts.changed.NAME`: `apply` looks at those again.
+/// The facts behind `facts.custom.NAME` and its siblings: `apply` looks at those again.
 pub(super) fn made_from(facts: &Value) -> BTreeMap<String, Reads> {
     let mut behind = BTreeMap::<String, Reads>::new();
     for kind in ["files", "folders"] {
         for (name, found) in facts["old"][kind].as_object().into_iter().flatten() {
-            for made in ["custom", "changed"] {
+            for made in KINDS {
                 let reads = behind.entry(format!("facts.{made}.{name}")).or_default();
                 reads.insert(format!("facts.old.{kind}.{name}"), found.clone());
             }
@@ -118,8 +140,9 @@ impl Known<'_> {
         let (mut custom, mut changed) = (Vec::new(), Vec::new());
         for (path, digest) in files.iter().filter_map(told) {
             match shipped.files.get(path) {
+                _ if self.is_rendered(shipped, path) => {}
                 None => custom.push(path.to_owned()),
-                Some(known) if known.as_str() != digest && !self.is_rendered(shipped, path) => changed.push(path.to_owned()),
+                Some(known) if known.as_str() != digest => changed.push(path.to_owned()),
                 Some(_) => {}
             }
         }
@@ -189,10 +212,10 @@ pub(super) fn lay_under(facts: &mut Value, key: &str, names: Map<String, Value>)
 }
 
 /// Says what a person has to tell.
-fn ask(node: &FleetNode, pack: Option<&String>, unknown: &[&String], files: &Map<String, Value>, fleet: &mut Reader) {
+fn ask(node: &FleetNode, pack: Option<&String>, unknown: &[&String], found: [&Map<String, Value>; 2], fleet: &mut Reader) {
     for name in unknown {
-        let candidates = files.get(name.as_str()).and_then(Value::as_array).into_iter().flatten();
-        let list: Vec<&str> = candidates.filter_map(|file| file["path"].as_str()).collect();
+        let candidates = found.into_iter().filter_map(|all| all.get(name.as_str())?.as_array()).flatten();
+        let list: Vec<&str> = candidates.filter_map(|found| found["path"].as_str()).collect();
         let message = format!("which of these did the old pack not ship? {}", list.join(", "));
         let pack = pack.map_or_else(String::new, |pack| {
             format!("give the old pack, or its list (cavalcade pack list), as the artifact `{pack}`; or ")

@@ -63,3 +63,91 @@ fn own_headers_of_cors_get_those_that_the_new_version_adds() {
     assert!(edits(&text, "cors-headers").is_empty() && !edits(&text, "old-settings").is_empty());
     assert!(edits(&plan(&|_, _| {}), "cors-headers").is_empty());
 }
+
+const DEPLOYMENT: &str = "repository/deployment/server";
+
+/// Facts of an Identity Server with one file of each kind in its deployment folder, and one Jaggery application of each.
+fn deployed(_: &str, facts: &mut Value) {
+    let file =
+        |path: &str, digest: &str| json!({ "path": format!("{DEPLOYMENT}/{path}"), "sha256": digest.repeat(32), "bytes": 1 });
+    facts["old"]["files"]["deployment"] = json!([
+        file("eventpublishers/mail.xml", "ef"),
+        file("eventstreams/mail.json", "cd"),
+        file("userstores/PARTNERS.xml", "ab"),
+    ]);
+    facts["old"]["folders"]["jaggery_apps"] = json!([file("jaggeryapps/own", "ab"), file("jaggeryapps/portal", "ab")]);
+}
+
+fn copied(plan: &Plan, stage: &str) -> Vec<String> {
+    match &step(plan, stage, "is-1", "deployment").action {
+        Action::Copy(copy) => copy.without.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn below(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| format!("{DEPLOYMENT}/{path}")).collect()
+}
+
+#[test]
+fn what_the_old_pack_deployed_stays_out_and_what_was_changed_of_it_is_told() {
+    let files = ["eventpublishers/mail.xml", "eventstreams/mail.json", "jaggeryapps/portal/jaggery.conf"];
+    let files: serde_json::Map<String, Value> =
+        files.map(|path| (format!("{DEPLOYMENT}/{path}"), json!("cd".repeat(32)))).into_iter().collect();
+    let pack: crate::pack::Shipped =
+        serde_json::from_value(json!({ "schema": "cavalcade.pack/1", "root": "r", "settings": {}, "files": files }))
+            .expect("is a list");
+    let shipped = ["is_old_pack", "am_old_pack"].map(|name| (name.to_owned(), pack.clone())).into();
+    let told = |plan: &Plan| plan.remarks.iter().find(|r| r.contains("Deployed by the old pack")).cloned();
+    let plan = plan_knowing(FLEET, RECIPE, &shipped, deployed).unwrap_or_else(|f| panic!("{f}"));
+    let out = below(&["eventpublishers/mail.xml", "eventstreams/mail.json", "jaggeryapps/portal"]);
+    assert_eq!(copied(&plan, "copy-again-is"), out);
+    let says = told(&plan).expect("is told");
+    assert!(says.contains("eventpublishers/mail.xml") && says.contains("jaggeryapps/portal"), "{says}");
+    assert!(!says.contains("mail.json") && !says.contains("PARTNERS") && !says.contains("jaggeryapps/own"), "{says}");
+    let as_shipped = plan_knowing(FLEET, RECIPE, &shipped, |_, facts| {
+        facts["old"]["files"]["deployment"] =
+            json!([{ "path": format!("{DEPLOYMENT}/eventstreams/mail.json"), "sha256": "cd".repeat(32), "bytes": 1 }]);
+    });
+    let as_shipped = as_shipped.unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!((copied(&as_shipped, "copy-again-is"), told(&as_shipped)), (below(&["eventstreams/mail.json"]), None));
+}
+
+#[test]
+fn which_deployed_files_are_custom_is_asked_where_nobody_knows_the_pack() {
+    let faults = plan_with(FLEET, RECIPE, deployed).expect_err("must be asked for").0;
+    let of = |name: &str| faults.iter().find(|f| f.help.as_ref().is_some_and(|h| h.contains(name))).expect("is asked");
+    for (name, candidates) in [
+        ("deployment", below(&["eventpublishers/mail.xml", "userstores/PARTNERS.xml"])),
+        ("jaggery_apps", below(&["jaggeryapps/own"])),
+    ] {
+        assert!(candidates.iter().all(|path| of(name).message.contains(path)), "{faults:?}");
+    }
+    let [store, app] = ["userstores/PARTNERS.xml", "jaggeryapps/own"].map(|path| format!("{DEPLOYMENT}/{path}"));
+    let answers = format!("answers: {{ custom: {{ deployment: [{store}], jaggery_apps: [{app}] }} }}");
+    let fleet = FLEET.replacen("answers: {}", &answers, 1);
+    let plan = plan_with(&fleet, RECIPE, |id, facts| {
+        if id == "is-1" {
+            deployed(id, facts)
+        }
+    });
+    let plan = plan.unwrap_or_else(|f| panic!("{f}"));
+    let out = below(&["eventpublishers/mail.xml", "eventstreams/mail.json", "jaggeryapps/portal"]);
+    assert_eq!(copied(&plan, "copy-again-is"), out, "all that was there and that nobody calls custom");
+    let only = |kind: &'static str, name: &'static str| {
+        plan_with(&fleet, RECIPE, move |id, facts| {
+            let mut found = json!({ "old": { "files": {}, "folders": {} } });
+            deployed(id, &mut found);
+            if id == "is-1" {
+                facts["old"][kind][name] = found["old"][kind][name].take();
+            }
+        })
+    };
+    for (kind, name) in [("files", "deployment"), ("folders", "jaggery_apps")] {
+        assert!(only(kind, name).is_ok(), "the other list is empty: {name}");
+    }
+    // A list that could not be read is not taken for an empty one.
+    let unread = plan_with(FLEET, RECIPE, |_, facts| facts["old"]["files"]["deployment"] = Value::Null);
+    let unread = unread.expect_err("must be asked for").0;
+    assert!(unread.iter().any(|f| f.help.as_ref().is_some_and(|h| h.contains("custom: { deployment:"))), "{unread:?}");
+}

@@ -61,13 +61,23 @@ fn only_web_applications_that_differ_are_named() {
 }
 
 #[test]
-fn a_file_that_a_server_writes_from_a_template_is_no_change() {
+fn a_file_that_a_server_writes_from_a_template_is_neither_changed_nor_custom() {
     let pack = shipped(
-        &[("conf/etc/jmx.xml", "as shipped"), ("conf/log4j2.properties", "as shipped"), ("templates/conf/etc/jmx.xml.j2", "t")],
+        &[
+            ("conf/etc/jmx.xml", "as shipped"),
+            ("conf/log4j2.properties", "as shipped"),
+            ("templates/conf/etc/jmx.xml.j2", "t"),
+            ("templates/conf/made.xml.j2", "t"),
+        ],
         &[],
     );
     let known = Known { shipped: Some(&pack), templates: Some("templates/*.j2"), ..Known::default() };
-    let found = [file("conf/etc/jmx.xml", "rendered"), file("conf/log4j2.properties", "changed"), file("conf/own.xml", "own")];
+    let found = [
+        file("conf/etc/jmx.xml", "rendered"),
+        file("conf/log4j2.properties", "changed"),
+        file("conf/made.xml", "rendered, and in no pack"),
+        file("conf/own.xml", "own"),
+    ];
     let told = known.differences("configuration", &found, &[]).expect("the pack is known");
     assert_eq!(told, (vec!["conf/own.xml".to_owned()], vec!["conf/log4j2.properties".to_owned()]));
     let without = Known { templates: None, ..known };

@@ -16,7 +16,8 @@ fn facts() -> Value {
         "old": {
             "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
             "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
-            "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [] },
+            "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [], "deployment": [] },
+            "folders": { "webapps": [], "jaggery_apps": [] },
             "trees": { "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] } },
             "keystores": [], "settings": [],
             "values": {
@@ -117,6 +118,24 @@ fn two_identity_servers_make_a_plan() {
     assert_eq!((left_out.why, left_out.row.as_deref()), (OmittedWhy::OnPurpose, Some("C11")));
     assert!(stage(&plan, "verify").verify && !has(&plan, "verify", "token"));
     assert!(plan.stages.iter().filter(|s| s.verify).flat_map(|s| &s.steps).all(|s| s.action.only_looks()));
+}
+
+#[test]
+fn deployed_files_come_once_behind_the_stop_without_what_is_not_custom() {
+    let path = "repository/deployment/server/eventpublishers/mail.xml";
+    let plan = sound(|facts| {
+        facts["old"]["files"]["deployment"] = json!([{ "path": path, "sha256": "cd".repeat(32), "bytes": 1 }]);
+        // The person's answer: none is.
+        facts["custom"] = json!({ "deployment": [] });
+    });
+    let copies = plan.steps().filter(|(_, s)| s.key.node.as_str() == "is-1" && s.name.as_str() == "deployment");
+    let copies: Vec<_> = copies.filter_map(|(at, s)| Some((at.id.as_str(), copy_of(&s.action)?))).collect();
+    let [(at, copy)] = copies.as_slice() else { panic!("once: {copies:?}") };
+    assert_eq!((*at, copy.without.as_slice()), ("copy-again", &[path.to_owned()][..]));
+}
+
+fn copy_of(action: &Action) -> Option<&cavalcade_common::action::CopyFiles> {
+    if let Action::Copy(copy) = action { Some(copy) } else { None }
 }
 
 #[test]

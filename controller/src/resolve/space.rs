@@ -131,14 +131,21 @@ fn state_folder(facts: &Value) -> Option<&str> {
 /// What is known of the bytes below the old home that a step copies: files by their list, trees by their sum.
 fn copied(copy: &CopyFiles, facts: &Value) -> Option<u64> {
     let old = facts.get("old")?;
-    let from = copy.from.strip_prefix(old.get("home")?.as_str()?)?.strip_prefix('/')?;
+    let from = copy.from.strip_prefix(old.get("home")?.as_str()?)?;
+    let from = if from.is_empty() { from } else { from.strip_prefix('/')? };
     let folder =
         from.find(['*', '?', '[', '{']).map_or(from, |glob| from[..glob].rsplit_once('/').map_or("", |(above, _)| above));
-    let below = |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let named = |path: &str| {
-        let below = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
-        copy.paths.is_empty() || copy.paths.iter().any(|named| below == Some(named))
+    // The path itself, or what is in it.
+    let within = |path: &str, above: &str| {
+        let rest = path.strip_prefix(above);
+        above.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
+    let below = |path: &str| within(path, folder);
+    let among = |list: &[String], path: &str| {
+        let path = path.strip_prefix(folder).map(|rest| rest.trim_start_matches('/'));
+        path.is_some_and(|path| list.iter().any(|named| within(path, named)))
+    };
+    let named = |path: &str| (copy.paths.is_empty() || among(&copy.paths, path)) && !among(&copy.without, path);
     let all = |kind: &str| old.get(kind).and_then(Value::as_object).into_iter().flatten().map(|(_, found)| found);
     let files = all("files").filter_map(Value::as_array).flatten();
     let files = files.filter(|file| file["path"].as_str().is_some_and(|path| below(path) && named(path)));
@@ -242,6 +249,9 @@ mod tests {
         };
         assert_eq!(copy("/opt/old/dropins/*.jar", &[]), Some(12), "a file is counted once");
         assert_eq!(copy("/opt/old/dropins", &["b.jar"]), Some(7));
+        assert_eq!((copy("/opt/old", &["dropins/b.jar"]), copy("/opt/old", &["dropins"])), (Some(7), Some(12)));
+        let rest = json!({ "from": "/opt/old", "paths": ["dropins"], "without": ["dropins/a.jar"], "into": "/opt/new" });
+        assert_eq!(copied(&serde_json::from_value(rest).expect("a copy"), &facts), Some(7));
         assert_eq!((copy("/opt/old/tenants", &[]), copy("/opt/old/tenants/*", &[])), (Some(100), Some(100)));
         assert_eq!(copy("/opt/old/tenant", &[]), Some(0), "the beginning of a name is no folder");
         assert_eq!(copy("/opt/older/dropins", &[]), None);

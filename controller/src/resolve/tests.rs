@@ -34,7 +34,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
                 "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [],
                 "sequences": [], "templates": [], "pkcs12": [], "deployment": [],
             },
-            "folders": { "webapps": [], "jaggeryapps": [] },
+            "folders": { "webapps": [], "jaggery_apps": [] },
             "trees": {
                 "tenants": { "files": 0, "bytes": 0, "names": [] }, "user_stores": { "files": 0, "bytes": 0, "names": [] },
                 "published": { "files": 0, "bytes": 0, "names": [] },

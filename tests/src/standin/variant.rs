@@ -19,7 +19,7 @@ use super::{
     keystore::{Entry, KeyStore, SHIPPED_KEY, seal},
     packs::{
         artifacts::{bundle, web_application},
-        homes::{MAILS, MAILS_PATH, REGISTRY},
+        homes::{DEPLOYED, JAGGERY_APP, MAILS, MAILS_PATH, REGISTRY},
     },
     user_stores,
     vault::store_of,
@@ -151,6 +151,9 @@ impl Variant {
     }
 }
 
+/// A Jaggery application of a site's own.
+pub const OWN_JAGGERY_APP: &str = "com.example.desk";
+
 fn customize(home: &Path, role: Role) -> anyhow::Result<()> {
     let components = "repository/components";
     for (name, version) in [("com.example.audit", "1.2.0"), ("com.example.handler", "2.0.1")] {
@@ -168,6 +171,11 @@ fn customize(home: &Path, role: Role) -> anyhow::Result<()> {
     let truststore =
         KeyStore::new(super::keystore::SHIPPED_PASSWORD, ["wso2carbon", "publicroot", "example-ca"].map(Entry::trusted).to_vec());
     write(home, "repository/resources/security/client-truststore.jks", truststore.bytes())?;
+    if role == Role::Is {
+        append(home, DEPLOYED[0], "Example Inc.\n")?;
+        append(home, &format!("{JAGGERY_APP}/jaggery.conf"), "Example Inc.\n")?;
+        write(home, &format!("{server}/jaggeryapps/{OWN_JAGGERY_APP}/jaggery.conf"), "{}\n")?;
+    }
     if role == Role::Am {
         let sequences = format!("{server}/synapse-configs/default/sequences");
         write(home, &format!("{server}/{PORTAL}/site/public/theme/example.css"), "/* Example Inc. */\n")?;

@@ -50,7 +50,7 @@ const SIX: Hosts = &[
     ("gw-2", Role::Am, "gateway-worker"),
 ];
 
-const EIGHT: Hosts = &[
+const NINE: Hosts = &[
     ("is-1", Role::Is, "default"),
     ("is-2", Role::Is, "default"),
     ("km-1", Role::Am, "api-key-manager"),
@@ -59,16 +59,17 @@ const EIGHT: Hosts = &[
     ("dev-1", Role::Am, "api-devportal"),
     ("gw-1", Role::Am, "gateway-worker"),
     ("gw-2", Role::Am, "gateway-worker"),
+    ("km-2", Role::Am, "api-key-manager"),
 ];
 
-/// What an old profile becomes; none: the node is retired.
+/// What a node's old profile becomes; none: the node is retired.
 #[must_use]
-pub fn new_profile(old: &str) -> Option<&str> {
-    match old {
-        "api-publisher" => Some("control-plane"),
-        "api-devportal" => Some("default"),
-        "api-key-manager" => None,
-        same => Some(same),
+pub fn new_profile<'o>(node: &str, old: &'o str) -> Option<&'o str> {
+    match (node, old) {
+        ("km-2", _) | (_, "api-publisher") => Some("control-plane"),
+        (_, "api-devportal") => Some("default"),
+        (_, "api-key-manager") => None,
+        (_, same) => Some(same),
     }
 }
 
@@ -76,7 +77,7 @@ impl Extent {
     /// The hosts of the demo.
     #[must_use]
     pub fn hosts(self) -> Hosts {
-        if self == Self::Full { EIGHT } else { SIX }
+        if self == Self::Full { NINE } else { SIX }
     }
 
     /// Databases: the fleet file's name, which is the schema's too, and the table of a deployment.toml.

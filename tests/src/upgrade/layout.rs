@@ -340,7 +340,7 @@ impl Layout {
         let (role, old, new) = match node.role {
             Role::Is => ("identity-server", json!({ "home": old }), json!({ "home": new })),
             Role::Am => {
-                let new = match new_profile(&node.profile) {
+                let new = match new_profile(&node.name, &node.profile) {
                     Some(profile) => json!({ "home": new, "profile": profile }),
                     None => json!("retired"),
                 };
@@ -358,7 +358,7 @@ impl Layout {
     fn hooks(&self, node: &Placed, url: &str) -> Option<Value> {
         let hook = |word: &str| {
             let url = format!("{url}/{word}/{{{{ name }}}}");
-            match (node.role, new_profile(&node.profile)) {
+            match (node.role, new_profile(&node.name, &node.profile)) {
                 (Role::Is, _) => {
                     let program = self.folder.join("bin/standin-packs");
                     Some(json!({ "command": { "command": [program, "tell", url], "cwd": self.folder, "within": "1min" } }))

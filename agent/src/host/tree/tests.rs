@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
+use crate::host::glob::Glob;
 use crate::host::keep;
 
 fn make(root: &Path) {
@@ -22,14 +23,14 @@ fn a_copy_equals_its_source() {
     let dir = tempfile::tempdir().expect("temp dir");
     make(dir.path());
     let (from, to) = (dir.path().join("a"), dir.path().join("copy"));
-    let copied = copy(&from, &to, &[], CopyOwner::Process, &mut |_| Ok(())).expect("copies");
+    let copied = copy(&from, &to, &LeftOut::default(), CopyOwner::Process, &mut |_| Ok(())).expect("copies");
     assert_eq!(paths(&copied), ["", "1", "b", "b/2.log", "link"]);
-    assert_eq!(copied, Manifest::of(&to, &[]).expect("reads"));
-    assert!(Manifest::of(&from, &[]).expect("reads").differences(&to).expect("compares").is_empty());
+    assert_eq!(copied, Manifest::of(&to, &LeftOut::default()).expect("reads"));
+    assert!(Manifest::of(&from, &LeftOut::default()).expect("reads").differences(&to).expect("compares").is_empty());
     assert_eq!(std::fs::metadata(to.join("1")).expect("there").mode() & 0o7777, 0o751, "setuid is not copied");
     assert!(std::fs::symlink_metadata(to.join("link")).expect("there").is_symlink());
     assert_eq!(
-        copy(&from, &to, &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("there").kind(),
+        copy(&from, &to, &LeftOut::default(), CopyOwner::Process, &mut |_| Ok(())).expect_err("there").kind(),
         io::ErrorKind::AlreadyExists
     );
 }
@@ -39,7 +40,14 @@ fn what_is_left_out_stays_out() {
     let dir = tempfile::tempdir().expect("temp dir");
     make(dir.path());
     let out = [Glob::relative("**/*.log").expect("a glob"), Glob::relative("link").expect("a glob")];
-    let copied = copy(&dir.path().join("a"), &dir.path().join("c"), &out, CopyOwner::Process, &mut |_| Ok(())).expect("copies");
+    let copied = copy(
+        &dir.path().join("a"),
+        &dir.path().join("c"),
+        &LeftOut::new(out.into(), Default::default()),
+        CopyOwner::Process,
+        &mut |_| Ok(()),
+    )
+    .expect("copies");
     assert_eq!(paths(&copied), ["", "1", "b"]);
 }
 
@@ -48,11 +56,11 @@ fn a_pipe_is_refused() {
     let dir = tempfile::tempdir().expect("temp dir");
     make(dir.path());
     nix::unistd::mkfifo(&dir.path().join("a/pipe"), nix::sys::stat::Mode::S_IRWXU).expect("makes");
-    let error =
-        copy(&dir.path().join("a"), &dir.path().join("c"), &[], CopyOwner::Process, &mut |_| Ok(())).expect_err("refused");
+    let error = copy(&dir.path().join("a"), &dir.path().join("c"), &LeftOut::default(), CopyOwner::Process, &mut |_| Ok(()))
+        .expect_err("refused");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains("pipe"));
-    assert!(Manifest::of(&dir.path().join("a"), &[]).is_err());
+    assert!(Manifest::of(&dir.path().join("a"), &LeftOut::default()).is_err());
 }
 
 #[test]
@@ -108,7 +116,7 @@ fn a_removal_across_file_systems_copies_first() {
     }
     make(dir.path());
     let path = dir.path().join("a");
-    let before = Manifest::of(&path, &[]).expect("reads");
+    let before = Manifest::of(&path, &LeftOut::default()).expect("reads");
     keep::removed(other.path(), &path).expect("removes");
     assert!(at(&path).expect("looks").is_none());
     let kept = other.path().join(format!("{}.kept", keep::key(&path)));

@@ -62,7 +62,7 @@ fn files() -> Map<String, Value> {
         })),
         "copy": object(&["from", "into"], json!({
             "from": text(), "into": text(), "paths": words(), "as_name": text(), "count": number(), "exclude": words(),
-            "only": text(),
+            "without": words(), "only": text(),
         })),
         "remove": { "anyOf": [
             words(),

@@ -17,6 +17,12 @@ pub const MAILS: &str = include_str!("../../../standin/conf/email-admin-config.x
 /// The path of the mails' texts in a home.
 pub const MAILS_PATH: &str = "repository/conf/email/email-admin-config.xml";
 
+/// What an Identity Server ships among its deployed files, each version its own.
+pub const DEPLOYED: [&str; 2] =
+    ["repository/deployment/server/eventpublishers/mail.xml", "repository/deployment/server/eventstreams/mail.json"];
+/// A Jaggery application that 5.10.0 ships and 5.11.0 does not.
+pub const JAGGERY_APP: &str = "repository/deployment/server/jaggeryapps/portal";
+
 const AM_400_WEBAPPS: [&str; 16] = [
     "am#sample#calculator#v1.war",
     "am#sample#pizzashack#v1.war",
@@ -63,7 +69,11 @@ const IS_WEBAPPS: [&str; 6] = [
 pub fn identity_server() -> Archive {
     let archive = common("wso2is-5.11.0", "WSO2 Identity Server v5.11.0", "4.6.1", "wso2server.sh", false)
         .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-5.11.0.toml"));
-    with_webapps(archive, &IS_WEBAPPS)
+    with_webapps(deployed(archive, "5.11.0"), &IS_WEBAPPS)
+}
+
+fn deployed(archive: Archive, version: &str) -> Archive {
+    DEPLOYED.iter().fold(archive, |archive, path| archive.file(path, format!("of {version}\n")))
 }
 
 /// WSO2 Identity Server 5.10.0 as Key Manager, whose version.txt reads like plain Identity Server.
@@ -71,7 +81,8 @@ pub fn identity_server() -> Archive {
 pub fn old_identity_server() -> Archive {
     let archive = common("wso2is-km-5.10.0", "WSO2 Identity Server v5.10.0", "4.6.0", "wso2server.sh", false)
         .file("repository/conf/deployment.toml", include_str!("../../../standin/conf/wso2is-km-5.10.0.toml"));
-    with_webapps(archive, &IS_WEBAPPS)
+    let archive = archive.file(&format!("{JAGGERY_APP}/jaggery.conf"), "{}\n");
+    with_webapps(deployed(archive, "5.10.0"), &IS_WEBAPPS)
 }
 
 /// WSO2 API Manager 4.0.0.

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use cavalcade_common::id::Digest;
+use cavalcade_common::{action::Action, id::Digest, plan::HashedPlan};
 use cavalcade_tests::{
     standin::{
         crypto::fingerprint,
         fleet::wait_until,
         libraries::bundle_of,
         packs, user_stores,
-        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_PASSWORD, OWN_STORE, PORTAL, WEBAPP},
+        variant::{BUNDLES, CHANGED_LIBRARY, LIBRARY, OWN_JAGGERY_APP, OWN_PASSWORD, OWN_STORE, PORTAL, WEBAPP},
         witness::Line,
     },
     upgrade::{
@@ -26,7 +26,9 @@ use toml_edit::DocumentMut;
 
 use super::stage::{Demo, IDENTITY_SERVERS, item, text};
 
-const MANAGERS: [&str; 5] = ["pub-1", "dev-1", "tm-1", "gw-1", "gw-2"];
+const MANAGERS: [&str; 6] = ["pub-1", "dev-1", "km-2", "tm-1", "gw-1", "gw-2"];
+/// Those that become control planes: a Publisher and a Key Manager.
+const CONTROL_PLANES: [&str; 2] = ["pub-1", "km-2"];
 
 /// What the newest start of a node's new home read.
 fn settings(demo: &Demo, node: &str) -> Line {
@@ -242,13 +244,21 @@ fn custom_files(demo: &Demo, node: &str) {
         ] {
             assert!(home.join(path).is_file(), "C5 {node}: {path}");
         }
+        for path in packs::homes::DEPLOYED {
+            let text = fs::read_to_string(home.join(path)).unwrap();
+            assert_eq!(text, "of 5.11.0\n", "C5 {node}: the new pack's own, {path}");
+        }
+        assert!(!home.join(packs::homes::JAGGERY_APP).exists(), "C5 {node}: the old pack's");
+        assert!(home.join(packs::homes::JAGGERY_APP).with_file_name(OWN_JAGGERY_APP).is_dir(), "C5 {node}");
+        let told = [packs::homes::DEPLOYED[0], packs::homes::JAGGERY_APP].map(|path| demo.said.contains(path));
+        assert_eq!(told, [true; 2], "C5: what was changed of the old pack's is named");
         let mails = fs::read_to_string(home.join("repository/conf/email/email-admin-config.xml")).unwrap();
         assert!(mails.contains("Example Inc."), "C5 {node}");
     }
 }
 
 fn indexed(demo: &Demo) {
-    for node in ["pub-1", "dev-1"] {
+    for node in ["pub-1", "dev-1", "km-2"] {
         let lines = demo.lines_of("reindexed", &demo.new_home(node));
         assert_eq!(lines.len(), 1, "D12 {node}: once");
         assert_eq!((of(&lines[0], "tenants"), of(&lines[0], "fresh")), (&json!(true), &json!(true)), "D12 {node}");
@@ -262,6 +272,7 @@ fn profiles(demo: &Demo) {
     for (node, profile) in [
         ("pub-1", "control-plane"),
         ("dev-1", "default"),
+        ("km-2", "control-plane"),
         ("tm-1", "traffic-manager"),
         ("gw-1", "gateway-worker"),
         ("gw-2", "gateway-worker"),
@@ -277,24 +288,69 @@ fn profiles(demo: &Demo) {
     }
     assert_eq!(demo.lines("without-brokers"), [], "D13");
     hubs(demo);
+    control_planes(demo);
+    started_in_order(demo);
 }
 
-/// Both control planes tell both event hubs, since a gateway hears one of them.
+/// D8, D13: what makes a control plane of a node that was a Publisher or a Key Manager.
+fn control_planes(demo: &Demo) {
+    let plan = HashedPlan::from_text(&fs::read_to_string(demo.path("upgrade.plan")).unwrap()).unwrap();
+    let steps = demo.steps();
+    let of_node = |node: &str, name: &str| steps.iter().rfind(|step| step.node == node && step.name == name).unwrap();
+    for node in CONTROL_PLANES {
+        let mut planned = plan.plan.steps().filter(|(_, step)| step.key.node.as_str() == node);
+        let setup = planned.find_map(|(_, step)| match &step.action {
+            Action::Command(setup) if step.name.as_str() == "profile-setup" => Some(setup.command.clone()),
+            _ => None,
+        });
+        let given = &setup.unwrap()[1..];
+        assert_eq!(given, ["-Dprofile=control-plane", "--skipConfigOptimization"], "D13 {node}: the profile comes first");
+        let endpoints = demo.found(node, "repository/deployment/server/synapse-configs/default/inbound-endpoints", "", ".xml");
+        assert_eq!(endpoints, [""; 0], "D13 {node}: the script took away what a gateway has");
+        let portals = demo.found(node, "repository/deployment/server/webapps", "api#am#", ".war");
+        assert!(portals.iter().any(|name| name == "api#am#publisher.war"), "D13 {node}: {portals:?}");
+        assert!(!demo.new_home(node).join("repository/conf/deployment.toml.backup").exists(), "D13 {node}");
+        let order = ["profile-setup", "server-role", "start"].map(|name| of_node(node, name));
+        assert!(order.windows(2).all(|two| two[0].ended.unwrap() <= two[1].began.unwrap()), "D13, D14 {node}: {order:?}");
+        assert_eq!(of(&settings(demo, node), "environments"), &json!(["Production and Sandbox"]), "D8 {node}: as it was");
+    }
+}
+
+/// D14: control planes and Default nodes one by one, then the Traffic Manager, then Gateways.
+fn started_in_order(demo: &Demo) {
+    let last = |node: &str| {
+        let home = demo.new_home(node);
+        let launch = demo.lines_of("launch", &home).pop().unwrap();
+        let ready = demo.lines_of("ready", &home).into_iter().find(|line| line.launch == launch.launch).unwrap();
+        (launch.t, ready.t)
+    };
+    let mut portals = ["pub-1", "dev-1", "km-2"].map(last);
+    portals.sort();
+    let rest = ["tm-1", "gw-1", "gw-2"].map(last);
+    let all: Vec<_> = portals.iter().chain(&rest).collect();
+    assert!(all.windows(2).all(|two| two[0].1 < two[1].0), "D14: each starts when the one before it is ready: {all:?}");
+}
+
+/// Every control plane tells all event hubs, since a gateway hears one of them.
 fn hubs(demo: &Demo) {
     let url = |node: &str, scheme: &str, base: u16| {
         let host = demo.host(node);
         format!("{scheme}://{}:{}", host.address, base + host.offset)
     };
-    for (node, other) in [("pub-1", "dev-1"), ("dev-1", "pub-1")] {
-        let duplicates = json!([[url(other, "tcp", 5672)], [url(other, "tcp", 5672)]]);
-        assert_eq!(of(&settings(demo, node), "event_duplicates"), &duplicates, "D13 {node}");
-        let all = BTreeSet::from([url("pub-1", "ssl", 9711), url("dev-1", "ssl", 9711)]);
+    let portals = ["pub-1", "dev-1", "km-2"];
+    for node in portals {
+        let others: BTreeSet<String> = portals.iter().filter(|p| **p != node).map(|other| url(other, "tcp", 5672)).collect();
+        for told in of(&settings(demo, node), "event_duplicates").as_array().unwrap() {
+            let told: BTreeSet<String> = serde_json::from_value(told.clone()).unwrap();
+            assert_eq!(told, others, "D13 {node}");
+        }
+        let all: BTreeSet<String> = portals.iter().map(|portal| url(portal, "ssl", 9711)).collect();
         let launch = settings(demo, node).launch;
         let reached = || -> BTreeSet<String> {
             let lines = demo.lines_of("hub-reached", &demo.new_home(node)).into_iter().filter(|line| line.launch == launch);
             lines.filter_map(|line| Some(of(&line, "url").as_str()?.to_owned())).collect()
         };
-        wait_until(Duration::from_secs(30), "both event hubs", || reached() == all).unwrap();
+        wait_until(Duration::from_secs(30), "every event hub", || reached() == all).unwrap();
     }
 }
 

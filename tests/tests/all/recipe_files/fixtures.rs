@@ -39,7 +39,7 @@ async fn trial_with(options: &str, nodes: &str) -> Option<Trial> {
         ("am_old_pack", fixture("wso2am-3.1.0.deployment.toml")?),
     ];
     let options = format!("  is_user_store_type: database\n{options}");
-    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options: &options, nodes, files: &[] }).await)
+    Some(Trial::new(OldFiles { settings: &old, shipped: &shipped, options: &options, nodes, artifacts: &[], files: &[] }).await)
 }
 
 /// Runs everything that changes files on a node whose pack holds `new` as its settings. Gives the text before and after.
@@ -236,7 +236,15 @@ async fn urls_of_a_gateway_environment_come_along_whatever_its_name_is() {
         let Some(is) = fixture("wso2is-km-5.10.0.mysql.deployment.toml") else { return };
         let settings_of = [("wso2is-km-5.10.0", is), ("wso2am-3.1.0", own.clone())];
         let options = format!("  is_user_store_type: database\n{option}");
-        let trial = Trial::new(OldFiles { settings: &settings_of, shipped: &[], options: &options, nodes: "", files: &[] }).await;
+        let trial = Trial::new(OldFiles {
+            settings: &settings_of,
+            shipped: &[],
+            options: &options,
+            nodes: "",
+            artifacts: &[],
+            files: &[],
+        })
+        .await;
         trial.run_on("cp-1", "none", |home| fs::write(home.join(CONFIG), &before).unwrap());
         let new = settings(&fs::read_to_string(trial.home("cp-1").join(CONFIG)).unwrap()).unwrap();
         let mut expected = settings(&own).unwrap()["apim.gateway.environment"].clone();
@@ -273,7 +281,7 @@ async fn a_database_that_is_named_by_its_host_gets_the_url_that_the_product_make
     };
     let old = [("wso2is-km-5.10.0", by_host_and_name(&is)), ("wso2am-3.1.0", by_host_and_name(&am))];
     let options = "  is_user_store_type: database\n";
-    let trial = Trial::new(OldFiles { settings: &old, shipped: &[], options, nodes: "", files: &[] }).await;
+    let trial = Trial::new(OldFiles { settings: &old, shipped: &[], options, nodes: "", artifacts: &[], files: &[] }).await;
     let Some(before) = fixture("wso2am-4.0.0.deployment.toml") else { return };
     trial.run_on("gw-1", "none", |home| fs::write(home.join(CONFIG), &before).unwrap());
     let new = settings(&fs::read_to_string(trial.home("gw-1").join(CONFIG)).unwrap()).unwrap();

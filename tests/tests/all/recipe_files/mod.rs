@@ -6,7 +6,7 @@
 mod fixtures;
 mod trial;
 
-use std::{fs, path::Path};
+use std::{cell::RefCell, fs, path::Path};
 
 use cavalcade_common::action::Action;
 use cavalcade_tests::standin::packs;
@@ -91,16 +91,20 @@ async fn the_migration_configuration_loses_three_items_and_nothing_else() {
 #[tokio::test]
 async fn an_api_manager_is_set_up_as_the_guide_says() {
     let trial = Trial::of_standins().await;
-    trial.run("cp-1", "none");
+    trial.run("cp-1", "migrate-am");
     let conf = trial.toml("cp-1");
     assert_eq!(text(&conf, "database/apim_db/url"), Some("jdbc:mysql://db/am_db?a=b&amp;c=d"));
     assert_eq!(text(&conf, "database/shared_db/driver"), Some("com.mysql.cj.jdbc.Driver"));
     assert_eq!(text(&conf, "apim/key_manager/service_url"), Some("https://is.example.com:9443/services/"));
     assert_eq!(text(&conf, "apim/key_manager/type"), Some("WSO2-IS"));
-    assert_eq!(text(&conf, "server/server_role"), Some("control-plane"));
+    let client = "repository/components/dropins/org.wso2.carbon.apimgt.migrate.client-4.0.0.jar";
     let home = trial.home("cp-1");
-    assert!(home.join("migration-resources").is_dir());
-    assert!(home.join("repository/components/dropins/org.wso2.carbon.apimgt.migrate.client-4.0.0.jar").is_file());
+    assert!(home.join("migration-resources").is_dir() && home.join(client).is_file());
+    let whole = Trial::of_standins().await;
+    whole.run("cp-1", "none");
+    assert_eq!(text(&whole.toml("cp-1"), "server/server_role"), Some("control-plane"));
+    let home = whole.home("cp-1");
+    assert!(!home.join("migration-resources").exists() && !home.join(client).exists());
 }
 
 #[tokio::test]
@@ -128,6 +132,75 @@ async fn what_changed_between_the_set_up_and_the_stop_comes_along() {
     let conf = trial.toml("is-1");
     assert_eq!(conf["super_admin"]["create_admin_account"].as_bool(), Some(false), "settings are not copied again");
     assert!(trial.home("is-1").join("repository/deployment/server/webapps/keymanager-operations.war").is_file());
+}
+
+#[tokio::test]
+async fn what_the_old_pack_deployed_stays_behind_and_what_was_removed_does_not_come_back() {
+    let is = "wso2is-km-5.10.0";
+    let server = "repository/deployment/server";
+    let [changed, as_shipped] = packs::homes::DEPLOYED;
+    let own = [
+        format!("{server}/eventpublishers/own.xml"),
+        format!("{server}/userstores/PARTNERS.xml"),
+        format!("{server}/jaggeryapps/desk/jaggery.conf"),
+        format!("{server}/services/a [b]*.aar"),
+    ];
+    let removed = [format!("{server}/userstores/GONE.xml"), "repository/tenants/1/userstores/GONE.xml".to_owned()];
+    let inside = format!("{}/own.jag", packs::homes::JAGGERY_APP);
+    let mut files = vec![(is, changed, "changed"), (is, inside.as_str(), "own"), (is, "repository/tenants/1/kept.xml", "kept")];
+    files.extend(own.iter().chain(&removed).map(|path| (is, path.as_str(), "own")));
+    let trial = Trial::with_files(&files).await;
+    trial.run_beside(
+        "is-1",
+        "migrate-is",
+        |_| {},
+        |stage| {
+            if stage.starts_with("stop-old") {
+                for path in &removed {
+                    fs::remove_file(trial.old_home("is-1").join(path)).unwrap();
+                }
+            }
+        },
+    );
+    let home = trial.home("is-1");
+    let text = |path: &str| fs::read_to_string(home.join(path)).unwrap();
+    assert_eq!([changed, as_shipped].map(text), ["of 5.11.0\n"; 2], "the new pack's own stay");
+    for path in &own {
+        assert_eq!(text(path), "own", "{path}");
+    }
+    assert_eq!(text("repository/tenants/1/kept.xml"), "kept");
+    for path in removed.iter().map(String::as_str).chain([packs::homes::JAGGERY_APP]) {
+        assert!(!home.join(path).exists(), "{path}");
+    }
+    let told = trial.plan.remarks.join("\n");
+    assert!(told.contains(changed) && told.contains(packs::homes::JAGGERY_APP) && !told.contains(as_shipped), "{told}");
+}
+
+/// D12: whatever the file is called, it is there for the index and gone behind it.
+#[tokio::test]
+async fn the_tenant_loader_goes_again_under_any_name() {
+    let tenant = [("wso2am-3.1.0", "repository/tenants/1/axis2services/README", "of the tenant")];
+    for name in [packs::TENANT_LOADER, "tenantloader-4.0.0.jar", "com.example.loader.jar"] {
+        let trial = Trial::with_artifacts(&tenant, &[("tenantloader", name, packs::TENANT_LOADER)]).await;
+        let dropins = trial.home("cp-1").join("repository/components/dropins");
+        let seen = RefCell::new(Vec::new());
+        let look = |stage: &str| seen.borrow_mut().push((stage.to_owned(), dropins.join(name).is_file()));
+        trial.run_beside(
+            "cp-1",
+            "none",
+            |_| {},
+            |stage| {
+                if stage.ends_with("-index") {
+                    look(stage)
+                }
+            },
+        );
+        look("the end");
+        let seen = seen.borrow();
+        let told: Vec<(&str, bool)> = seen.iter().map(|(stage, there)| (stage.as_str(), *there)).collect();
+        assert_eq!(told, [("build-index", false), ("stop-index", true), ("the end", false)], "{name}");
+        assert!(dropins.join("shipped-bundle_1.0.0.jar").is_file(), "{name}: it alone is gone");
+    }
 }
 
 #[tokio::test]

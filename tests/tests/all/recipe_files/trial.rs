@@ -9,10 +9,10 @@ use std::{
 
 use cavalcade_agent::{
     edit, facts,
-    host::{Host, glob::Glob, held::ShimProgram, real::RealHost},
+    host::{Host, glob::Glob, held::ShimProgram, left_out::LeftOut, real::RealHost},
 };
 use cavalcade_common::{
-    action::{Action, ArtifactRef, CopyFiles, TomlEdit},
+    action::{Action, ArtifactRef, CopyFiles, RemoveFiles, TomlEdit},
     id::{Digest, NodeId},
     plan::Plan,
     settings::settings,
@@ -47,6 +47,8 @@ pub(super) struct OldFiles<'a> {
     pub(super) options: &'a str,
     /// Further nodes of it.
     pub(super) nodes: &'a str,
+    /// Further artifacts of it, by name: the file, and which of the stand-ins' it is.
+    pub(super) artifacts: &'a [(&'a str, &'a str, &'a str)],
     /// Files of old homes: the home, the path, the text.
     pub(super) files: &'a [(&'a str, &'a str, &'a str)],
 }
@@ -60,20 +62,25 @@ pub(super) struct Trial {
 impl Trial {
     /// On what the stand-ins' old packs ship.
     pub(super) async fn of_standins() -> Self {
-        Self::made("", &[]).await
+        Self::made("", &[], &[]).await
     }
 
     /// The same, with these files in the old homes.
     pub(super) async fn with_files(files: &[(&str, &str, &str)]) -> Self {
-        Self::made("", files).await
+        Self::made("", files, &[]).await
+    }
+
+    /// The same, with further artifacts.
+    pub(super) async fn with_artifacts(files: &[(&str, &str, &str)], artifacts: &[(&str, &str, &str)]) -> Self {
+        Self::made("", files, artifacts).await
     }
 
     /// The same, where the old settings hold more, beside the arrays that the old packs shipped.
     pub(super) async fn of_standins_with(more: &str) -> Self {
-        Self::made(more, &[]).await
+        Self::made(more, &[], &[]).await
     }
 
-    async fn made(more: &str, files: &[(&str, &str, &str)]) -> Self {
+    async fn made(more: &str, files: &[(&str, &str, &str)], artifacts: &[(&str, &str, &str)]) -> Self {
         let database = |name: &str, database: &str| {
             format!(
                 "[database.{name}]\ntype = \"mysql\"\nurl = \"jdbc:mysql://db/{database}?a=b&amp;c=d\"\nusername = \"w\"\n\
@@ -83,7 +90,7 @@ impl Trial {
         let both = database("apim_db", "am_db") + &database("shared_db", "shared_db");
         let settings = |own: &str| format!("[user_store]\ntype = \"database\"\n{both}{own}{more}");
         let old = [(OLD_IS, settings(SHIPPED_LISTENER)), (OLD_AM, settings("[apim]\n"))];
-        Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "", files }).await
+        Self::new(OldFiles { settings: &old, shipped: &[], options: "", nodes: "", artifacts, files }).await
     }
 
     pub(super) async fn new(old: OldFiles<'_>) -> Self {
@@ -102,7 +109,14 @@ impl Trial {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        let text = include_str!("../../../../deploy/examples/fleet.yaml");
+        let mut further = String::from("\nartifacts:\n");
+        for (name, file, copy_of) in old.artifacts {
+            if file != copy_of {
+                fs::copy(packs.join(copy_of), packs.join(file)).unwrap();
+            }
+            further.push_str(&format!("  {name}: {{ file: artifacts/{file} }}\n"));
+        }
+        let text = include_str!("../../../../deploy/examples/fleet.yaml").replace("\nartifacts:\n", &further);
         let text = text.replace("\noptions:\n", &format!("\noptions:\n{}", old.options));
         let text = text.replace("\nnodes:\n", &format!("\nnodes:\n{}", old.nodes));
         let text = text.replace("/opt/wso2", homes.to_str().unwrap());
@@ -176,6 +190,7 @@ impl Trial {
                     fs::write(&a.to, bytes).unwrap();
                 }
                 Action::Copy(c) => copy(c),
+                Action::Remove(r) => remove(r),
                 Action::Toml(e) => {
                     let edit = filled(e);
                     twice(&e.file, |bytes| edit::toml(bytes, &edit).unwrap());
@@ -216,20 +231,20 @@ fn unpack(archive: &Path, to: &Path, strip: u32) {
     let beside = tempfile::tempdir().unwrap();
     packs::unpack(archive, beside.path()).unwrap();
     if strip == 0 {
-        copy_tree(beside.path(), to, &[]);
+        copy_tree(beside.path(), to, &LeftOut::default());
         return;
     }
     let mut roots = fs::read_dir(beside.path()).unwrap().map(|e| e.unwrap().path());
     let root = roots.next().expect("has a root folder");
     assert!(roots.next().is_none(), "{} has one root folder", archive.display());
-    copy_tree(&root, to, &[]);
+    copy_tree(&root, to, &LeftOut::default());
 }
 
-fn copy_tree(from: &Path, to: &Path, exclude: &[Glob]) {
+fn copy_tree(from: &Path, to: &Path, left_out: &LeftOut) {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry.unwrap();
         let path = entry.path().strip_prefix(from).unwrap();
-        if exclude.iter().any(|glob| glob.covers(&path.to_string_lossy())) {
+        if left_out.covers(&path.to_string_lossy()) {
             continue;
         }
         let target = to.join(path);
@@ -249,9 +264,18 @@ fn copy(spec: &CopyFiles) {
     assert!(spec.count.is_none_or(|count| count as usize == found.len()) && !found.is_empty(), "{}", spec.from);
     let exclude: Vec<Glob> = spec.exclude.iter().map(|text| Glob::relative(text).unwrap()).collect();
     for from in found {
+        let without = spec.without.iter().map(|path| Path::new(&spec.from).join(path));
+        let without = without.filter_map(|path| Some(path.strip_prefix(&from).ok()?.to_str()?.to_owned()));
+        let left_out = LeftOut::new(exclude.clone(), without.collect());
         let to = Path::new(&spec.into).join(from.file_name().unwrap());
         fs::create_dir_all(&spec.into).unwrap();
-        if from.is_dir() { copy_tree(&from, &to, &exclude) } else { fs::copy(&from, &to).map(|_| ()).unwrap() }
+        if from.is_dir() { copy_tree(&from, &to, &left_out) } else { fs::copy(&from, &to).map(|_| ()).unwrap() }
+    }
+}
+
+fn remove(spec: &RemoveFiles) {
+    for path in spec.paths.iter().flat_map(|path| Glob::absolute(path).unwrap().find().unwrap()) {
+        if path.is_dir() { fs::remove_dir_all(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
     }
 }
 
