@@ -96,7 +96,7 @@ pub(super) fn plan(spec: &CopyFiles) -> Result<CopyPlan, Failure> {
         let to = into.join(&name);
         let out = without.iter().filter_map(|path| path.strip_prefix(&from).ok()?.to_str().map(str::to_owned));
         let left_out = LeftOut::new(exclude.clone(), out.filter(|path| !path.is_empty()).collect());
-        let from = folder_behind(spec, from)?;
+        let from = meant(spec, from)?;
         if to.starts_with(&from) || from.starts_with(&to) {
             let text = format!("{} and {} lie in each other", from.display(), to.display());
             return Err(Fault::new(codes::IN_THE_WAY, text).into());
@@ -122,11 +122,12 @@ fn counted(spec: &CopyFiles, found: usize) -> Result<(), Fault> {
 }
 
 /// A folder that is named, and not found by a glob, may stand elsewhere with a symlink in its place, as sites do that share
-/// it: then its content is meant.
-fn folder_behind(spec: &CopyFiles, from: PathBuf) -> Result<PathBuf, Failure> {
+/// it; so may any file, such as a trust store that others keep up to date. Their content is meant: through a link the new
+/// server would write into what the old one has.
+fn meant(spec: &CopyFiles, from: PathBuf) -> Result<PathBuf, Failure> {
     let named = !spec.paths.is_empty() || Path::new(&spec.from) == from;
     let is_link = tree::at(&from).map_err(|e| fs_fault::access(&from, "read", &e))?.is_some_and(|meta| meta.is_symlink());
-    let real = if named && is_link { tree::end_of(&from).filter(|real| real.is_dir()) } else { None };
+    let real = if is_link { tree::end_of(&from).filter(|real| real.is_file() || (named && real.is_dir())) } else { None };
     Ok(real.unwrap_or(from))
 }
 

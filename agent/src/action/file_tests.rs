@@ -304,6 +304,22 @@ async fn a_folder_is_copied_without_what_is_named() {
     assert_eq!(fault(outside.apply(&machine.plain()).await).0.code, codes::BAD_PATH);
 }
 
+/// A trust store that a site keeps elsewhere: the new home gets a file of its own, over the one that its pack ships.
+#[tokio::test]
+async fn a_file_behind_a_symlink_is_copied_and_not_linked() {
+    let machine = Machine::new();
+    machine.write("etc/truststore.jks", b"of the site");
+    machine.write("old/security/wso2carbon.jks", b"own");
+    std::os::unix::fs::symlink(machine.at("etc/truststore.jks"), machine.at("old/security/client-truststore.jks"))
+        .expect("links");
+    machine.write("new/security/client-truststore.jks", b"shipped");
+    let spec = copy(&machine, "old/security/*.jks", "new/security");
+    assert_eq!(twice(&machine, &spec, &machine.plain()).await, 2);
+    let there = std::fs::symlink_metadata(machine.at("new/security/client-truststore.jks")).expect("is there");
+    assert!(there.is_file(), "no link");
+    assert_eq!(machine.read("new/security/client-truststore.jks").as_deref(), Some("of the site"));
+}
+
 #[tokio::test]
 async fn copies_count_their_sources_and_rename_one() {
     let machine = Machine::new();

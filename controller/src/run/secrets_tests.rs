@@ -16,7 +16,7 @@ async fn what_runs_waits_for_the_secrets_of_its_lines_when_another_process_of_th
     assert_eq!((first.secrets.len(), first.given.get("key").map(SecretValue::expose)), (0, Some(VALUE)));
     let attempt = first.attempt.clone();
     for (seq, report) in [(1, Report::Accepted { attempt: attempt.clone() }), (2, Report::Began { attempt })] {
-        kit.says(&agent, FromAgent::Report { seq, report }).await;
+        kit.says(&agent, FromAgent::Report { seq, mark: None, report }).await;
     }
     assert!(!kit.waits().iter().any(|w| w.kind == WaitKind::Secret), "{:?}", kit.waits());
 
