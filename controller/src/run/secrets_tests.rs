@@ -21,7 +21,13 @@ async fn what_runs_waits_for_the_secrets_of_its_lines_when_another_process_of_th
     assert!(!kit.waits().iter().any(|w| w.kind == WaitKind::Secret), "{:?}", kit.waits());
 
     kit.restart().await;
-    let mut agent = kit.connect("is-1.host").await;
+    kit.sessions += 1;
+    let (session, (to, from_controller)) = (SessionId(kit.sessions), mpsc::channel(64));
+    let hello = Hello { last_seq: 2, acked: 2, ..hello("is-1.host", kit.clock.now()) };
+    let up = Input::SessionUp { host: agent.host.clone(), session, hello: Box::new(hello), to };
+    kit.inputs.send(up).await.expect("takes");
+    let mut agent = Peer { host: agent.host, session, from_controller };
+    kit.beat(&agent).await;
     let wait = kit.wait_of("1.1@is-1");
     assert!(wait.kind == WaitKind::Secret && wait.person && wait.why.contains("cavalcade secret give key"), "{wait:?}");
     agent.offers();
