@@ -187,6 +187,10 @@ mod decided;
 mod conditions;
 
 #[cfg(test)]
+#[path = "other_meaning_tests.rs"]
+mod other_meaning;
+
+#[cfg(test)]
 #[path = "remark_tests.rs"]
 mod remark;
 
