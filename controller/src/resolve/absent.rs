@@ -14,8 +14,12 @@ use crate::fleet::FleetNode;
 /// Adds the facts that the recipe asks of other nodes, empty.
 pub(super) fn facts(input: &Input<'_>, node: &FleetNode, scope: &Scope, facts: &mut Value, r: &mut Reader) {
     if node.old.is_none() {
-        facts["old"] =
-            json!({ "exists": false, "version": null, "product": null, "weak_key": null, "keystores": null, "databases": {} });
+        facts["old"] = json!({
+            "exists": false, "version": null, "product": null, "weak_key": null, "keystores": null, "databases": {}, "autostart": [],
+        });
+    }
+    if node.new.is_none() {
+        facts["new"] = json!({ "exists": false, "version": null, "autostart": [] });
     }
     for written in &input.recipe.facts {
         if written.nodes.decide(scope, r).is_some_and(|v| v.holds) {

@@ -14,7 +14,7 @@ fn facts() -> Value {
     let database = |name: &str| json!({ "type": "mysql", "url": format!("jdbc:mysql://db1.example.com:3306/{name}"), "driver": "com.mysql.cj.jdbc.Driver" });
     json!({
         "old": {
-            "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "weak_key": false,
+            "exists": true, "version": "5.10.0", "product": "wso2is", "offset": 0, "running": [], "autostart": [], "weak_key": false,
             "databases": { "identity_db": database("identity_db"), "shared_db": database("shared_db") },
             "files": { "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [], "pkcs12": [], "deployment": [] },
             "folders": { "webapps": [], "jaggery_apps": [] },
@@ -29,7 +29,7 @@ fn facts() -> Value {
                 "keystore_file": null, "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null,
             },
         },
-        "new": { "exists": false, "made_by_us": false, "version": null },
+        "new": { "exists": false, "made_by_us": false, "version": null, "autostart": [] },
         "user_store": { "type": "read_write_ldap_unique_id" },
         "java": { "home": "/opt/java/jdk-11", "version": "11.0.20", "major": 11 },
         "disks": [{ "path": "/opt/wso2", "mount": "/", "free_bytes": 50u64 << 30, "fs": "ext4" }],

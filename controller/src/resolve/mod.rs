@@ -191,6 +191,10 @@ mod conditions;
 mod users;
 
 #[cfg(test)]
+#[path = "other_meaning_tests.rs"]
+mod other_meaning;
+
+#[cfg(test)]
 #[path = "remark_tests.rs"]
 mod remark;
 

@@ -29,6 +29,7 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             "product": if is { "wso2is-km" } else { "wso2am" },
             "offset": 0,
             "running": [],
+            "autostart": [],
             "databases": { "apim_db": database("am_db"), "shared_db": database("shared_db") },
             "files": {
                 "bundles": [], "libraries": [], "webapps": [], "scripts": [], "configuration": [], "email": [],
@@ -47,13 +48,14 @@ fn facts_of(node: &crate::fleet::FleetNode) -> Value {
             },
             "conf": {
                 "encryption_provider": null, "encryption_type": null, "encryption_key": null, "vault": null, "realm": null, "keystore_name": null, "keystore_file": null,
-                "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null, "re_indexing": null, "revoke_endpoint": null,
+                "keystore_alias": null, "internal_keystore": null, "keystore_key_password": null,
+                "token_encryption": null, "token_hashing": null, "token_processor": null, "re_indexing": null, "revoke_endpoint": null,
                 "gateway_labels": null, "cors_headers": null,
                 "gateway_environments": [{ "name": "Production and Sandbox", "type": "hybrid" }],
             },
             "settings": [],
         },
-        "new": { "exists": false, "made_by_us": false, "version": null },
+        "new": node.new.as_ref().map(|_| json!({ "exists": false, "made_by_us": false, "version": null, "autostart": [] })),
         "user_store": { "type": "database" },
         "java": { "home": "/opt/java/jdk-11", "version": "11.0.20" },
         "disks": [{ "path": "/opt/wso2", "mount": "/", "free_bytes": 50u64 << 30, "fs": "ext4" }],
@@ -466,7 +468,7 @@ fn a_person_sees_the_place_and_the_way_out() {
 
 #[test]
 fn all_reasons_come_at_once() {
-    let text = RECIPE.replacen("unpack: { artifact: am_pack", "unpack: { artifact: am_pak", 1).replacen(
+    let text = RECIPE.replacen("unpack:\n          artifact: am_pack\n", "unpack:\n          artifact: am_pak\n", 1).replacen(
         "database: am_db, script: am_script",
         "database: am_db, script: am_scrip",
         1,

@@ -164,6 +164,12 @@ pub(super) const CASES: &[Case] = &[
         w.of("is-2")["old"]["conf"]["vault"] = json!(["a", "b"]);
         w.of("is-2")["old"]["tables"] = json!({ "vault_file": ["b", "c"] });
     }),
+    ("embedded-directory", "is-1 is-2 cp-1", |w| {
+        for node in ["is-1", "is-2", "cp-1"] {
+            w.of(node)["user_store"]["type"] = json!("read_write_ldap_unique_id");
+            w.of(node)["old"]["conf"]["directory"] = json!("ldap://localhost:${Ports.EmbeddedLDAP.LDAPServerPort}");
+        }
+    }),
     ("realm-database", "is-2", |w| w.of("is-2")["old"]["conf"]["realm"] = json!("WSO2PEOPLE_DB")),
     ("unique-id-column", "is-1 is-2 cp-1", |w| {
         w.db("shared_db")["asked"]["unique_ids"] = json!(null);
@@ -172,6 +178,10 @@ pub(super) const CASES: &[Case] = &[
         }
     }),
     ("user-stores-differ", "is-1 is-2 cp-1", |w| w.of("is-2")["user_store"]["type"] = json!(null)),
+    ("jdbc-url", "is-1 is-2 cp-1", |w| {
+        let url = "jdbc_url: 'jdbc:mysql://db/shared?useSSL=false&amp;a=b&c=d'";
+        w.fleet = w.fleet.replacen("    name: shared\n", &format!("    name: shared\n    {url}\n"), 1);
+    }),
     ("api-artifacts", "is-1", |w| w.db("am_db")["asked"]["apis"] = json!("13")),
     ("api-artifacts-twice", "is-1", |w| w.db("shared_db")["asked"]["api_artifacts_twice"] = json!("1")),
     ("gateway-environment", "cp-1", |w| {

@@ -26,7 +26,7 @@ fn what_the_reader_refuses_for_its_form_the_schema_refuses_too() {
         ("undo: files", "undo: magic"),
         ("    title: Set up IS", "    tilte: Set up IS"),
         ("size: 25%", "size: 0"),
-        ("unpack: { artifact: is_pack", "unpack: { artefact: is_pack"),
+        ("unpack: { artifact: is_connector", "unpack: { artefact: is_connector"),
         ("point_of_no_return: true", "point_of_no_return: certainly"),
     ] {
         assert!(text.contains(from), "{from}");
