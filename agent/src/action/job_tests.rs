@@ -149,7 +149,9 @@ fn failing(program: &str) -> Machine {
 #[tokio::test]
 async fn a_start_that_reports_an_error_is_judged_by_what_it_left() {
     let own = std::env::current_exe().unwrap();
-    let shim = format!("'{}' {} \"$@\"", own.display(), test_shim().args.join(" "));
+    // Who looks before the shim has the lock is right to say that nothing began.
+    let spawned = "while [ ! -s \"$1/records\" ]; do /bin/sleep 0.01; done";
+    let shim = format!("'{}' {} \"$@\"; {spawned}", own.display(), test_shim().args.join(" "));
     let machine = failing(&shim);
     let (of_machine, cx) = (job(&machine), machine.context(1, false));
     of_machine.apply(&cx).await.unwrap();

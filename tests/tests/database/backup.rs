@@ -148,7 +148,7 @@ async fn a_restore_whose_answer_was_lost_is_repeated_and_gives_another_life() {
 #[tokio::test]
 async fn a_restore_that_ended_while_it_emptied_the_database_is_repeated() {
     let db = Db::new(Engine::Mysql);
-    db.sql("CREATE TABLE A (ID INTEGER); CREATE TABLE ZZ (ID INTEGER);");
+    db.sql("CREATE TABLE A (ID INTEGER); CREATE TABLE zz (ID INTEGER);");
     let folder = tempfile::tempdir().expect("a folder");
     let order = order(&db, &folder);
     let before = db.dump();
@@ -165,7 +165,7 @@ async fn a_restore_that_ended_while_it_emptied_the_database_is_repeated() {
     let ended = restore(&back, knowing(None), folder.path()).await.expect_err("may not drop the last table");
     assert!(matches!(ended, DbError::Query { .. }), "{ended:?}");
     assert_eq!(db.sql("SHOW TABLES LIKE 'cavalcade_incarnation'"), "", "it was dropped before");
-    assert_eq!(db.sql("SHOW TABLES LIKE 'ZZ'"), "ZZ");
+    assert_eq!(db.sql("SHOW TABLES LIKE 'zz'"), "zz");
     back.database.user.clone_from(&db.target().user);
     restore(&back, knowing(None), folder.path()).await.expect("restores");
     assert_eq!(db.dump(), before);
