@@ -99,6 +99,10 @@ const CASES: &[Case] = &[
             w.of(node)["user_store"]["type"] = json!("database_unique_id");
         }
     }),
+    ("jdbc-url", "is-1 is-2", |w| {
+        let url = "jdbc_url: 'jdbc:mysql://db/shared?useSSL=false&amp;a=b&c=d'";
+        w.fleet = w.fleet.replacen("    name: shared\n", &format!("    name: shared\n    {url}\n"), 1);
+    }),
     ("h2", "is-2", |w| w.of("is-2")["old"]["databases"]["shared_db"]["url"] = json!("jdbc:h2:./x")),
 ];
 
