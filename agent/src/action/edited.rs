@@ -40,7 +40,7 @@ pub trait FileEdit: Clone + Serialize + DeserializeOwned + Send + Sync + 'static
         Ok(self)
     }
     /// Whether the product copies the file's values into XML as they are.
-    fn into_xml(&self) -> bool {
+    fn is_read_as_xml(&self) -> bool {
         false
     }
     /// The edit for a preview, which may stand without the values of its secrets: nothing is asked of what they are like.
@@ -65,7 +65,7 @@ impl FileEdit for TomlEdit {
         let source = source.ok_or_else(|| Fault::new(codes::FILE_ACCESS, format!("{} does not exist", carry.from)))?;
         edit::carried(&source, &carry, self).map_err(|e| e.fault(&carry.from))
     }
-    fn into_xml(&self) -> bool {
+    fn is_read_as_xml(&self) -> bool {
         self.xml
     }
     fn previewed(mut self) -> Self {
@@ -147,7 +147,7 @@ pub fn reveal<E: FileEdit>(edit: &E, secrets: &SecretBook) -> Result<E, Fault> {
     // Without the error's text, which may hold a value.
     let lost = |_| Fault::new(codes::WORK_LOST, "the edit cannot be read again with its secrets");
     let mut value = serde_json::to_value(edit).map_err(lost)?;
-    fill(&mut value, secrets, edit.into_xml())?;
+    fill(&mut value, secrets, edit.is_read_as_xml())?;
     serde_json::from_value(value).map_err(lost)
 }
 
