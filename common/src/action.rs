@@ -179,12 +179,6 @@ impl Action {
         }
     }
 
-    /// Whether no preview can show what it will do: something else does it, which only shows when it runs.
-    #[must_use]
-    pub fn is_opaque(&self) -> bool {
-        matches!(self, Self::Sql(_) | Self::Restore(_) | Self::Command(_) | Self::Exchange(_) | Self::Job(_))
-    }
-
     /// How an interruption is treated.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cavalcade_common::action::Action;
 use cavalcade_common::duration;
 use cavalcade_common::finding::Severity;
 use cavalcade_common::plan::{Need, Omitted, OmittedWhy, Plan, PlanStage, PlanStep, Undo};
@@ -210,9 +211,14 @@ fn found(plan: &Plan) -> String {
     out
 }
 
+/// Whether no preview can show what it will do: something else does it, which only shows when it runs.
+fn is_opaque(action: &Action) -> bool {
+    matches!(action, Action::Sql(_) | Action::Restore(_) | Action::Command(_) | Action::Exchange(_) | Action::Job(_))
+}
+
 fn summary(plan: &Plan) -> String {
     let steps: Vec<(&PlanStage, &PlanStep)> = plan.steps().collect();
-    let opaque = steps.iter().filter(|(_, s)| s.action.is_opaque()).count();
+    let opaque = steps.iter().filter(|(_, s)| is_opaque(&s.action)).count();
     let undone = steps.iter().filter(|(g, _)| g.undo != Undo::Nothing).count();
     let text = format!(
         "Plan: {} steps on {} nodes; {} left out, {opaque} opaque, {undone} can be undone.",
