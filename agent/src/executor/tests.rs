@@ -487,5 +487,6 @@ async fn what_a_look_saw_of_a_server_travels_with_the_end() {
     assert!(observed[0].at >= before, "the moment of the look");
 }
 
+#[cfg(test)]
 #[path = "secret_tests.rs"]
 mod secrets;

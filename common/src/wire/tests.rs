@@ -99,8 +99,7 @@ fn mark() -> impl Strategy<Value = Mark> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let numbers = (any::<u32>(), any::<u64>(), any::<[u64; 2]>(), any::<i32>());
-    let marks = btree_map(any::<u64>(), mark(), 0..3);
-    let past = (vec(attempt(), 0..4), marks);
+    let past = (vec(attempt(), 0..4), btree_map(any::<u64>(), mark(), 0..3));
     (numbers, name::<HostId>(), "[0-9a-f]{32}", (text(), text()), past, moment()).prop_map(
         |((version, epoch, [last_seq, acked], utc_offset_seconds), host, incarnation, (program, zone), (open, marks), now)| {
             Hello {

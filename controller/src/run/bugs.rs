@@ -5,14 +5,10 @@ cavalcade_common::seeded_bugs! {
     cancel_waits_for_nothing,
     /// What was offered and has not begun goes on though its run is cancelled.
     cancel_takes_nothing_back,
-    /// An attempt may launch though its run is cancelled.
-    permits_when_cancelled,
     /// A superseding plan takes over before the old run has drained.
     supersedes_undrained,
     /// A report that comes twice is taken twice.
     takes_reports_twice,
-    /// Of a ledger that comes back only numbers are compared.
-    compares_numbers_alone,
     /// Reports are acked before they are in the journal.
     acks_before_the_journal,
     /// What was seen of a step before does not matter to a verb.

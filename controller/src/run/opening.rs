@@ -71,12 +71,9 @@ impl RunLoop {
             carried: settled.carried.clone(),
         };
         self.happen(event).map_err(|why| illegal(&why))?;
-        let mut says = "The run is open.".to_owned();
+        let says = self.follow(&run, left.filter(|_| supersedes.is_none()));
         if let Some(words) = supersedes {
             self.take_over(&run, words, settled, who);
-        } else if let Some(from) = left {
-            says.push_str(&format!(" It knows what jobs of run {from} began, and how the databases were before them."));
-            self.happen_or_log(Event::TookOver { run: run.clone(), from });
         }
         // What a superseded run did was done with its values: they bind this one too.
         for (name, digest) in pins {
@@ -87,6 +84,14 @@ impl RunLoop {
         }
         self.pin_all(&run, who);
         Ok(self.done(&run, &says))
+    }
+
+    /// A run that was planned afresh knows what an earlier one left behind.
+    fn follow(&mut self, run: &RunId, left: Option<RunId>) -> String {
+        let Some(from) = left else { return "The run is open.".to_owned() };
+        let says = format!("The run is open. It knows what jobs of run {from} began, and how the databases were before them.");
+        self.happen_or_log(Event::TookOver { run: run.clone(), from });
+        says
     }
 
     /// What becomes of the finished steps of a run that is taken over.

@@ -48,7 +48,7 @@ impl RunLoop {
             return;
         }
         let known = self.state.hosts.get(&host).filter(|h| h.incarnation == hello.incarnation);
-        let other_past = known.is_some_and(|known| self.other_past(known, hello));
+        let other_past = known.is_some_and(|known| other_past(known, hello));
         let continues = known.is_some() && !other_past;
         // An older agent tells no marks: what it has beyond the journal is left out.
         let from = if hello.marks.is_empty() { hello.last_seq } else { hello.acked };
@@ -73,14 +73,6 @@ impl RunLoop {
         if continues {
             self.offer_again(&host);
         }
-    }
-
-    /// Whether the ledger that a hello tells of is not the one that the journal knows: it is behind, or it was set back and
-    /// holds other reports under the same numbers, or knows more to be journaled than is (10, rule 2).
-    fn other_past(&self, known: &HostState, hello: &Hello) -> bool {
-        let told = hello.marks.get(&known.last_seq).or(known.mark.as_ref());
-        let differs = known.mark.as_ref().is_some_and(|journaled| Some(journaled) != told);
-        hello.last_seq < known.last_seq || hello.acked > known.last_seq || (differs && !self.bugs.compares_numbers_alone())
     }
 
     /// The session goes on: what its hello said of the ledger counts now.
@@ -325,8 +317,7 @@ impl RunLoop {
     /// interrupted stays where its ledger says.
     fn cancelled(&self, attempt: &AttemptId) -> Option<String> {
         let mode = &self.state.runs.get(&attempt.run)?.mode;
-        let cancelled = matches!(mode, Mode::Cancelling { .. }) && !self.bugs.permits_when_cancelled();
-        cancelled.then(|| format!("run {} is cancelled", attempt.run))
+        matches!(mode, Mode::Cancelling { .. }).then(|| format!("run {} is cancelled", attempt.run))
     }
 
     fn give_permit(&mut self, nonce: &str) {
@@ -388,4 +379,12 @@ impl RunLoop {
 
 fn unreachable_host(host: &HostId) -> Fault {
     Fault::new(codes::run::HOST_UNREACHABLE, format!("the agent of {host} is not connected")).on(host)
+}
+
+/// Whether the ledger that a hello tells of is not the one that the journal knows: it is behind, or it was set back and holds
+/// other reports under the same numbers, or knows more to be journaled than is (10, rule 2).
+fn other_past(known: &HostState, hello: &Hello) -> bool {
+    let told = hello.marks.get(&known.last_seq).or(known.mark.as_ref());
+    let differs = known.mark.as_ref().is_some_and(|journaled| Some(journaled) != told);
+    hello.last_seq < known.last_seq || hello.acked > known.last_seq || differs
 }

@@ -62,6 +62,12 @@ pub struct HostState {
     pub lost: Option<(Who, String)>,
 }
 
+impl HostState {
+    fn of(incarnation: &Incarnation, last_seq: u64, mark: &Option<Mark>) -> Self {
+        Self { incarnation: incarnation.clone(), last_seq, mark: mark.clone(), lost: None }
+    }
+}
+
 /// Whether a run goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {

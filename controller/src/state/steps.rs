@@ -16,7 +16,7 @@ use super::services::Sighted;
 use super::step::{Phase, StepState};
 use super::transition::{Illegal, Moment};
 use super::{AlarmRaised, ApprovalGiven, DecisionTaken, Mode, RunState};
-use crate::event::{Home, Resolution, Scope, Who};
+use crate::event::{Home, Resolution, RunResult, Scope, Who};
 
 impl RunState {
     pub(super) fn step_mut(&mut self, key: &StepKey) -> Result<&mut StepState, Illegal> {
@@ -41,6 +41,11 @@ impl RunState {
         self.note(moment, by, verb, "run", why);
         self.mode = to;
         Ok(())
+    }
+
+    pub(super) fn closed(&mut self, moment: Moment, result: RunResult) {
+        self.mode = Mode::Closed(result);
+        self.closed_at = Some(moment.at);
     }
 
     pub(super) fn scope_changed(&mut self, moment: Moment, by: &Who, scope: &Scope) {

@@ -90,15 +90,13 @@ impl State {
                 self.epoch = *epoch;
             }
             Event::HostMet { host, incarnation, last_seq, mark, other_past } => {
-                let came = HostState { incarnation: incarnation.clone(), last_seq: *last_seq, mark: mark.clone(), lost: None };
-                self.host_met(moment, host, came, *other_past);
+                self.host_met(moment, host, HostState::of(incarnation, *last_seq, mark), *other_past);
             }
             Event::ServerSeen { node, process } => {
                 self.servers.insert(node.clone(), process.clone());
             }
             Event::Reported { host, incarnation, seq, mark, report } => {
-                let came = HostState { incarnation: incarnation.clone(), last_seq: *seq, mark: mark.clone(), lost: None };
-                self.reported(moment, host, came, report)?;
+                self.reported(moment, host, HostState::of(incarnation, *seq, mark), report)?;
             }
             Event::RunOpened { .. } => self.run_opened(moment, event)?,
             Event::Offered { attempt, .. } => self.run_mut(&attempt.run)?.offered(moment, attempt)?,
@@ -147,11 +145,7 @@ impl State {
                 let alarm = AlarmRaised { at: moment.at, attempt: attempt.clone(), planned_seconds: *planned_seconds };
                 self.run_mut(&attempt.run)?.alarmed(alarm)?;
             }
-            Event::RunClosed { run, result } => {
-                let state = self.run_mut(run)?;
-                state.mode = Mode::Closed(*result);
-                state.closed_at = Some(moment.at);
-            }
+            Event::RunClosed { run, result } => self.run_mut(run)?.closed(moment, *result),
         }
         self.position = moment.position;
         Ok(())

@@ -20,14 +20,10 @@ pub enum SeededBug {
     CancelWaitsForNothing,
     /// A cancelled run goes on offering what had not begun.
     CancelTakesNothingBack,
-    /// An attempt of a cancelled run is still permitted to launch.
-    PermitAfterCancel,
     /// A superseding run opens before the old one has drained.
     SupersededUndrained,
     /// The controller takes a report that comes twice for two.
     ReportTakenTwice,
-    /// The controller compares the numbers of a ledger that comes back, and not what it holds.
-    NumbersComparedAlone,
     /// The controller acks reports before they are in its journal.
     AckBeforeJournal,
     /// A verb goes through though its step changed since the operator looked.
@@ -53,10 +49,8 @@ impl SeededBug {
         ControllerBugs {
             cancel_waits_for_nothing: bug == Some(Self::CancelWaitsForNothing),
             cancel_takes_nothing_back: bug == Some(Self::CancelTakesNothingBack),
-            permits_when_cancelled: bug == Some(Self::PermitAfterCancel),
             supersedes_undrained: bug == Some(Self::SupersededUndrained),
             takes_reports_twice: bug == Some(Self::ReportTakenTwice),
-            compares_numbers_alone: bug == Some(Self::NumbersComparedAlone),
             acks_before_the_journal: bug == Some(Self::AckBeforeJournal),
             verbs_ignore_what_was_seen: bug == Some(Self::StaleVerbTaken),
         }

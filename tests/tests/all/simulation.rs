@@ -83,10 +83,8 @@ caught! {
     a_restart_that_ends_its_jobs_is_caught: RestartEndsChildren, "promise 7";
     a_cancel_that_waits_for_nothing_is_caught: CancelWaitsForNothing, "rule 5";
     a_cancel_that_takes_nothing_back_is_caught: CancelTakesNothingBack, "cancel";
-    a_permit_for_a_cancelled_run_is_caught: PermitAfterCancel, "cancel";
     a_run_superseded_before_it_drained_is_caught: SupersededUndrained, "rule 5";
     a_report_taken_twice_is_caught: ReportTakenTwice, "promise 5";
-    another_past_under_the_same_numbers_is_caught: NumbersComparedAlone, "promise 5";
     an_ack_before_the_journal_is_caught: AckBeforeJournal, "promise 5";
     a_verb_of_an_old_screen_is_caught: StaleVerbTaken, "rule 19";
     a_kept_incarnation_is_caught: IncarnationKept, "rule 23";
