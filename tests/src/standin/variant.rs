@@ -172,8 +172,12 @@ fn customize(home: &Path, role: Role) -> anyhow::Result<()> {
         KeyStore::new(super::keystore::SHIPPED_PASSWORD, ["wso2carbon", "publicroot", "example-ca"].map(Entry::trusted).to_vec());
     write(home, "repository/resources/security/client-truststore.jks", truststore.bytes())?;
     if role == Role::Is {
-        append(home, DEPLOYED[0], "Example Inc.\n")?;
-        append(home, &format!("{JAGGERY_APP}/jaggery.conf"), "Example Inc.\n")?;
+        // A pack of one's own may not have them.
+        for shipped in [DEPLOYED[0].to_owned(), format!("{JAGGERY_APP}/jaggery.conf")] {
+            if home.join(&shipped).exists() {
+                append(home, &shipped, "Example Inc.\n")?;
+            }
+        }
         write(home, &format!("{server}/jaggeryapps/{OWN_JAGGERY_APP}/jaggery.conf"), "{}\n")?;
     }
     if role == Role::Am {
