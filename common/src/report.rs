@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::codes;
 use crate::error::Fault;
 use crate::id::AttemptId;
 
@@ -135,6 +136,17 @@ impl Outcome {
             unknown: Vec::new(),
             observed: Vec::new(),
         }
+    }
+
+    /// Whether work that was interrupted was only refused to go on.
+    #[must_use]
+    pub fn refused_a_permit(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.code == codes::agent::NOT_PERMITTED)
+    }
+
+    /// The incarnations that it showed, by database.
+    pub fn incarnations(&self) -> impl Iterator<Item = (&str, &String)> {
+        self.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)))
     }
 }
 

@@ -46,8 +46,9 @@ pub struct Accounts {
 ///
 /// A database that is not empty is refused, unless its life may be ended (`ends`: it is the one that the manifest was taken
 /// of, the one that the journal knows, or what a restore made of that whose answer was lost) or it is debris of ours: it is
-/// emptied first. The servers' accounts are locked meanwhile and their sessions ended; any other session is a refusal. Where they cannot be locked, so is each session of theirs. What was locked
-/// is noted in the folder `records`, which every restore of that database must be given.
+/// emptied first. The servers' accounts are locked meanwhile and their sessions ended; any other session is a refusal. Where
+/// they cannot be locked, so is each session of theirs. What was locked is noted in the folder `records`, which every restore
+/// of that database must be given.
 ///
 /// # Errors
 /// [`DbError::Refused`], [`DbError::Damaged`]: nothing was changed. [`DbError::Client`], [`DbError::Differs`]: the

@@ -8,7 +8,7 @@ use cavalcade_common::codes;
 use cavalcade_common::error::Fault;
 use cavalcade_common::id::{HostId, NodeId, RunId, StepKey, StepName};
 use cavalcade_common::plan::{Need, PlanStep, Retry};
-use cavalcade_common::report::{Ending, INCARNATION_OF, Report};
+use cavalcade_common::report::{Ending, Report};
 
 use super::RunLoop;
 use super::input::Done;
@@ -60,9 +60,9 @@ impl RunLoop {
             return Vec::new();
         }
         let open = self.state.open_runs().filter(|run| run.is_open_on(host, &attempt.step.node));
-        let shown = || outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
         open.flat_map(|run| {
-            let other = shown().filter(|(name, found)| run.incarnations.get(*name).is_some_and(|was| was != *found));
+            let other =
+                outcome.incarnations().filter(|(name, found)| run.incarnations.get(*name).is_some_and(|was| was != *found));
             other.filter_map(|(name, _)| self.restored(&run.id, name.to_owned(), Who::by_hand(host)))
         })
         .collect()

@@ -233,8 +233,7 @@ impl RunLoop {
             Report::Abandoned { .. } => Some(GIVEN_BACK_PAUSE),
             Report::Ended { outcome, .. } if outcome.ending == Ending::Failed => {
                 let run = self.state.runs.get(&attempt.run)?;
-                let refused = outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
-                if refused {
+                if outcome.refused_a_permit() {
                     return Some(GIVEN_BACK_PAUSE);
                 }
                 let wait = run.plan_step(&attempt.step)?.retry.wait;

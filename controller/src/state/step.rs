@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::codes;
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
 use cavalcade_common::report::Outcome;
@@ -126,8 +125,7 @@ impl StepState {
     /// says where it stands.
     #[must_use]
     pub fn was_refused_a_permit(&self, step: &PlanStep) -> bool {
-        let refused = |outcome: &Arc<Outcome>| outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
-        matches!(step.action, Action::Sql(_) | Action::Backup(_) | Action::Restore(_))
-            && self.outcome.as_ref().is_some_and(refused)
+        let of_database = matches!(step.action, Action::Sql(_) | Action::Backup(_) | Action::Restore(_));
+        of_database && self.outcome.as_ref().is_some_and(|outcome| outcome.refused_a_permit())
     }
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavalcade_common::action::Action;
-use cavalcade_common::codes;
 use cavalcade_common::id::{AttemptId, Digest, EffectKey, HostId, NodeId, StepKey};
 use cavalcade_common::message::ApprovedRepeat;
 use cavalcade_common::plan::PlanStep;
-use cavalcade_common::report::{Ending, Evidence, INCARNATION_OF, Outcome, Report, Sight};
+use cavalcade_common::report::{Ending, Evidence, Outcome, Report, Sight};
 use jiff::Timestamp;
 
 use super::services::Sighted;
@@ -202,8 +201,7 @@ impl RunState {
     }
 
     fn see_incarnations(&mut self, moment: Moment, outcome: &Outcome) {
-        let shown = outcome.evidence.iter().filter_map(|e| Some((e.what.strip_prefix(INCARNATION_OF)?, &e.found)));
-        for (name, found) in shown {
+        for (name, found) in outcome.incarnations() {
             // Whatever was done to the former one: this is another database, or one that was restored.
             if self.incarnations.insert(name.to_owned(), found.clone()).is_some_and(|was| &was != found) {
                 self.restored.insert(name.to_owned(), moment.position);
@@ -368,8 +366,7 @@ impl StepState {
             Ending::Failed => Phase::Failed,
             Ending::Indeterminate => Phase::Indeterminate,
         };
-        let refused = outcome.fault.as_ref().is_some_and(|f| f.code == codes::agent::NOT_PERMITTED);
-        self.failures += u32::from(phase == Phase::Failed && !refused);
+        self.failures += u32::from(phase == Phase::Failed && !outcome.refused_a_permit());
         if phase == Phase::Failed && !outcome.changed {
             self.begun = self.begun_before;
         }
